@@ -1,0 +1,35 @@
+"""The errors a person can meet. Each message says what was wrong, where, and what to do about it."""
+
+
+class ModisteError(Exception):
+    """Base of every error that is the input's fault, not the program's; doors print it without a traceback."""
+
+
+class SourceError(ModisteError):
+    """A catalogue, taxonomy or orders file that can't be read as what it should be."""
+
+
+class PhotoError(ModisteError):
+    """A photo that can't be decoded safely: truncated, empty, absurdly large, or no image at all."""
+
+
+class MaskError(ModisteError):
+    """A mask that doesn't belong to its photo: another size, empty, or not a label map."""
+
+
+class SettingError(ModisteError, ValueError):
+    """A parameter outside its range: a negative weight, an odd penalty, an unknown preset."""
+
+
+class UnknownIdError(ModisteError, KeyError):
+    """An item, shopper, store, backbone or vector space that the shop doesn't have."""
+
+    def __str__(self) -> str:  # KeyError would print the message in quotes
+        return str(self.args[0]) if self.args else ""
+
+
+class MissingExtraError(ModisteError, ImportError):
+    """An optional dependency that isn't installed; the message holds the pip command that mends it."""
+
+    def __init__(self, extra: str, why: str) -> None:
+        super().__init__(f"{why} needs an extra: pip install 'modiste[{extra}]'")
