@@ -1,0 +1,130 @@
+"""The pictures: measures beside the paper's figures, what a threshold means, and lists of photos side by side.
+
+matplotlib is imported when a picture is drawn, never before; it needs no screen.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modiste.errors import PhotoError
+from modiste.evaluation.metrics import Floats
+from modiste.evaluation.tables import COLUMNS, Table
+from modiste.vision.photos import open_photo
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OURS, PAPER, QUIET = "#1f5f8b", "#c4572e", "#8a8a8a"
+_DPI = 150
+
+
+def measures(table: Table, path: Path) -> Path:
+    """The table as dots with their intervals, one panel per metric, the paper's figures as hollow diamonds."""
+    names = [name for name in ("category", "mae", "gender_unfiltered") if name in table.columns]
+    names = [name for name in names if any(row.measures.get(name) and row.measures[name].n for row in table.rows)]
+    figure = _figure(3.2 * max(1, len(names)) + 2.2, 0.42 * len(table.rows) + 1.5)
+    places = np.arange(len(table.rows))[::-1]
+    axes = figure.subplots(1, max(1, len(names)), sharey=True, squeeze=False)[0]
+    for axis, name in zip(axes, names, strict=False):
+        for place, row in zip(places, table.rows, strict=True):
+            one = row.measures.get(name)
+            if one and one.n:
+                axis.plot([one.low, one.high], [place, place], color=OURS, linewidth=2, solid_capstyle="round")
+                axis.plot(one.mean, place, "o", color=OURS, markersize=6)
+            paper = None if row.published is None else getattr(row.published, name, None)
+            if paper is not None:
+                axis.plot(paper, place, "D", color=PAPER, markersize=6, markerfacecolor="none", markeredgewidth=1.5)
+        axis.set_title(COLUMNS[name].replace(" without the filter", "\nwithout the filter"), fontsize=9)
+        axis.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+        axis.set_axisbelow(True)
+        axis.margins(x=0.08)
+        _plain(axis)
+    axes[0].set_yticks(places, [row.name for row in table.rows], fontsize=9)
+    axes[0].set_ylim(-0.6, len(table.rows) - 0.4)
+    figure.suptitle(table.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    legend = "● here, with the 95% interval over shoppers"
+    if any(row.published for row in table.rows):
+        legend += "      ◇ the paper"
+    figure.supxlabel(legend, fontsize=8, color="#555555")
+    return _saved(figure, path)
+
+
+def threshold(popularity: Floats, limit: float, path: Path) -> Path:
+    """How often each popularity count occurs, and where the authors' simulation begins to call an item popular."""
+    figure = _figure(7.0, 3.2)
+    axis = figure.subplots()
+    edges = np.geomspace(1, max(limit, popularity.max() + 1) * 1.6, 90)
+    axis.hist(popularity + 1, bins=edges.tolist(), color=OURS)
+    axis.axvline(limit + 1, color=PAPER, linewidth=2)
+    axis.set_xscale("log")
+    highest = axis.get_ylim()[1]
+    axis.text(limit * 0.85, highest * 0.92, f"“popular”: 15% of all\npurchases, {limit:,.0f}", ha="right", va="top", color=PAPER)
+    most = popularity.max()
+    axis.text(most * 1.25, highest * 0.35, f"the most popular item\nhas {most:,.0f}", color=OURS, va="top")
+    axis.set_xlabel("purchases of an item, plus one (logarithmic)")
+    axis.set_ylabel("items")
+    axis.set_title(f"No item of {len(popularity):,} can be popular" if most < limit else "Popular items", loc="left", fontsize=11)
+    _plain(axis)
+    return _saved(figure, path)
+
+
+def side_by_side(
+    bought: tuple[str, str | None], rows: Sequence[tuple[str, Sequence[tuple[str, str | None]]]], path: Path
+) -> Path:
+    """The qualitative figure: one purchase, and under it the Top-K of each vector space.
+
+    ``bought`` and every item are (caption, path of the photo or None); ``rows`` are (name of the space, its items).
+    """
+    columns = 1 + max((len(items) for _, items in rows), default=0)
+    figure = _figure(1.55 * columns + 0.3, 2.35 * len(rows) + 0.5)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, items) in zip(axes, rows, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        _photo(line[0], *bought, edge=PAPER)
+        line[0].set_title(name, loc="left", fontsize=9, fontweight="bold")
+        for axis, (caption, image) in zip(line[1:], items, strict=False):
+            _photo(axis, caption, image, edge="#d0d0d0")
+    figure.suptitle("One purchase (left), and what each vector space recommends", x=0.01, ha="left", fontsize=11)
+    return _saved(figure, path)
+
+
+def _photo(axis: Any, caption: str, image: str | None, edge: str) -> None:
+    axis.set_axis_on()
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color(edge)
+    axis.set_xlabel(caption, fontsize=7, color="#444444")
+    try:
+        photo = open_photo(Path(image)) if image is not None else None
+    except PhotoError:
+        photo = None
+    if photo is None:
+        axis.text(0.5, 0.5, "no photo", ha="center", va="center", color=QUIET, fontsize=8, transform=axis.transAxes)
+        return
+    photo.thumbnail((320, 480))
+    axis.imshow(np.asarray(photo), aspect="equal")
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(axis: Any) -> None:
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    axis.tick_params(labelsize=8)
+
+
+def _saved(figure: "Figure", path: Path) -> Path:
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    return path

@@ -1,0 +1,80 @@
+"""How good a list is: the paper's three metrics, each with its n and a bootstrap interval over shoppers.
+
+All take flat arrays with one row per recommendation, m rows in all, and return float64 (m,) in points (0 to 100), with
+NaN where a recommendation can't be judged. ``measure`` turns such a column into a mean with its interval.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modiste.errors import SettingError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+RESAMPLES = 2000
+"""Bootstrap resamples of the shoppers behind every interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A mean over recommendations, in points (0 to 100), and its 95% bootstrap interval over shoppers.
+
+    ``n`` recommendations of ``shoppers`` shoppers were judged; with none, the mean and the interval are NaN.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    shoppers: int
+
+
+def category_similarity(similarity: Floats, bought: Ints, found: Ints) -> Floats:
+    """Similarity of the purchase's category and the recommended item's, %; (c, c) in [0, 1]; category -1 scores 0."""
+    padded = np.pad(similarity, (0, 1))
+    return 100.0 * padded[bought, found]
+
+
+def gender_alignment(shopper: NDArray[np.int8], found: NDArray[np.int8]) -> Floats:
+    """100 where the recommended item's gender is the shopper's, 0 where it is the other, NaN where one is unknown (0).
+
+    The authors' published code compares the shopper's gender with the gender of the item that she *bought*: pass that
+    as ``found`` and the result is theirs, 100 for every recommendation, whatever was recommended.
+    """
+    judged = (shopper != 0) & (found != 0)
+    return np.where(judged, 100.0 * (shopper == found), np.nan)
+
+
+def popularity_error(normpop: Floats, trendiness: Floats) -> Floats:
+    """The popularity MAE's summand, |n − τ| × 100, of the recommended items; both (m,) in [0, 1]."""
+    return 100.0 * np.abs(normpop - trendiness)
+
+
+def measure(points: Floats, shopper: Ints, seed: int = 0, resamples: int = RESAMPLES) -> Measure:
+    """The mean of ``points`` (m,), NaN left out, and its 95% percentile interval.
+
+    Whole shoppers are resampled, with all their recommendations, for a shopper's recommendations resemble one another:
+    an interval over single recommendations would be far too narrow. ``shopper`` int64 (m,) says whose each one is.
+    Raises SettingError if the lengths differ or ``resamples`` is below 1.
+    """
+    if len(points) != len(shopper):
+        raise SettingError(f"there are {len(points)} points but {len(shopper)} shoppers to resample")
+    if resamples < 1:
+        raise SettingError(f"resamples is {resamples}; it must be at least 1")
+    judged = ~np.isnan(points)
+    values = points[judged]
+    if not len(values):
+        return Measure(np.nan, np.nan, np.nan, 0, 0)
+    _, whose = np.unique(shopper[judged], return_inverse=True)
+    sums, counts = np.bincount(whose, values), np.bincount(whose)
+    people = len(counts)
+    means = np.empty(resamples)
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, 100):  # a hundred at a time: memory stays small for a million shoppers
+        drawn = rng.multinomial(people, np.full(people, 1 / people), size=min(100, resamples - start))
+        means[start : start + len(drawn)] = (drawn @ sums) / (drawn @ counts)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Measure(float(values.mean()), float(low), float(high), len(values), people)
