@@ -11,9 +11,9 @@ from modiste.errors import SettingError
 from modiste.evaluation import figures, published
 from modiste.evaluation.baselines import BASELINES
 from modiste.evaluation.tables import EvaluationReport, Row, Table
-from modiste.evaluation.trials import Purchases, both_ways, tie_spread, trial
+from modiste.evaluation.trials import Purchases, both_ways, judge_ties, trial
 from modiste.ranking.relevance import PRESETS
-from modiste.ranking.topk import Candidates, rank
+from modiste.ranking.topk import rank
 from modiste.shop.shop import Shop
 from modiste.vision.embedding import VectorSpace
 
@@ -26,7 +26,7 @@ ABLATIONS = (
     ("paper", {"no popularity": "beta", "no visual": "alpha"}),
     ("balanced", {"no popularity": "beta", "no visual": "alpha", "no category": "gamma"}),
 )
-"""Presets, and the weight that each of their ablations sets to 0. The paper's γ is 0: it has no category to leave out."""
+"""Presets, and the weight that each of their ablations sets to 0. The paper's γ is 0: no category to leave out."""
 
 TERTILES = (("low", 0.0, 1 / 3), ("medium", 1 / 3, 2 / 3), ("high", 2 / 3, 1.0))
 """Thirds of [0, 1], the lower end included; the paper's text gives no usable thresholds."""
@@ -61,7 +61,8 @@ def evaluate(
     purchases, estimated = purchases_of(shop)
     if not len(purchases):
         raise SettingError(
-            f"{shop.path.name} has no purchases to evaluate; add orders, or make some with: modiste simulate {shop.path.name}"
+            f"{shop.path.name} has no purchases to evaluate; "
+            f"add orders, or make some with: modiste simulate {shop.path.name}"
         )
     experiment = _Experiment(shop, purchases, top, seed, authors_gender)
     tables: list[Table] = []
@@ -93,7 +94,7 @@ def purchases_of(shop: Shop) -> tuple[Purchases, int]:
     bought = bought.join(guessed, on="shopper_id", how="left", maintain_order="left")
     tau = bought.select(pl.coalesce("trendiness", "guess", pl.lit(0.5)).alias("tau"))["tau"]
     estimated = bought.filter(pl.col("trendiness").is_null())["who"].n_unique()
-    genders = shop.candidates(half_life=None).gender
+    genders = shop.candidates().gender
     purchases = Purchases.of(
         bought["row"].to_numpy().astype(np.int64),
         bought["who"].to_numpy().astype(np.int64),
@@ -126,7 +127,9 @@ class _Experiment:
             for name, paper in published.BACKBONES.items()
             if name not in embedded
         ]
-        return Table("table1", "Table 1: backbones", rows, self._caption("Weights of the paper (α .4, β .2, γ 0, p 2)."))
+        return Table(
+            "table1", "Table 1: backbones", rows, self._caption("Weights of the paper (α .4, β .2, γ 0, p 2).")
+        )
 
     def baselines(self) -> Table:
         rows = [self._row("Modiste, paper's weights", "paper"), self._row("Modiste, balanced weights", "balanced")]
@@ -201,15 +204,15 @@ class _Experiment:
         note = ""
         if not weights.alpha:
             queries = self.purchases.queries(gender_filter=True)
-            spread = tie_spread(self.candidates, queries, self.purchases, weights, self.top, DRAWS, self.seed)
-            note = f"over {DRAWS} random tie-breaks: category {spread['category']}%, MAE {spread['mae']}"
+            _, spread = judge_ties(self.candidates, queries, self.purchases, weights, self.top, DRAWS, self.seed)
+            note = f"over {DRAWS} random tie-breaks, mean and 95% range: category {spread['category']}%"
         return Row(name, measures, published.ABLATION.get(paper), note)
 
     def _caption(self, first: str) -> str:
         return (
             f"{first} Top-{self.top} for each of {len(self.purchases):,} purchases; mean [95% bootstrap interval over "
-            "shoppers]. Category similarity and popularity MAE are those of lists made with the gender filter; with it, "
-            "a gender alignment of 100% only says that the filter works."
+            "shoppers]. Category similarity and popularity MAE are those of lists made with the gender filter; a "
+            "gender alignment of 100% with it only says that the filter works."
         )
 
 
@@ -222,15 +225,17 @@ def _names(spaces: Sequence[VectorSpace]) -> list[str]:
 
 
 def _notes(experiment: _Experiment, estimated: int) -> list[str]:
-    candidates: Candidates = experiment.candidates
-    notes = ["The paper's figures are of DeepFashion-MultiModal with three backbones' ImageNet weights: other photos, "
-             "other purchases; they stand beside ours to be read, not to be beaten."]
+    gender = experiment.candidates.gender
+    notes = [
+        "The paper's figures are of DeepFashion-MultiModal with three backbones' ImageNet weights: other photos, other "
+        "purchases; they stand beside ours to be read, not to be beaten."
+    ]
     if estimated:
         notes.append(
-            f"The trendiness of {estimated:,} shoppers was estimated from these same purchases, so their popularity MAE "
-            "is more favourable than it would be for purchases to come."
+            f"The trendiness of {estimated:,} of the shoppers was estimated from these same purchases, so their popularity "
+            "MAE is more favourable than it would be for purchases to come."
         )
-    unknown = float((candidates.gender == 0).mean())
+    unknown = float((gender == 0).mean())
     if unknown:
         notes.append(f"The gender of {100 * unknown:.0f}% of the items is unknown; those are not judged by it.")
     return notes

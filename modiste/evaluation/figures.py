@@ -61,12 +61,21 @@ def threshold(popularity: Floats, limit: float, path: Path) -> Path:
     axis.axvline(limit + 1, color=PAPER, linewidth=2)
     axis.set_xscale("log")
     highest = axis.get_ylim()[1]
-    axis.text(limit * 0.85, highest * 0.92, f"“popular”: 15% of all\npurchases, {limit:,.0f}", ha="right", va="top", color=PAPER)
+    axis.text(
+        limit * 0.85,
+        highest * 0.92,
+        f"“popular”: 15% of all\npurchases, {limit:,.0f}",
+        ha="right",
+        va="top",
+        color=PAPER,
+    )
     most = popularity.max()
     axis.text(most * 1.25, highest * 0.35, f"the most popular item\nhas {most:,.0f}", color=OURS, va="top")
     axis.set_xlabel("purchases of an item, plus one (logarithmic)")
     axis.set_ylabel("items")
-    axis.set_title(f"No item of {len(popularity):,} can be popular" if most < limit else "Popular items", loc="left", fontsize=11)
+    axis.set_title(
+        f"No item of {len(popularity):,} can be popular" if most < limit else "Popular items", loc="left", fontsize=11
+    )
     _plain(axis)
     return _saved(figure, path)
 

@@ -24,7 +24,7 @@ UNKNOWN = "not known here"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table. Without ``measures`` it was not run, and ``note`` says why; the paper's figures still stand."""
+    """One line of a table. Without ``measures`` it was not run, and ``note`` says why."""
 
     name: str
     measures: Mapping[str, Measure] = field(default_factory=dict)

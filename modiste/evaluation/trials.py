@@ -1,12 +1,11 @@
 """One trial: rank for every purchase, judge the lists. What all tables are made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modiste.evaluation.baselines import with_random_ties
 from modiste.evaluation.metrics import (
     Floats,
     Ints,
@@ -17,7 +16,7 @@ from modiste.evaluation.metrics import (
     popularity_error,
 )
 from modiste.ranking.relevance import Weights
-from modiste.ranking.topk import Candidates, Queries, rank
+from modiste.ranking.topk import TIE, Candidates, Queries, rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ def both_ways(
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A metric's mean, lowest and highest value over ``draws`` random tie-breaks, in points."""
+    """A metric over random tie-breaks, in points: its mean, and the range that holds 95% of ``draws`` of them."""
 
     mean: float
     low: float
@@ -128,19 +127,55 @@ class Spread:
         return f"{self.mean:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def tie_spread(
-    candidates: Candidates, queries: Queries, purchases: Purchases, weights: Weights, top: int, draws: int, seed: int
-) -> Mapping[str, Spread]:
-    """How far the metrics move when equal relevances are put in a random order, ``draws`` times.
+def random_ties(
+    candidates: Candidates, queries: Queries, weights: Weights, top: int, draws: int, seed: int
+) -> Iterator[Ints]:
+    """The Top-K ``draws`` times, int64 (q, top) each, with the order of equal relevances drawn anew for every query.
 
-    Counts are small integers, so thousands of items share a popularity, and without a visual term nothing but the
-    order of the catalogue decides between them. Keys: category, gender, mae.
+    Counts are small integers, so many items share a popularity, and without a visual term nothing but the order of the
+    catalogue decides between them.
     """
-    means: dict[str, list[float]] = {"category": [], "gender": [], "mae": []}
-    for draw in range(draws):
-        lists = rank(with_random_ties(candidates, seed + draw), queries, weights, top).items
-        points, _ = _points(candidates, purchases, lists)
-        for name, values in means.items():
-            judged = points[name][~np.isnan(points[name])]
-            values.append(float(judged.mean()) if len(judged) else float("nan"))
-    return {name: Spread(float(np.mean(v)), min(v), max(v), draws) for name, v in means.items()}
+    deep = top
+    while True:  # as deep as the longest tie that reaches into the Top-K
+        deep = min(4 * deep, max(top, len(candidates)))
+        ranking = rank(candidates, queries, weights, deep)
+        total = weights.alpha + weights.beta + weights.gamma + weights.distance
+        level = np.round(np.nan_to_num(ranking.relevance, nan=-np.inf) / (total * TIE))
+        cut = level[:, -1] == level[:, top - 1]
+        if deep >= len(candidates) or not np.any(cut & (ranking.items[:, -1] >= 0)):
+            break
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        order = np.lexsort((rng.random(level.shape), -level), axis=1)[:, :top]
+        yield np.take_along_axis(ranking.items, order, axis=1)
+
+
+def judge_ties(
+    candidates: Candidates, queries: Queries, purchases: Purchases, weights: Weights, top: int, draws: int, seed: int
+) -> tuple[dict[str, Measure], dict[str, Spread]]:
+    """Every metric's expectation over random tie-breaks, and how far a single tie-break may be from it.
+
+    The measures are those of ``judge``, each place's points averaged over the draws first, so their intervals are over
+    shoppers alone; the spreads are over tie-breaks alone.
+    """
+    sums: dict[str, Floats] = {}
+    counts: dict[str, Ints] = {}
+    means: dict[str, list[float]] = {}
+    whose: Ints = np.empty(0, np.int64)
+    for lists in random_ties(candidates, queries, weights, top, draws, seed):
+        points, whose = _points(candidates, purchases, lists)
+        for name, column in points.items():
+            judged = ~np.isnan(column)
+            sums[name] = sums.get(name, 0.0) + np.where(judged, column, 0.0)
+            counts[name] = counts.get(name, 0) + judged.astype(np.int64)
+            means.setdefault(name, []).append(float(column[judged].mean()) if judged.any() else np.nan)
+    measures = {}
+    for name, total in sums.items():
+        average = np.full(len(total), np.nan)
+        np.divide(total, counts[name], out=average, where=counts[name] > 0)
+        measures[name] = measure(average, whose, seed)
+    spreads = {}
+    for name, values in means.items():
+        low, high = np.quantile(values, [0.025, 0.975])
+        spreads[name] = Spread(float(np.mean(values)), float(low), float(high), draws)
+    return measures, spreads
