@@ -1,0 +1,6 @@
+"""Measuring recommendations: the paper's tables and figures for any shop, and the authors' own run judged again."""
+
+from modiste.evaluation.experiments import evaluate
+from modiste.evaluation.tables import EvaluationReport
+
+__all__ = ["EvaluationReport", "evaluate"]

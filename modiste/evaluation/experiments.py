@@ -36,7 +36,7 @@ def evaluate(
     shop: Shop,
     what: str = "all",
     out: Path | None = None,
-    seed: int = 0,
+    seed: int = 42,
     *,
     top: int = TOP,
     authors_gender: bool = False,
@@ -232,8 +232,8 @@ def _notes(experiment: _Experiment, estimated: int) -> list[str]:
     ]
     if estimated:
         notes.append(
-            f"The trendiness of {estimated:,} of the shoppers was estimated from these same purchases, so their popularity "
-            "MAE is more favourable than it would be for purchases to come."
+            f"The trendiness of {estimated:,} of the shoppers was estimated from these same purchases, so their "
+            "popularity MAE is more favourable than it would be for purchases to come."
         )
     unknown = float((gender == 0).mean())
     if unknown:

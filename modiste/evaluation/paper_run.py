@@ -233,6 +233,11 @@ def _findings(run: PaperRun) -> Iterable[str]:
             f"So the shoppers' trendiness τ had nothing to choose between: over the {len(tau)} purchases its "
             f"correlation with the normalised popularity of what was bought is {np.corrcoef(bought, tau)[0, 1]:.2f}."
         )
+    blind = np.abs(run.candidates.normpop[:, None] - tau).mean()
+    yield (
+        f"Items chosen without any regard to popularity have an expected popularity MAE of {100 * blind:.2f} here; "
+        f"the paper reports {published.ABLATION['no popularity'].mae:g} for no popularity."
+    )
     women = run.candidates.gender == GENDERS["WOMEN"]
     yield (
         f"{100 * women.mean():.1f}% of the items are women's, so lists that know nothing of gender agree with most "
@@ -249,7 +254,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=DRAWS, help="random tie-breaks to try (default: %(default)s)")
     asked = parser.parse_args()
     try:
-        print(evaluate_paper_run(asked.folder, asked.out, asked.seed, asked.draws).markdown())
+        print(evaluate_paper_run(asked.folder, asked.out, asked.seed, asked.draws).markdown)
     except SourceError as error:
         raise SystemExit(str(error)) from None
 

@@ -47,6 +47,7 @@ class Table:
         found = [name for name in COLUMNS if any(name in row.measures for row in self.rows)]
         return found or ["category", "mae"]
 
+    @property
     def markdown(self) -> str:
         """A heading, the table and its caption. Cells: mean [95% interval]; n where it is not the row's."""
         beside = any(row.published for row in self.rows)
@@ -98,9 +99,10 @@ class EvaluationReport:
     notes: Sequence[str] = ()
     figures: Sequence[Path] = ()
 
+    @property
     def markdown(self) -> str:
         """The tables, the notes and links to the pictures, as one page."""
-        parts = [f"# {self.title}\n", *(table.markdown() for table in self.tables)]
+        parts = [f"# {self.title}\n", *(table.markdown for table in self.tables)]
         if self.notes:
             parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in self.notes) + "\n")
         parts += [f"![{figure.stem.replace('_', ' ')}]({figure.name})\n" for figure in self.figures]
@@ -109,7 +111,7 @@ class EvaluationReport:
     def write(self, folder: Path) -> None:
         """``tables.md`` and one CSV per table, into ``folder``, made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "tables.md").write_text(self.markdown(), encoding="utf-8")
+        (folder / "tables.md").write_text(self.markdown, encoding="utf-8")
         for table in self.tables:
             (folder / f"{table.name}.csv").write_text(table.csv(), encoding="utf-8")
 

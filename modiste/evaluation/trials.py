@@ -36,7 +36,7 @@ class Purchases:
     def of(cls, item: Ints, shopper: Ints, trendiness: Floats, item_gender: NDArray[np.int8]) -> "Purchases":
         """Purchases as they were made. A shopper's gender is that of the first item she bought whose gender is known.
 
-        ``item_gender`` int8 is the candidates'. (Section 3.3 of the paper: the first purchase sets the gender.)
+        As in the paper, where the first purchase sets the gender. ``item_gender`` int8 is the candidates'.
         """
         _, first = np.unique(np.stack([shopper, item]), axis=1, return_index=True)
         kept = np.sort(first)

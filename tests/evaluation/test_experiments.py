@@ -57,7 +57,7 @@ def test_all_tables_have_their_rows_and_the_papers_figures_beside_them(shop):
 
 
 def test_a_backbone_that_the_shop_never_embedded_is_not_measured_but_said_to_be_missing(shop):
-    text = evaluate(shop, "backbones").tables[0].markdown()
+    text = evaluate(shop, "backbones").tables[0].markdown
     resnet = next(line for line in text.splitlines() if line.startswith("| resnet50"))
     assert "not run here" in resnet
     assert "64.95% / 100% / 12.96" in resnet
@@ -88,7 +88,7 @@ def test_an_estimated_trendiness_is_declared(shop):
 
 
 def test_the_same_seed_gives_the_same_report(shop):
-    assert evaluate(shop, "all", seed=7).markdown() == evaluate(shop, "all", seed=7).markdown()
+    assert evaluate(shop, "all", seed=7).markdown == evaluate(shop, "all", seed=7).markdown
 
 
 def test_the_files_are_written_where_asked(shop, tmp_path: Path):

@@ -112,6 +112,12 @@ def test_random_items_are_of_the_purchases_category_as_often_as_those_without_a_
 
 
 @pytest.mark.data
+def test_without_regard_to_popularity_chance_alone_gives_the_papers_error(run):
+    gaps = np.abs(run.candidates.normpop[:, None] - run.purchases.trendiness)
+    assert 100 * gaps.mean() == pytest.approx(31.14, abs=0.1)  # "no popularity" in the paper's Table 2
+
+
+@pytest.mark.data
 def test_no_item_ever_reaches_the_authors_threshold(run):
     assert run.popularity.max() == 101
     assert run.threshold == pytest.approx(77_278.5)
@@ -132,4 +138,4 @@ def test_the_command_prints_the_report_and_writes_its_files(shared_data, tmp_pat
 def test_the_report_stands_without_writing_anything(small):
     report = evaluate_paper_run(small, draws=3)
     assert report.figures == []
-    assert "not run here" in report.markdown()
+    assert "not run here" in report.markdown

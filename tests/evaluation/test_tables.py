@@ -23,7 +23,7 @@ TABLE = Table(
 
 
 def test_a_cell_holds_the_mean_the_interval_and_its_own_n_where_that_is_another():
-    lines = TABLE.markdown().splitlines()
+    lines = TABLE.markdown.splitlines()
     assert (
         "| lite0 | 62.12 [60.00, 64.50] | 62.12 [60.00, 64.50] | 77.00 [70.00, 84.00], n 600 | 685 | 50 |" in lines[4]
     )
@@ -31,7 +31,7 @@ def test_a_cell_holds_the_mean_the_interval_and_its_own_n_where_that_is_another(
 
 
 def test_what_was_not_run_and_what_cannot_be_known_say_so():
-    text = TABLE.markdown()
+    text = TABLE.markdown
     assert "| vgg16 | not run here | not run here | not run here |  |  | 57.99% / 100% / 13.32 | no vectors |" in text
     assert "| not known here |" in text
     assert "56.3% / not given / 12.05" in text
