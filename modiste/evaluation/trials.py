@@ -130,10 +130,10 @@ class Spread:
 def random_ties(
     candidates: Candidates, queries: Queries, weights: Weights, top: int, draws: int, seed: int
 ) -> Iterator[Ints]:
-    """The Top-K ``draws`` times, int64 (q, top) each, with the order of equal relevances drawn anew for every query.
+    """The Top-K ``draws`` times, int64 (q, top) each, with equal relevances in the order of a shuffled catalogue.
 
     Counts are small integers, so many items share a popularity, and without a visual term nothing but the order of the
-    catalogue decides between them.
+    catalogue decides between them. One order serves all queries, as in any program that sorts.
     """
     deep = top
     while True:  # as deep as the longest tie that reaches into the Top-K
@@ -146,7 +146,8 @@ def random_ties(
             break
     rng = np.random.default_rng(seed)
     for _ in range(draws):
-        order = np.lexsort((rng.random(level.shape), -level), axis=1)[:, :top]
+        shuffled = rng.permutation(len(candidates))[ranking.items]
+        order = np.lexsort((shuffled, -level), axis=1)[:, :top]
         yield np.take_along_axis(ranking.items, order, axis=1)
 
 
