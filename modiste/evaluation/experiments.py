@@ -145,9 +145,9 @@ class _Experiment:
     def ablation(self) -> Table:
         rows = []
         for preset, ablations in ABLATIONS:
-            rows.append(self._row(f"{preset}: full", preset, paper="full"))
-            for name, weight in ablations.items():
-                rows.append(self._row(f"{preset}: {name}", preset, without=weight, paper=name))
+            for name, weight in {"full": "", **ablations}.items():
+                paper = published.ABLATION[name] if preset == "paper" else None
+                rows.append(self._row(f"{preset}: {name}", preset, weight, paper))
         caption = f"Vector space: {self.names[0]}. The paper's weights have γ 0, so only the balanced ones can lose it."
         return Table("table2", "Table 2: ablation", rows, self._caption(caption))
 
@@ -196,7 +196,7 @@ class _Experiment:
         caption, image = shown(bought)
         return figures.side_by_side((f"bought: {caption}", image), lines, path)
 
-    def _row(self, name: str, preset: str, without: str = "", paper: str = "") -> Row:
+    def _row(self, name: str, preset: str, without: str = "", paper: published.Published | None = None) -> Row:
         weights = PRESETS[preset]
         if without:
             weights = replace(weights, **{without: 0.0})  # type: ignore[arg-type]
@@ -206,7 +206,7 @@ class _Experiment:
             queries = self.purchases.queries(gender_filter=True)
             _, spread = judge_ties(self.candidates, queries, self.purchases, weights, self.top, DRAWS, self.seed)
             note = f"over {DRAWS} random tie-breaks, mean and 95% range: category {spread['category']}%"
-        return Row(name, measures, published.ABLATION.get(paper), note)
+        return Row(name, measures, paper, note)
 
     def _caption(self, first: str) -> str:
         return (
