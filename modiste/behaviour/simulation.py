@@ -1,0 +1,193 @@
+"""A year of purchases by simulated shoppers, after the paper: each buys along or against the trend, by her τ.
+
+A purchase's item is drawn with probability proportional to
+
+    τ · n + (1 − τ) · (1 − n)
+
+with n the item's normalised popularity at that moment, and raises its count. The draw is exact but never looks at the
+whole catalogue: the weight is a mixture of a uniform draw, and of one by n (an urn with a ball for each purchase)
+for trend followers or one by 1 − n (rejection) for the others.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from random import Random
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from modiste.behaviour.popularity import RunningCounts
+from modiste.catalog.items import GENDERS
+from modiste.errors import SettingError
+
+MODELS = ("paper", "pools")
+POPULAR_SHARE = 0.15
+"""In the authors' code an item is popular from this share of *all* purchases on: in a large catalogue none is."""
+
+_PATIENCE = 64  # rejections before the draw is made over the whole pool, so that no catalogue makes it slow
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """``shoppers``: shopper_id, trendiness. ``purchases``, in the order made: shopper_id, item_id, date."""
+
+    shoppers: pl.DataFrame
+    purchases: pl.DataFrame
+
+
+def simulate(
+    catalogue: pl.DataFrame,
+    shoppers: int = 50,
+    purchases: int = 5,
+    year: int = 2025,
+    seed: int = 42,
+    model: str = "paper",
+) -> Simulation:
+    """Simulate ``shoppers`` of uniform τ who each buy 1 to ``purchases`` items on random days of ``year``.
+
+    ``catalogue`` has item_id, gender (null: unknown) and popularity (the count at the start). A shopper's first item is
+    uniform over the catalogue and sets her gender; later ones are of that gender or of none. ``model`` "pools" is the
+    authors' way: with probability τ a uniform draw from the popular items (``POPULAR_SHARE``), else from the others;
+    where one is empty, from the other. The same seed gives the same result.
+    Raises SettingError for an empty catalogue or a parameter out of range.
+    """
+    if catalogue.is_empty():
+        raise SettingError("there is nothing to buy: the catalogue is empty")
+    if model not in MODELS:
+        raise SettingError(f"no model {model!r}; there are: {', '.join(MODELS)}")
+    for name, value in (("shoppers", shoppers), ("purchases", purchases), ("year", year)):
+        if value < 1:
+            raise SettingError(f"{name} must be at least 1, not {value}")
+    rng = np.random.default_rng(seed)
+    tau = rng.uniform(size=shoppers)
+    buyer = np.repeat(np.arange(shoppers), rng.integers(1, purchases, shoppers, endpoint=True))
+    days = (date(year, 12, 31) - date(year, 1, 1)).days + 1
+    day = rng.integers(0, days, len(buyer))
+    order = np.lexsort((rng.random(len(buyer)), day))
+    buyer, day = buyer[order], day[order]
+    market = _Market(catalogue, Random(int(rng.integers(2**63))))
+    draw = market.draw_by_trend if model == "paper" else market.draw_from_pools
+    bought = _play(buyer.tolist(), tau.tolist(), market, draw)
+    names = np.array([str(number + 1) for number in range(shoppers)])
+    start = date(year, 1, 1)
+    calendar = [start + timedelta(days=number) for number in range(days)]
+    return Simulation(
+        pl.DataFrame({"shopper_id": names.tolist(), "trendiness": tau}),
+        pl.DataFrame(
+            {
+                "shopper_id": names[buyer].tolist(),
+                "item_id": catalogue["item_id"].gather(bought),
+                "date": [calendar[one] for one in day],
+            },
+            schema={"shopper_id": pl.String, "item_id": pl.String, "date": pl.Date},
+        ),
+    )
+
+
+def _play(buyers: list[int], tau: list[float], market: "_Market", draw: Callable[["_Pool", float], int]) -> list[int]:
+    """Let the shoppers buy in turn; returns the row of each purchase's item."""
+    pool_of: dict[int, _Pool] = {}
+    bought = []
+    for buyer in buyers:
+        pool = pool_of.get(buyer)
+        if pool is None:
+            row = int(market.random.random() * len(market.genders))
+            pool_of[buyer] = market.pools[market.genders[row]]
+        else:
+            row = draw(pool, tau[buyer])
+        market.buy(row)
+        bought.append(row)
+    return bought
+
+
+class _Pool:
+    """The items that a shopper of one gender may buy, with an urn that holds each item in proportion to count − low."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows: list[int] = rows.tolist()
+        self.cumulative: list[float] = []
+        self.balls: list[int] = []  # one for each purchase since the urn was filled
+
+    def fill(self, running: RunningCounts) -> None:
+        counts = np.array(running.counts)[self.rows]
+        self.cumulative = np.cumsum(counts - running.low).tolist()
+        self.balls = []
+
+    @property
+    def mass(self) -> float:
+        """The sum of count − low over the pool."""
+        return self.cumulative[-1] + len(self.balls)
+
+
+class _Market:
+    """Counts and pools that move with every purchase."""
+
+    def __init__(self, catalogue: pl.DataFrame, random: Random) -> None:
+        self.random = random
+        self.running = RunningCounts(catalogue["popularity"].to_numpy().astype(float))
+        self.genders: list[str | None] = [one if one in GENDERS else None for one in catalogue["gender"]]
+        known = np.array([one or "" for one in self.genders])
+        self.pools: dict[str | None, _Pool] = {None: _Pool(np.arange(len(known)))}
+        for gender in GENDERS:
+            self.pools[gender] = _Pool(np.flatnonzero((known == gender) | (known == "")))
+        self.open = {key: [pool for name, pool in self.pools.items() if key in (name, None) or name is None]
+                     for key in (None, *GENDERS)}  # fmt: skip
+        for pool in self.pools.values():
+            if pool.rows:
+                pool.fill(self.running)
+        self.total = sum(self.running.counts)
+        limit = POPULAR_SHARE * self.total
+        self.popular = {row for row, count in enumerate(self.running.counts) if self.total and count >= limit}
+
+    def buy(self, row: int) -> None:
+        if self.running.add(row):
+            for pool in self.pools.values():
+                if pool.rows:
+                    pool.fill(self.running)
+        else:
+            for pool in self.open[self.genders[row]]:
+                pool.balls.append(row)
+        self.total += 1
+        limit = POPULAR_SHARE * self.total
+        if self.popular or self.running.counts[row] >= limit:
+            self.popular = {one for one in {*self.popular, row} if self.running.counts[one] >= limit}
+
+    def draw_by_trend(self, pool: _Pool, tau: float) -> int:
+        random, rows, running = self.random.random, pool.rows, self.running
+        span = running.high - running.low
+        if span <= 0:  # all equally popular: every item weighs 1 − τ
+            return rows[int(random() * len(rows))]
+        if tau >= 0.5:  # weight = (1 − τ) + (2τ − 1) n
+            uniform, urn = (1 - tau) * len(rows), (2 * tau - 1) * pool.mass / span
+            if random() * (uniform + urn) >= uniform and pool.mass > 0:
+                ball = random() * pool.mass
+                if ball < pool.cumulative[-1]:
+                    return rows[bisect_right(pool.cumulative, ball)]
+                return pool.balls[min(int(ball - pool.cumulative[-1]), len(pool.balls) - 1)]
+            return rows[int(random() * len(rows))]
+        unpopular = len(rows) - pool.mass / span  # weight = τ + (1 − 2τ) (1 − n)
+        uniform = tau * len(rows)
+        if random() * (uniform + (1 - 2 * tau) * unpopular) < uniform or unpopular <= 0:
+            return rows[int(random() * len(rows))]
+        for _ in range(_PATIENCE):
+            row = rows[int(random() * len(rows))]
+            if random() * span >= running.counts[row] - running.low:
+                return row
+        cumulative = np.cumsum(running.high - np.array(running.counts)[rows])
+        return rows[min(int(np.searchsorted(cumulative, random() * cumulative[-1], side="right")), len(rows) - 1)]
+
+    def draw_from_pools(self, pool: _Pool, tau: float) -> int:
+        random, rows = self.random.random, pool.rows
+        popular = [row for row in sorted(self.popular) if self.genders[row] is None or pool is self.pools[None]
+                   or pool is self.pools[self.genders[row]]]  # fmt: skip
+        if popular and (random() < tau or len(popular) == len(rows)):
+            return popular[int(random() * len(popular))]
+        while True:
+            row = rows[int(random() * len(rows))]
+            if row not in self.popular:
+                return row
