@@ -1,0 +1,33 @@
+"""Modiste: explained fashion recommendations from garment photos, purchases and each shopper's taste for trends.
+
+>>> from modiste import Shop
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modiste.catalog.items import Item as Item
+    from modiste.ranking.relevance import Weights as Weights
+    from modiste.shop.orders import Purchase as Purchase
+    from modiste.shop.recommendations import Recommendation as Recommendation
+    from modiste.shop.shop import Shop as Shop
+
+__version__ = "0.1.0"
+__all__ = ["Item", "Purchase", "Recommendation", "Shop", "Weights", "__version__"]
+
+_HOMES = {
+    "Item": "modiste.catalog.items",
+    "Purchase": "modiste.shop.orders",
+    "Recommendation": "modiste.shop.recommendations",
+    "Shop": "modiste.shop.shop",
+    "Weights": "modiste.ranking.relevance",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that ``modiste --help`` answers at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'modiste' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,140 @@
+"""What a recommendation says: the item, the terms that brought it there, and the purchase that caused it."""
+
+import base64
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from modiste.errors import PhotoError
+from modiste.vision.photos import open_photo
+
+TERMS = ("visual", "popularity", "category", "distance")
+"""The weighted terms of the relevance, in the order in which they are shown."""
+
+_COLOURS = {"visual": "#b3502f", "popularity": "#c99a2e", "category": "#5b7f6b", "distance": "#5a6f93"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One recommended item and why.
+
+    ``visual``, ``popularity``, ``category`` and ``distance`` are the weighted terms, in relevance points; they add up
+    to ``relevance``. ``because`` is the item whose purchase (or view) caused it, None for a photo. ``distance_km`` is
+    the great-circle distance from the shopper to the item's store, None where either place is unknown.
+    """
+
+    item_id: str
+    relevance: float
+    visual: float
+    popularity: float
+    category: float
+    distance: float
+    because: str | None
+    store_id: str | None
+    distance_km: float | None
+    image: str | None
+    kind: str | None
+    why: str
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The weighted terms by name; their sum is the relevance."""
+        return {name: float(getattr(self, name)) for name in TERMS}
+
+    def as_json(self) -> dict[str, str | float | None]:
+        """The fields a machine wants; visual + popularity + category (+ distance, when weighted) is the relevance."""
+        fields: dict[str, str | float | None] = {
+            "item_id": self.item_id,
+            "relevance": self.relevance,
+            "visual": self.visual,
+            "popularity": self.popularity,
+            "category": self.category,
+            "because": self.because,
+            "store_id": self.store_id,
+            "distance_km": self.distance_km,
+        }
+        if self.distance:
+            fields["distance"] = self.distance
+        return fields
+
+
+class Recommendations(list[Recommendation]):
+    """A list of recommendations that shows its pictures and bars in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{"".join(map(card, self))}</div>'
+
+
+def thumbnail(image: str | None, height: int = 220) -> str:
+    """The photo at ``image`` as a data URI at most ``height`` pixels high; empty if there is none or it is broken."""
+    if image is None:
+        return ""
+    try:
+        photo = open_photo(Path(image))
+    except PhotoError:
+        return ""
+    photo.thumbnail((height * 2, height), Image.Resampling.LANCZOS)
+    buffer = BytesIO()
+    photo.save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def card(shown: Recommendation) -> str:
+    """One recommendation as an HTML figure: its picture, a bar of its terms, and the reason in words."""
+    total = max(sum(max(value, 0.0) for value in shown.terms.values()), 1e-9)
+    bar = "".join(
+        f'<span title="{name} {value:.3f}" '
+        f'style="width:{100 * max(value, 0) / total:.1f}%;background:{_COLOURS[name]}"></span>'
+        for name, value in shown.terms.items()
+    )
+    words = " · ".join(f"{name} {value:.2f}" for name, value in shown.terms.items() if value)
+    kind = f" · {html.escape(shown.kind.replace('_', ' '))}" if shown.kind else ""
+    return (
+        f'<figure class="card" style="width:170px;margin:0">{_picture(shown.item_id, shown.image)}'
+        f'<div style="display:flex;height:8px;border-radius:4px;overflow:hidden;margin:6px 0">{bar}</div>'
+        f"<figcaption><b>{shown.relevance:.3f}</b>{kind}<br><small>{words}<br>{html.escape(shown.why)}<br>"
+        f"<code>{html.escape(shown.item_id)}</code></small></figcaption></figure>"
+    )
+
+
+def _picture(item_id: str, image: str | None) -> str:
+    source = thumbnail(image)
+    style = "width:100%;height:220px;object-fit:contain;background:#f3f0eb;border-radius:6px"
+    if not source:
+        return f'<div style="{style}"></div>'
+    return f'<img alt="{html.escape(item_id)}" src="{source}" style="{style}">'
+
+
+def page(title: str, sections: Iterable[tuple[str, str, str | None, Sequence[Recommendation]]]) -> str:
+    """A whole HTML page, pictures included. Each section: heading, caption, the purchased item's photo, its list."""
+    legend = " ".join(f'<i style="background:{_COLOURS[name]}"></i>{name}' for name in TERMS[:3])
+    parts = []
+    for heading, caption, bought, found in sections:
+        picture = f'<figure class="bought">{_picture(heading, bought)}<figcaption>bought</figcaption></figure>'
+        parts.append(
+            f"<section><h2>{html.escape(heading)}</h2><p>{html.escape(caption)}</p><div class='row'>"
+            f"{picture if bought else ''}{''.join(map(card, found))}</div></section>"
+        )
+    return _PAGE.format(title=html.escape(title), legend=legend, body="\n".join(parts))
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ font-weight: 600; }} h2 {{ font-size: 1.05rem; margin: 2rem 0 .2rem; }}
+p {{ margin: .2rem 0 .8rem; opacity: .75; }}
+.row {{ display: flex; flex-wrap: wrap; gap: 16px; align-items: flex-start; }}
+.bought {{ width: 170px; margin: 0 12px 0 0; padding-right: 16px; border-right: 1px solid #8886; }}
+.bought figcaption {{ text-align: center; opacity: .7; margin-top: 6px; }}
+.legend i {{ display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin: 0 .3em 0 1em; }}
+small {{ opacity: .8; }} code {{ overflow-wrap: anywhere; }}
+</style></head><body><h1>{title}</h1><p class="legend">Bars:{legend}</p>
+{body}
+</body></html>
+"""
