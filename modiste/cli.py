@@ -1,0 +1,431 @@
+"""The commands. A door: it reads arguments, calls the shop and prints; every import of weight waits for its command."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modiste.errors import ModisteError, SettingError
+
+if TYPE_CHECKING:
+    from modiste.catalog.items import Rejected
+    from modiste.ranking.relevance import Weights
+    from modiste.shop.recommendations import Recommendation
+
+app = typer.Typer(
+    name="modiste",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Explained fashion recommendations from garment photos, purchases and each shopper's taste for trends.",
+    epilog="Example: modiste new street && modiste add items street photos.csv && modiste embed street",
+)
+add = typer.Typer(no_args_is_help=True, help="Add items, stores or purchases to a shop.")
+backbones = typer.Typer(no_args_is_help=True, help="List the networks that embed photos, or export one of the paper's.")
+app.add_typer(add, name="add")
+app.add_typer(backbones, name="backbones")
+
+ShopPath = Annotated[Path, typer.Argument(metavar="SHOP", help="The shop's folder.", show_default=False)]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any row or file was not taken.")]
+
+
+def main() -> None:
+    """Run the commands; an error that is the input's fault is one line without a traceback, and exits with 2."""
+    try:
+        app()
+    except ModisteError as error:
+        _console(stderr=True).print(f"[bold red]error:[/] {_plain(error)}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _console(stderr=True).print("interrupted; what was finished is kept, and the same command goes on from there")
+        sys.exit(130)
+
+
+@app.command(epilog="Example: modiste new street")
+def new(
+    path: ShopPath,
+    categories: Annotated[
+        Path | None, typer.Option(help="A taxonomy of your own (TOML); default: the paper's 17 categories.")
+    ] = None,
+) -> None:
+    """Make an empty shop."""
+    from modiste.shop.shop import Shop
+
+    with Shop.create(path, categories=categories) as shop:
+        _console().print(f"made {shop.path}; next: modiste add items {path} PHOTOS-OR-TABLE")
+
+
+@add.command("items", epilog="Example: modiste add items street ../photos/items.csv --strict")
+def add_items(
+    path: ShopPath,
+    source: Annotated[
+        Path,
+        typer.Argument(help="A DeepFashion folder, a CSV or Parquet table, or a folder of folders (category/photo)."),
+    ],
+    masks: Annotated[Path | None, typer.Option(help="The folder of the masks, <stem>_segm.png.")] = None,
+    strict: Strict = False,
+) -> None:
+    """Add the items of a folder or table; adding again updates what changed and skips the rest."""
+    with _open(path) as shop, _progress("checking photos") as progress:
+        report = shop.add_items(source, masks, progress)
+    _console().print(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged")
+    if report.unknown_categories:
+        words = ", ".join(f"{word} ({n})" for word, n in report.unknown_categories.items())
+        _console(stderr=True).print(
+            f"[yellow]warning:[/] categories not in the taxonomy, similar to themselves alone: {_plain(words)}",
+            highlight=False,
+        )
+    _report(report.rejected, path, strict)
+
+
+@add.command("stores", epilog="Example: modiste add stores street stores.csv")
+def add_stores(
+    path: ShopPath,
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: store_id, latitude, longitude, optional name.")],
+    strict: Strict = False,
+) -> None:
+    """Add the shop's real stores; items name theirs in the column store_id of the catalogue."""
+    with _open(path) as shop:
+        report = shop.add_stores(file)
+    _console().print(f"stores: {report.added} added, {report.updated} updated")
+    _report(report.rejected, path, strict)
+
+
+@add.command("purchases", epilog="Example: modiste add purchases street orders.csv")
+def add_purchases(
+    path: ShopPath,
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: shopper_id, item_id, date, optional order_id.")],
+    strict: Strict = False,
+) -> None:
+    """Add real orders; an order_id seen before is skipped."""
+    with _open(path) as shop:
+        report = shop.add_purchases(file)
+    _console().print(f"purchases: {report.added} added, {report.unchanged} already there")
+    _report(report.rejected, path, strict)
+
+
+@app.command(epilog="Example: modiste masks street --out masks.png --count 12")
+def masks(
+    path: ShopPath,
+    out: Annotated[Path, typer.Option(help="Where to write the picture (PNG).")],
+    masking: Annotated[str, typer.Option(help="paper, clothes or own.")] = "own",
+    count: Annotated[int, typer.Option(min=1, max=400, help="How many photos.")] = 12,
+) -> None:
+    """Draw a contact sheet: photo, mask, and the pixels that are left (the paper's figure 2)."""
+    with _open(path) as shop, _progress("drawing") as progress:
+        sheet, failures = shop.contact_sheet(masking, count, progress)
+    sheet.save(out)
+    _console().print(f"drew {out}")
+    _report(failures, path, False)
+
+
+@app.command(epilog="Example: modiste embed street --backbone efficientnet_lite0 --masking own")
+def embed(
+    path: ShopPath,
+    backbone: Annotated[str | None, typer.Option(help="See: modiste backbones list.")] = None,
+    masking: Annotated[str | None, typer.Option(help="paper, clothes, own or none.")] = None,
+    crop: Annotated[str | None, typer.Option(help="centre or garment; default: the backbone's own.")] = None,
+    mask_source: Annotated[
+        str, typer.Option("--masks", help="given, parser, or auto: the parser where no mask is given.")
+    ] = "auto",
+    strict: Strict = False,
+) -> None:
+    """Embed every photo that has no vector yet. Interrupt it at will: the next run goes on."""
+    from modiste.shop.shop import DEFAULT_BACKBONE, DEFAULT_MASKING
+
+    with _open(path) as shop, _progress("embedding") as progress:
+        report = shop.embed(backbone or DEFAULT_BACKBONE, masking or DEFAULT_MASKING, crop, mask_source, progress)
+    rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
+    _console().print(f"embedded {report.embedded}{rate}, {report.present} were there; vector space {report.space.key}")
+    _report(report.failures, path, strict)
+
+
+@app.command(epilog="Example: modiste simulate street --shoppers 50 --purchases 5 --year 2025 --seed 42")
+def simulate(
+    path: ShopPath,
+    shoppers: Annotated[int, typer.Option(min=1)] = 50,
+    purchases: Annotated[int, typer.Option(min=1, help="At most so many each.")] = 5,
+    year: Annotated[int, typer.Option(min=1, max=9999)] = 2025,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+    model: Annotated[str, typer.Option(help="paper, or pools: the authors' code.")] = "paper",
+) -> None:
+    """Simulate a year of purchases with trendiness and popularity; replaces an earlier simulation."""
+    with _open(path) as shop:
+        made = shop.simulate(shoppers, purchases, year, seed, model)
+    _console().print(f"simulated {made.purchases.height} purchases by {made.shoppers.height} shoppers in {year}")
+
+
+@app.command(
+    epilog="Examples: modiste recommend street --shopper 1 --top 5 | modiste recommend street --item 0002 --json"
+)
+def recommend(
+    path: ShopPath,
+    shopper: Annotated[str | None, typer.Option(help="Whom to recommend to.")] = None,
+    item: Annotated[str | None, typer.Option(help="Or: the item someone looks at.")] = None,
+    top: Annotated[int, typer.Option(min=1)] = 5,
+    preset: Annotated[str, typer.Option(help="balanced, paper or visual.")] = "balanced",
+    alpha: Annotated[float | None, typer.Option(help="Weight of the visual term.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Weight of the popularity term.")] = None,
+    gamma: Annotated[float | None, typer.Option(help="Weight of the category term.")] = None,
+    penalty: Annotated[int | None, typer.Option(help="Exponent p of |popularity - trendiness|: 2, 4, ...")] = None,
+    trendiness: Annotated[float | None, typer.Option(help="Instead of the shopper's own, 0 to 1.")] = None,
+    any_gender: Annotated[bool, typer.Option("--any-gender", help="Recommend the other gender's items too.")] = False,
+    near: Annotated[str | None, typer.Option(metavar="LAT,LON", help="Instead of the shopper's place.")] = None,
+    within: Annotated[float | None, typer.Option(metavar="KM", min=0, help="Only stores so near.")] = None,
+    space: Annotated[str | None, typer.Option(help="A backbone's name or a vector space; default: the latest.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="A list per purchase, as in the paper, not one merged.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the photos.")] = None,
+) -> None:
+    """Recommend the Top-K for a shopper or an item, with the reasons."""
+    options: dict[str, Any] = {
+        "top": top, "weights": _weights(preset, alpha, beta, gamma, penalty), "trendiness": trendiness,
+        "any_gender": any_gender, "near": _place(near), "within_km": within, "space": space,
+    }  # fmt: skip
+    with _open(path) as shop:
+        if shopper is not None and item is None and (each or html):
+            lists = shop.recommend_each(shopper, **options)
+        else:
+            lists = [("", shop.recommend(shopper, item, **options))]
+        photos = dict(shop.items().select("item_id", "image").iter_rows())
+        if html:
+            _write_page(html, lists, photos, shop.trendiness(shopper) if shopper else None, shopper or item or "")
+            _console(stderr=as_json).print(f"wrote {html}")
+        if html and not each:
+            lists = [("", shop.recommend(shopper, item, **options))]
+    if as_json:
+        print(json.dumps([found.as_json() for _, many in lists for found in many], indent=2))
+    else:
+        for bought, many in lists:
+            _print_table(f"for {shopper or item}" + (f", who bought {bought}" if bought else ""), many)
+
+
+@app.command(epilog="Example: modiste evaluate street all --out runs/street")
+def evaluate(
+    path: ShopPath,
+    what: Annotated[str, typer.Argument(help="backbones, ablation, trendiness or all.")] = "all",
+    out: Annotated[Path | None, typer.Option(help="A folder for the tables and figures.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+) -> None:
+    """Work out the paper's tables and figures for this shop, beside the paper's own numbers."""
+    from modiste.evaluation import evaluate as run
+
+    with _open(path) as shop:
+        report = run(shop, what, out, seed=seed)
+    print(report.markdown)
+    if out:
+        _console(stderr=True).print(f"wrote {out}")
+
+
+@backbones.command("list")
+def list_all() -> None:
+    """List the networks that are installed, and those that can be exported."""
+    from rich.table import Table
+
+    from modiste.vision.backbones import list_backbones
+
+    table = Table("name", "dimension", "crop", "licence", "where from", box=None)
+    for spec in list_backbones():
+        table.add_row(spec.name, str(spec.dim), spec.crop, spec.licence, spec.origin)
+    _console().print(table)
+    _console().print("to export: resnet50, densenet121, vgg16 (modiste backbones export NAME)")
+
+
+@backbones.command("export", epilog="Example: modiste backbones export resnet50 --weights resnet50-11ad3fa6.pth")
+def export(
+    name: Annotated[str, typer.Argument(help="resnet50, densenet121 or vgg16.")],
+    weights: Annotated[Path | None, typer.Option(help="A state dict file; default: download torchvision's.")] = None,
+) -> None:
+    """Write one of the paper's backbones as a checked ONNX file to the cache (needs the extra [export])."""
+    from modiste.vision.export import export_backbone
+
+    _console().print(f"wrote {export_backbone(name, weights)}")
+
+
+@app.command(epilog="Example: modiste demo demo-shop")
+def demo(
+    path: Annotated[Path, typer.Argument(metavar="SHOP", help="Where to make it; made anew each time.")] = Path(
+        "demo-shop"
+    ),
+    products: Annotated[int, typer.Option(min=18, help="How many garments to draw.")] = 160,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+) -> None:
+    """Draw a look book, embed it, simulate a year and recommend: everything at once."""
+    from modiste.lookbook import draw_lookbook
+    from modiste.shop.shop import Shop
+
+    _clear_demo(path)
+    with _progress("drawing the look book") as progress:
+        draw_lookbook(path / "photos", products=products, seed=seed, progress=progress)
+    with Shop.create(path) as shop:
+        with _progress("checking photos") as progress:
+            report = shop.add_items(path / "photos", progress=progress)
+        with _progress("embedding") as progress:
+            shop.embed(progress=progress)
+        made = shop.simulate(seed=seed)
+        someone = made.purchases["shopper_id"].value_counts(sort=True)["shopper_id"][0]
+        lists = shop.recommend_each(someone)
+        photos = dict(shop.items().select("item_id", "image").iter_rows())
+        _write_page(path / "recommendations.html", lists, photos, shop.trendiness(someone), someone)
+        _print_table(f"for shopper {someone}", shop.recommend(someone))
+    _report(report.rejected, path, False)
+    _console().print(f"{report.added} items, {made.purchases.height} purchases in {path.resolve()}")
+    _console().print(f"pictures: {(path / 'recommendations.html').resolve()}", soft_wrap=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what is installed, what is missing, and how to mend it."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from modiste import __version__
+    from modiste.vision.backbones import cache_folder, list_backbones, verify
+
+    console = _console()
+    console.print(f"modiste {__version__}, Python {platform.python_version()}, {platform.platform()}", highlight=False)
+    for package in ("numpy", "polars", "pillow", "onnxruntime", "sqlalchemy", "matplotlib"):
+        console.print(f"  {package} {version(package)}", highlight=False)
+    broken = False
+    for spec in list_backbones():
+        fault = verify(spec)
+        broken |= fault is not None
+        console.print(f"  model {spec.name}: {'ok' if fault is None else _plain(fault)}", highlight=False)
+    for extra, package in (("export", "torch"),):
+        try:
+            console.print(f"  extra {extra}: {package} {version(package)}", highlight=False)
+        except PackageNotFoundError:
+            console.print(f"  extra {extra}: not installed (pip install 'modiste\\[{extra}]')", highlight=False)
+    console.print(f"  models of your own: {cache_folder()}", highlight=False, soft_wrap=True)
+    if broken:
+        raise typer.Exit(1)
+
+
+def _open(path: Path) -> Any:
+    from modiste.shop.shop import Shop
+
+    return Shop.open(path)
+
+
+def _weights(
+    preset: str, alpha: float | None, beta: float | None, gamma: float | None, penalty: int | None
+) -> "Weights":
+    from dataclasses import replace
+
+    from modiste.ranking.relevance import PRESETS
+
+    if preset not in PRESETS:
+        raise SettingError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}")
+    given = {"alpha": alpha, "beta": beta, "gamma": gamma, "penalty": penalty}
+    return replace(PRESETS[preset], **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _place(near: str | None) -> tuple[float, float] | None:
+    if near is None:
+        return None
+    try:
+        latitude, longitude = (float(part) for part in near.split(","))
+    except ValueError as error:
+        raise SettingError(f"--near takes latitude,longitude in degrees, such as 48.86,2.35; not {near!r}") from error
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise SettingError(f"--near {near}: latitude is -90 to 90, longitude -180 to 180")
+    return latitude, longitude
+
+
+def _clear_demo(path: Path) -> None:
+    """Remove an earlier demo; refuse a folder that holds anything else."""
+    import shutil
+
+    ours = {"photos", "shop.db", "shop.db-wal", "shop.db-shm", "recommendations.html"}
+    if path.exists():
+        if not path.is_dir() or {one.name for one in path.iterdir()} - ours:
+            raise SettingError(f"{path} holds other things than a demo shop; choose another place: modiste demo PATH")
+        shutil.rmtree(path)
+
+
+def _write_page(
+    file: Path,
+    lists: "Sequence[tuple[str, Sequence[Recommendation]]]",
+    photos: dict[str, str | None],
+    trendiness: float | None,
+    who: str,
+) -> None:
+    from modiste.shop.recommendations import page
+
+    caption = f"trendiness {trendiness:.2f}" if trendiness is not None else ""
+    sections = [
+        (f"Because of {bought}" if bought else f"For {who}", caption, photos.get(bought), many)
+        for bought, many in lists
+    ]
+    file.write_text(page(f"Recommendations for {who}", sections), encoding="utf-8")
+
+
+def _print_table(title: str, found: "Sequence[Recommendation]") -> None:
+    """One line of numbers a recommendation, and its reason in a line below."""
+    console = _console()
+    if not found:
+        console.print(f"{title}: nothing to recommend")
+        return
+    console.print(f"[bold]{_plain(title)}[/]   [dim]relevance = visual + popularity + category[/]", highlight=False)
+    for place, one in enumerate(found, 1):
+        terms = " + ".join(f"{value:.3f}" for name, value in one.terms.items() if name != "distance" or value)
+        kind = (one.kind or "").replace("_", " ")
+        store = "" if one.distance_km is None else f"  {one.distance_km:.1f} km"
+        console.print(
+            f"{place:>2}. [bold]{_plain(one.item_id)}[/]  {kind}  {one.relevance:.3f} = {terms}{store}", highlight=False
+        )
+        because = f" (because of {one.because})" if one.because else ""
+        console.print(f"    [dim]{_plain(one.why)}{_plain(because)}[/]", highlight=False)
+
+
+def _report(rejected: "list[Rejected]", path: Path, strict: bool, shown: int = 10) -> None:
+    """Count what was not taken, show the first rows, write all of them to a file in the shop."""
+    if not rejected:
+        return
+    console = _console(stderr=True)
+    console.print(f"[yellow]{len(rejected)} not taken:[/]")
+    for one in rejected[:shown]:
+        console.print(f"  {_plain(one)}", highlight=False)
+    if len(rejected) > shown:
+        file = path / "not-taken.txt"
+        file.write_text("".join(f"{one}\n" for one in rejected), encoding="utf-8")
+        console.print(f"  and {len(rejected) - shown} more: all in {file}", highlight=False)
+    if strict:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal (rate and time left), nothing where the output goes to a file."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = _console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(label, total=None, rate="")
+
+        def advance(done: int, total: int) -> None:
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "")
+
+        yield advance
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _plain(text: object) -> str:
+    from rich.markup import escape
+
+    return escape(str(text))
