@@ -1,4 +1,4 @@
-"""The networks: what is installed, where it came from, and how to run it on ONNX Runtime.
+"""The networks: which are installed, where they came from, and how to run them on ONNX Runtime.
 
 A network is an ONNX file with a TOML entry beside it. Adding one means adding an entry, not code: put both files into
 the folder that :func:`cache_folder` names.
@@ -7,46 +7,55 @@ the folder that :func:`cache_folder` names.
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, ValidationError
 
 from modiste.errors import SourceError, UnknownIdError
 
 SHIPPED = Path(__file__).parent / "models"
+EXPORTABLE = ("resnet50", "densenet121", "vgg16")
+"""The paper's backbones, which ``modiste backbones export`` installs."""
+
+CROPS = ("centre", "garment")
+"""What of a photo a backbone sees: torchvision's centre crop, or the box of the kept pixels."""
+
+_Pixels = Annotated[int, Field(ge=1, le=4096)]
+_Unit = Annotated[float, Field(ge=0, le=1)]
+_Positive = Annotated[float, Field(gt=0, le=10)]
 
 
-@dataclass(frozen=True)
-class BackboneSpec:
+class BackboneSpec(BaseModel, frozen=True, extra="forbid"):
     """One TOML entry: a backbone (photo to vector) or a parser (photo to labels).
 
     ``width``, ``height``: the network's input in pixels. ``resize``: the photo's shorter side before a centre crop.
-    ``mean``, ``std``: per channel, in units of [0, 1]. ``dim``: the vector's length (0 for a parser).
-    ``labels``: a parser's channels; ``palette`` maps them to labels of the paper's masks.
+    ``crop``: the backbone's default, one of ``CROPS``. ``mean``, ``std``: per channel, in units of [0, 1].
+    ``dim``: the vector's length (0 for a parser). ``labels``: a parser's channels in their order; ``palette`` maps
+    those that are not named as in ``modiste.catalog.palette`` to a label that is.
     """
 
     name: str
     folder: Path
-    kind: str
-    file: str
-    sha256: str
+    kind: Literal["backbone", "parser"]
+    file: Annotated[str, Field(pattern=r"^[^/\\]+\.onnx$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     input: str
     output: str
-    width: int
-    height: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    width: _Pixels
+    height: _Pixels
+    mean: tuple[_Unit, _Unit, _Unit]
+    std: tuple[_Positive, _Positive, _Positive]
     licence: str
     origin: str
-    resize: int = 256
-    crop: str = "centre"
-    dim: int = 0
+    resize: _Pixels = 256
+    crop: Literal["centre", "garment"] = "centre"
+    dim: Annotated[int, Field(ge=0)] = 0
     labels: tuple[str, ...] = ()
-    palette: Mapping[str, str] = field(default_factory=dict)
+    palette: Mapping[str, str] = {}
 
     @property
     def path(self) -> Path:
@@ -60,96 +69,110 @@ def cache_folder() -> Path:
 
 
 def list_backbones(kind: str | None = None) -> list[BackboneSpec]:
-    """Every network that is installed, shipped ones first, or only those of one ``kind`` (backbone, parser)."""
+    """Every network that is installed, shipped ones first, or only those of one ``kind`` (backbone, parser).
+
+    Raises SourceError for an entry that can't be read.
+    """
     entries = [read_entry(path) for folder in (SHIPPED, cache_folder()) for path in sorted(folder.glob("*.toml"))]
     return [entry for entry in entries if kind in (None, entry.kind)]
 
 
 def get_backbone(name: str) -> BackboneSpec:
-    """The network called ``name``. Raises UnknownIdError that tells which there are."""
+    """The network called ``name``; a shipped one before a user's. Raises UnknownIdError that tells which there are."""
     entries = list_backbones()
     for entry in entries:
         if entry.name == name:
             return entry
     known = ", ".join(entry.name for entry in entries)
-    remedy = (
-        f"; export it with: modiste backbones export {name}" if name in ("resnet50", "densenet121", "vgg16") else ""
-    )
+    remedy = f"; install it with: modiste backbones export {name}" if name in EXPORTABLE else ""
     raise UnknownIdError(f"no network {name!r} is installed (there are: {known}){remedy}")
 
 
 def read_entry(path: Path) -> BackboneSpec:
-    """Read one TOML entry. Raises SourceError that names the file and the key."""
+    """The TOML entry at ``path``, named as the file. Raises SourceError that names the file and the key."""
     try:
         entry = tomllib.loads(path.read_text(encoding="utf-8"))
-        for name in ("mean", "std", "labels"):
-            if name in entry:
-                entry[name] = tuple(entry[name])
-        spec = BackboneSpec(name=path.stem, folder=path.parent, **entry)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} is not valid TOML: {error}") from error
-    except TypeError as error:
-        raise SourceError(f"{path}: {str(error).removeprefix('BackboneSpec.__init__() ')}") from error
-    if Path(spec.file).name != spec.file:
-        raise SourceError(f"{path}: file must be a name in the same folder, not {spec.file!r}")
-    return spec
+        return BackboneSpec.model_validate({**entry, "name": path.stem, "folder": path.parent})
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} can't be read as TOML: {error}") from error
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise SourceError(f"{path}: {'; '.join(faults)}") from error
 
 
 def verify(spec: BackboneSpec) -> str | None:
     """What is wrong with a network's file, None if nothing is."""
-    if not spec.path.is_file():
-        return f"{spec.path} is missing"
-    if sha256(spec.path.read_bytes()).hexdigest() != spec.sha256:
-        return f"{spec.path} is not the file its entry names (sha256 differs); install it again"
+    try:
+        _read_checked(spec)
+    except SourceError as error:
+        return str(error)
     return None
 
 
+def _read_checked(spec: BackboneSpec) -> bytes:
+    try:
+        network = spec.path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{spec.path} can't be read ({error.strerror}); install {spec.name} again") from error
+    if sha256(network).hexdigest() != spec.sha256:
+        raise SourceError(f"{spec.path} is not the file that {spec.name}.toml names (sha256 differs); install it again")
+    return network
+
+
 def open_session(spec: BackboneSpec, threads: int = 0) -> Any:
-    """An ONNX Runtime session on the CPU, on ``threads`` cores (0: all). Raises SourceError if the file is wrong."""
+    """An ONNX Runtime session on the CPU with ``threads`` threads (0: one for each core).
+
+    The very bytes whose SHA-256 was compared are run. Raises SourceError if the file is not the entry's, can't be run,
+    or lacks the entry's input or output.
+    """
     import onnxruntime
 
-    if (fault := verify(spec)) is not None:
-        raise SourceError(fault)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or _cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the cores meanwhile
     options.log_severity_level = 3
+    network = _read_checked(spec)
     try:
-        session = onnxruntime.InferenceSession(str(spec.path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises its own kinds, none of them public
         raise SourceError(f"{spec.path} can't be run by ONNX Runtime: {error}") from error
     for what, name, nodes in (
         ("input", spec.input, session.get_inputs()),
         ("output", spec.output, session.get_outputs()),
     ):
-        if name not in [node.name for node in nodes]:
-            raise SourceError(f"{spec.path} has no {what} {name!r}; correct the entry {spec.name}.toml")
+        names = [node.name for node in nodes]
+        if name not in names:
+            raise SourceError(f"{spec.name}.toml: {spec.file} has no {what} {name!r}, but {', '.join(names)}")
     return session
 
 
-def normalise(batch: NDArray[np.uint8], spec: BackboneSpec) -> NDArray[np.float32]:
-    """uint8 (n, height, width, 3) to what the network reads: float32 (n, 3, height, width), (x/255 − mean) / std."""
-    scale = (1 / (255 * np.asarray(spec.std))).astype(np.float32)
-    shift = (np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
-    planes = batch.transpose(0, 3, 1, 2).astype(np.float32)
-    planes *= scale[:, None, None]
-    planes -= shift[:, None, None]
-    return planes
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(session: Any, spec: BackboneSpec, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The network's output for a batch, float32. Raises SourceError if the network refuses the entry's input size."""
+    try:
+        return np.asarray(session.run([spec.output], {spec.input: batch})[0], np.float32)
+    except Exception as error:  # as above
+        raise SourceError(
+            f"{spec.name} can't be run on input {batch.shape}; correct {spec.name}.toml: {error}"
+        ) from error
 
 
 class Encoder:
-    """A backbone ready to run."""
+    """A backbone ready to run. Raises SourceError for a parser's entry and whatever :func:`open_session` refuses."""
 
     def __init__(self, spec: BackboneSpec, threads: int = 0) -> None:
-        if spec.kind != "backbone":
-            raise SourceError(f"{spec.name} is a {spec.kind}, not a backbone")
+        if spec.kind != "backbone" or not spec.dim:
+            raise SourceError(f'{spec.name} is not a backbone: its entry needs kind = "backbone" and a dim')
         self.spec = spec
-        self.session = open_session(spec, threads)
+        self._session = open_session(spec, threads)
 
     def embed(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Normalised photos, float32 (n, 3, height, width), to vectors of unit length, float32 (n, dim)."""
-        vectors = np.asarray(self.session.run([self.spec.output], {self.spec.input: batch})[0], np.float32)
+        vectors = run(self._session, self.spec, batch)
         if vectors.shape != (len(batch), self.spec.dim):
             raise SourceError(f"{self.spec.name} gave {vectors.shape}, its entry promises (n, {self.spec.dim})")
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = vectors / np.maximum(lengths, 1e-12)
-        return unit
+        lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.divide(vectors, np.maximum(lengths, np.float32(1e-12)))

@@ -4,7 +4,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -14,20 +14,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modiste.errors import MaskError, PhotoError, SettingError
-from modiste.vision.backbones import BackboneSpec, Encoder, normalise
-from modiste.vision.masks import MASKINGS, decode_mask, garment_pixels
+from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
+from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
-from modiste.vision.preparing import CROPS, prepare
+from modiste.vision.preparing import BLACK, Fill, normalise, prepare
 
 MASK_SOURCES = ("given", "parser", "auto")
+"""Whose masks count: the catalogue's alone, the parser's alone, or the parser's where none is given."""
+
+OFF_PALETTE_AT_MOST = 0.05
+"""A mask with a larger share of pixels in no colour of the palette is taken for something else than a mask."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorSpace:
     """What makes vectors comparable; two spaces never are. Any difference in a field is another space.
 
-    ``weights`` and ``parser`` are the SHA-256 of the ONNX files (parser: empty if none is used).
+    ``weights`` and ``parser`` are the SHA-256 of the ONNX files (parser: empty where none is used). ``dim`` is the
+    length of a vector as the backbone gives it, before any reduction. ``fill`` is the colour of removed pixels.
     """
 
     backbone: str
@@ -37,10 +42,22 @@ class VectorSpace:
     masks: str
     parser: str
     dim: int
+    fill: Fill = BLACK
 
     @classmethod
-    def of(cls, spec: BackboneSpec, masking: str, crop: str, masks: str, parser: BackboneSpec | None) -> Self:
-        """The space of a backbone with a way of masking and cropping. Raises SettingError for an unknown one."""
+    def of(
+        cls,
+        spec: BackboneSpec,
+        masking: str,
+        crop: str,
+        masks: str = "given",
+        parser: BackboneSpec | None = None,
+        fill: Fill = BLACK,
+    ) -> Self:
+        """The space of a backbone with a way of masking and cropping. Raises SettingError for an unknown one.
+
+        What makes no difference is left out: without masking there is no source of masks and no fill.
+        """
         for what, value, known in (
             ("masking", masking, MASKINGS),
             ("crop", crop, CROPS),
@@ -48,8 +65,10 @@ class VectorSpace:
         ):
             if value not in known:
                 raise SettingError(f"no {what} {value!r}; there are: {', '.join(known)}")
-        source = "given" if masking == "none" else masks
-        return cls(spec.name, spec.sha256, masking, crop, source, parser.sha256 if parser else "", spec.dim)
+        if masking == "none":
+            masks, fill = "given", BLACK
+        digest = parser.sha256 if parser and masks != "given" else ""
+        return cls(spec.name, spec.sha256, masking, crop, masks, digest, spec.dim, fill)
 
     @property
     def key(self) -> str:
@@ -64,26 +83,32 @@ class VectorSpace:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Inverse of :meth:`to_json`."""
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        return cls(**{**fields, "fill": tuple(fields["fill"])})
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoJob:
-    """One item to embed: its photo, its given mask (or None), and the mask labels of its category."""
+    """One item to embed: its photo (a path, or an encoded photo's bytes), its given mask if any, and ``own``, the mask
+    labels of its category."""
 
     item_id: str
-    image: str
+    image: str | bytes
     mask: str | None = None
     own: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBatch:
-    """A batch's items with their unit vectors, float32 (n, dim), and those set aside, each with its reason."""
+    """A batch's items with their unit vectors, float32 (n, dim), and those set aside, each with its reason.
+
+    ``remarks`` are about items that were embedded all the same: pixels of a mask that lay off the palette.
+    """
 
     item_ids: list[str]
     vectors: NDArray[np.float32]
-    failures: list[tuple[str, str]]
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
 
 
 def embed_photos(
@@ -94,75 +119,104 @@ def embed_photos(
     parser: Parser | None = None,
     batch_size: int = 16,
     workers: int = 2,
+    fill: Fill = BLACK,
 ) -> Iterator[EmbeddedBatch]:
     """Embed photos in batches. While one batch is in the network, the next ones are decoded and masked by ``workers``.
 
     Jobs that share a photo are decoded and parsed once. A photo or mask that can't be used is a failure of its items
-    and stops nothing. Photos without a given mask get the parser's, or, without a parser, are embedded whole.
+    and stops nothing. Photos without a given mask get the parser's; without a parser, or where it finds no garment,
+    they are embedded whole. At most two batches wait for the network, however long ``jobs`` is.
     """
-    photos: dict[tuple[str, str | None], list[PhotoJob]] = {}
+    photos: dict[str | bytes, list[PhotoJob]] = {}
     for job in jobs:
-        photos.setdefault((job.image, job.mask), []).append(job)
-    pending: deque[tuple[list[PhotoJob], Future[list[NDArray[np.uint8]]]]] = deque()
+        photos.setdefault(job.image, []).append(job)
     waiting = iter(photos.values())
+    pending: deque[Future[list[_Prepared]]] = deque()
+    ready: list[_Prepared] = []
     with ThreadPoolExecutor(workers, thread_name_prefix="photos") as pool:
         try:
-            ready: list[tuple[str, NDArray[np.uint8]]] = []
-            failures: list[tuple[str, str]] = []
             while True:
                 while len(pending) < 2 * batch_size and (same := next(waiting, None)) is not None:
-                    pending.append((same, pool.submit(_squares, same, encoder.spec, masking, crop, parser)))
+                    pending.append(pool.submit(_prepared, same, encoder.spec, masking, crop, parser, fill))
                 if not pending:
                     break
-                same, future = pending.popleft()
-                try:
-                    ready.extend(zip((job.item_id for job in same), future.result(), strict=True))
-                except (PhotoError, MaskError) as error:
-                    failures.extend((job.item_id, str(error)) for job in same)
-                if len(ready) + len(failures) >= batch_size:
-                    yield _embedded(ready, failures, encoder)
-                    ready, failures = [], []
-            if ready or failures:
-                yield _embedded(ready, failures, encoder)
+                ready.extend(pending.popleft().result())
+                while len(ready) >= batch_size:
+                    yield _embedded(ready[:batch_size], encoder)
+                    del ready[:batch_size]
+            if ready:
+                yield _embedded(ready, encoder)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def labels_of(photo: Image.Image, mask: str | None, parser: Parser | None) -> NDArray[np.uint8] | None:
-    """The photo's labels, uint8 at its size: the given mask's, else the parser's, else None.
+    """The labels of :func:`mask_of` alone."""
+    found = mask_of(photo, mask, parser)
+    return found.labels if found else None
 
-    Raises MaskError if the given mask is of another size, empty, or unreadable.
+
+def mask_of(photo: Image.Image, path: str | None, parser: Parser | None) -> Mask | None:
+    """The photo's mask at its size: the given one at ``path``, else the parser's, else None.
+
+    Raises MaskError if the given mask is unreadable, of another size, empty, or hardly in the palette at all.
     """
-    if mask is None:
-        return parser.parse([photo])[0] if parser else None
-    labels = decode_mask(Path(mask)).labels
-    if labels.shape != (photo.height, photo.width):
-        size = f"{labels.shape[1]}×{labels.shape[0]}"
-        raise MaskError(f"mask {Path(mask).name} is {size}, its photo {photo.width}×{photo.height}")
-    if not labels.any():
-        raise MaskError(f"mask {Path(mask).name} is empty: nothing but background")
-    return labels
+    if path is None:
+        return Mask(parser.parse(photo), 0) if parser else None
+    mask, name = decode_mask(Path(path)), Path(path).name
+    height, width = mask.labels.shape
+    if (width, height) != photo.size:
+        raise MaskError(f"mask {name} is {width}×{height}, its photo {photo.width}×{photo.height}")
+    if mask.off_palette > OFF_PALETTE_AT_MOST * mask.labels.size:
+        raise MaskError(f"mask {name} has {mask.off_palette / mask.labels.size:.0%} of its pixels off the palette")
+    if not mask.labels.any():
+        raise MaskError(f"mask {name} is empty: nothing but background")
+    return mask
 
 
-def _squares(
-    same: list[PhotoJob], spec: BackboneSpec, masking: str, crop: str, parser: Parser | None
-) -> list[NDArray[np.uint8]]:
-    """The backbone's input for each item of one photo."""
-    photo = open_photo(Path(same[0].image))
-    labels = None if masking == "none" else labels_of(photo, same[0].mask, parser)
-    squares = []
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An item's input for the backbone, uint8 (height, width, 3), or None; ``said`` is then why, else a remark."""
+
+    item_id: str
+    square: NDArray[np.uint8] | None
+    said: str = ""
+
+
+def _prepared(
+    same: list[PhotoJob], spec: BackboneSpec, masking: str, crop: str, parser: Parser | None, fill: Fill
+) -> list[_Prepared]:
+    """Prepare every item of one photo."""
+    image = same[0].image
+    try:
+        photo = open_photo(image if isinstance(image, bytes) else Path(image))
+    except PhotoError as error:
+        return [_Prepared(job.item_id, None, str(error)) for job in same]
+    masks: dict[str | None, Mask | None] = {}
+    prepared = []
     for job in same:
-        keep = None if labels is None else garment_pixels(labels, masking, job.own)
-        if keep is not None and not keep.any():
-            keep = None  # the parser found no garment: the whole photo says more than blackness
-        squares.append(prepare(photo, keep, spec, crop))
-    return squares
+        try:
+            if job.mask not in masks:
+                masks[job.mask] = None if masking == "none" else mask_of(photo, job.mask, parser)
+            mask = masks[job.mask]
+            keep = None if mask is None else garment_pixels(mask.labels, masking, job.own)
+            if job.mask is None and keep is not None and not keep.any():
+                keep = None
+            remark = f"{mask.off_palette} pixels of the mask lie off the palette" if mask and mask.off_palette else ""
+            prepared.append(_Prepared(job.item_id, prepare(photo, keep, spec, crop, fill), remark))
+        except MaskError as error:
+            prepared.append(_Prepared(job.item_id, None, str(error)))
+    return prepared
 
 
-def _embedded(
-    ready: list[tuple[str, NDArray[np.uint8]]], failures: list[tuple[str, str]], encoder: Encoder
-) -> EmbeddedBatch:
-    if not ready:
-        return EmbeddedBatch([], np.zeros((0, encoder.spec.dim), np.float32), failures)
-    vectors = encoder.embed(normalise(np.stack([square for _, square in ready]), encoder.spec))
-    return EmbeddedBatch([item_id for item_id, _ in ready], vectors, failures)
+def _embedded(prepared: list[_Prepared], encoder: Encoder) -> EmbeddedBatch:
+    squares = [one.square for one in prepared if one.square is not None]
+    vectors = np.zeros((0, encoder.spec.dim), np.float32)
+    if squares:
+        vectors = encoder.embed(normalise(np.stack(squares), encoder.spec))
+    return EmbeddedBatch(
+        [one.item_id for one in prepared if one.square is not None],
+        vectors,
+        [(one.item_id, one.said) for one in prepared if one.square is None],
+        [(one.item_id, one.said) for one in prepared if one.square is not None and one.said],
+    )

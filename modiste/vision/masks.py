@@ -3,19 +3,21 @@
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from modiste.catalog.palette import LABELS, PALETTE
 from modiste.errors import MaskError, SettingError
+from modiste.vision.photos import MAX_PIXELS
+
+__all__ = ["LABELS", "MASKINGS", "PALETTE", "Mask", "apply_mask", "decode_mask", "encode_mask", "garment_pixels"]
 
 MASKINGS = ("none", "paper", "clothes", "own")
 """What stays of a photo: all of it; all but background, hair, face and skin; also no accessories; the item's own."""
 
-TOLERANCE = 24
+TOLERANCE = 12
 """How far from a palette colour (largest channel difference, in levels) a pixel still takes its label."""
 
 OWN_AT_LEAST = 0.01
@@ -28,75 +30,76 @@ _KEPT = {
     "clothes": np.array([label not in _BODY + _ACCESSORIES for label in LABELS]),
 }
 
-Labels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Mask:
     """A label for each pixel, uint8 (height, width) in 0–23, and how many pixels lay off the palette (background)."""
 
-    labels: Labels
+    labels: Pixels
     off_palette: int
 
 
 def decode_mask(source: Path | Image.Image) -> Mask:
-    """Read a mask: a picture in the palette's colours, or a greyscale map of the raw labels 0–23.
+    """Read a mask: a picture in the palette's colours, or a map of the raw labels 0–23 (greyscale, or greys in RGB).
 
     A palette PNG's index is not its label, so palette masks are decoded by colour. Pixels of no palette colour take the
     nearest within ``TOLERANCE``; the rest become background and are counted.
-    Raises MaskError if the file can't be read, or holds neither colours of the palette nor labels.
+    Raises MaskError if the file can't be read or is a greyscale picture with values above 23.
     """
-    picture = _opened(source)
-    if picture.mode in ("L", "I;16", "I", "1"):
+    picture = source if isinstance(source, Image.Image) else _read(source)
+    if picture.mode in ("1", "L", "I") or picture.mode.startswith("I;16"):
         raw = np.asarray(picture)
-        if raw.max(initial=0) >= len(LABELS):
-            raise MaskError(f"is a greyscale map with values up to {raw.max()}; raw labels are 0 to {len(LABELS) - 1}")
+        if raw.min(initial=0) < 0 or raw.max(initial=0) >= len(LABELS):
+            raise MaskError(f"mask is greyscale with values up to {raw.max()}; raw labels are 0 to {len(LABELS) - 1}")
         return Mask(raw.astype(np.uint8), 0)
-    if picture.mode == "P":  # only the few colours of its palette have to be decoded
-        indices = np.asarray(picture)
-        colours = np.array(picture.convert("RGB").getpalette() or picture.getpalette(), np.uint8).reshape(-1, 3)
-        of_index, known = _nearest(np.resize(colours, (256, 3)))
-        known[len(colours) :] = False
-        return Mask(of_index[indices], int((~known)[indices].sum()))
-    pixels = np.asarray(picture.convert("RGB"))
-    packed = pixels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
-    unique, inverse = np.unique(packed, return_inverse=True)
-    of_colour, known = _nearest(np.stack([unique >> 16, unique >> 8 & 255, unique & 255], 1).astype(np.uint8))
-    inverse = inverse.reshape(packed.shape)
-    return Mask(of_colour[inverse], int((~known)[inverse].sum()))
+    colours, where = _colours(picture)
+    used = colours[np.unique(where)].astype(np.int16)
+    if (used == used[:, :1]).all() and used.max(initial=0) < len(LABELS):
+        return Mask(colours[:, 0][where], 0)
+    gaps = np.abs(colours[:, None].astype(np.int16) - PALETTE.astype(np.int16)).max(2)
+    known = gaps.min(1) <= TOLERANCE
+    label = np.where(known, gaps.argmin(1), 0).astype(np.uint8)
+    return Mask(label[where], int((~known)[where].sum()))
 
 
-def _opened(source: Path | Image.Image) -> Image.Image:
-    if isinstance(source, Image.Image):
-        return source
+def _read(path: Path) -> Image.Image:
     try:
-        with Image.open(source) as picture:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise MaskError(f"mask {path.name} has more than {MAX_PIXELS / 1e6:g} megapixels")
             picture.load()
             return picture.copy()
-    except UnidentifiedImageError as error:
-        raise MaskError(f"mask {source.name} is not an image") from error
-    except Exception as error:
-        raise MaskError(f"mask {source.name} can't be read ({error})") from error
+    except MaskError:
+        raise
+    except FileNotFoundError as error:
+        raise MaskError(f"there is no mask {path.name}") from error
+    except Exception as error:  # Pillow's decoders raise many kinds
+        raise MaskError(f"mask {path.name} can't be read ({error})") from error
 
 
-def _nearest(colours: NDArray[np.uint8]) -> tuple[Labels, NDArray[np.bool_]]:
-    """For each colour (n, 3) the label of the nearest palette colour, and whether it is within the tolerance."""
-    gaps = np.abs(colours[:, None].astype(np.int16) - PALETTE[None].astype(np.int16)).max(2)
-    labels = gaps.argmin(1).astype(np.uint8)
-    known = gaps.min(1) <= TOLERANCE
-    labels[~known] = 0
-    return labels, known
+def _colours(picture: Image.Image) -> tuple[Pixels, NDArray[np.intp]]:
+    """The picture's colours, uint8 (n, 3), and for each pixel the number of its colour."""
+    if picture.mode == "P":
+        colours = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        where = np.asarray(picture).astype(np.intp)
+        missing = int(where.max(initial=0)) + 1 - len(colours)  # an index past the palette's end is black
+        return np.vstack([colours, np.zeros((max(0, missing), 3), np.uint8)]), where
+    red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(np.int32), 2, 0)
+    unique, where = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
+    colours = np.stack([unique >> 16, unique >> 8 & 255, unique & 255], 1).astype(np.uint8)
+    return colours, where.reshape(red.shape)
 
 
-def encode_mask(labels: Labels) -> Image.Image:
-    """Labels (height, width) as a palette picture in the paper's colours, for a PNG; inverse of decode_mask."""
-    height, width = labels.shape
-    picture = Image.frombytes("P", (width, height), labels.astype(np.uint8).tobytes())
+def encode_mask(labels: Pixels) -> Image.Image:
+    """Labels (height, width) as a palette picture in the paper's colours, to be saved as PNG; undone by decode_mask."""
+    picture = Image.fromarray(labels).convert("L")
     picture.putpalette(PALETTE.tobytes())
     return picture
 
 
-def garment_pixels(labels: Labels, masking: str, own: Set[str] = frozenset()) -> NDArray[np.bool_]:
+def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) -> NDArray[np.bool_]:
     """Which pixels stay, bool (height, width), under one of ``MASKINGS``.
 
     ``own`` names the labels that belong to the item's category; without any, or where they cover under 1% of the photo,
@@ -112,6 +115,6 @@ def garment_pixels(labels: Labels, masking: str, own: Set[str] = frozenset()) ->
     return _KEPT[masking][labels]
 
 
-def apply_mask(photo: NDArray[np.uint8], keep: NDArray[np.bool_], fill: tuple[int, int, int] = (0, 0, 0)) -> Any:
+def apply_mask(photo: Pixels, keep: NDArray[np.bool_], fill: tuple[int, int, int] = (0, 0, 0)) -> Pixels:
     """A copy of the photo, uint8 (height, width, 3), whose removed pixels are ``fill``."""
     return np.where(keep[..., None], photo, np.asarray(fill, np.uint8))

@@ -4,37 +4,56 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modiste.catalog.palette import LABELS
 from modiste.errors import SourceError
-from modiste.vision.backbones import BackboneSpec, normalise, open_session
+from modiste.vision.backbones import BackboneSpec, open_session, run
+from modiste.vision.masks import LABELS
+from modiste.vision.preparing import normalise
 
 
 class Parser:
-    """A parser ready to run; any ONNX network with a TOML entry of kind "parser" will do."""
+    """A parser ready to run; any ONNX network with a TOML entry of kind "parser" will do.
+
+    The network reads (n, 3, height, width) and gives a score for each label at each pixel, (n, labels, h, w), of any
+    h and w. Raises SourceError for another kind, for labels that are not in the palette, and whatever
+    :func:`~modiste.vision.backbones.open_session` refuses.
+    """
 
     def __init__(self, spec: BackboneSpec, threads: int = 0) -> None:
-        if spec.kind != "parser":
-            raise SourceError(f"{spec.name} is a {spec.kind}, not a parser")
+        if spec.kind != "parser" or not spec.labels:
+            raise SourceError(f'{spec.name} is not a parser: its entry needs kind = "parser" and labels')
         unknown = [name for name in spec.labels if spec.palette.get(name, name) not in LABELS]
-        if unknown or not spec.labels:
+        if unknown:
             raise SourceError(
-                f"{spec.name}.toml: labels {unknown or 'missing'}; map them to the palette under [palette]"
+                f"{spec.name}.toml: {', '.join(unknown)}: not in the palette; map each under [palette] to one of: "
+                + ", ".join(LABELS)
             )
         self.spec = spec
-        self.session = open_session(spec, threads)
+        self._session = open_session(spec, threads)
         self._label = np.array([LABELS.index(spec.palette.get(name, name)) for name in spec.labels], np.uint8)
 
-    def parse(self, photos: list[Image.Image]) -> list[NDArray[np.uint8]]:
-        """The masks of RGB photos: for each its labels, uint8 at the photo's size, in the paper's palette (0–23).
-
-        Photos are stretched to the network's input, as in its training, and the labels back to the photo.
-        """
+    def parse(self, photo: Image.Image) -> NDArray[np.uint8]:
+        """An RGB photo's labels in the palette of DeepFashion-MultiModal, uint8 (h, w) in 0–23 at the photo's size."""
         size = (self.spec.width, self.spec.height)
-        small = [np.asarray(photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)) for photo in photos]
-        batch = normalise(np.stack(small), self.spec)
-        logits = self.session.run([self.spec.output], {self.spec.input: batch})[0]
-        found = self._label[logits.argmax(1)]
-        return [
-            np.asarray(Image.fromarray(grid).resize(photo.size, Image.Resampling.NEAREST))
-            for grid, photo in zip(found, photos, strict=True)
-        ]
+        square = np.asarray(photo.resize(size, Image.Resampling.BILINEAR))
+        scores = run(self._session, self.spec, normalise(square[None], self.spec))
+        if scores.ndim != 4 or scores.shape[:2] != (1, len(self._label)):
+            raise SourceError(f"{self.spec.name} gave {scores.shape}, its entry promises (n, {len(self._label)}, h, w)")
+        return self._label[_likeliest(scores[0], photo.size)]
+
+
+def _likeliest(scores: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The channel of the highest probability at each pixel of ``size`` (width, height), uint8 (height, width).
+
+    Probabilities are enlarged smoothly, one channel after another, so that edges are not staircases of the network's
+    grid; channels that win nowhere on the grid are left out.
+    """
+    scores = np.exp(scores - scores.max(0))
+    levels = (scores * (255 / scores.sum(0))).round().astype(np.uint8)
+    first, *others = np.unique(scores.argmax(0))
+    best = np.full((size[1], size[0]), first, np.uint8)
+    highest = np.asarray(Image.fromarray(levels[first]).resize(size, Image.Resampling.BILINEAR))
+    for channel in others:
+        level = np.asarray(Image.fromarray(levels[channel]).resize(size, Image.Resampling.BILINEAR))
+        best[level > highest] = channel
+        highest = np.maximum(highest, level)
+    return best

@@ -1,8 +1,8 @@
 """Opening photos safely: whatever a shop's folder holds becomes upright RGB, or a PhotoError that says why not."""
 
-import warnings
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -15,59 +15,76 @@ MAX_PIXELS = 64_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
 """What is decoded; MPO is the JPEG of phones that take several pictures at once."""
 
+_WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 
-def open_photo(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+
+def open_photo(source: Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The photo as upright RGB: EXIF orientation applied, alpha laid on white, the first frame of an animation.
 
-    CMYK, greyscale, palette and 16-bit photos are converted. Raises PhotoError with the reason if it is missing,
-    empty, truncated, no image, or larger than ``max_pixels``.
+    CMYK, greyscale, palette and 16-bit photos are converted. Raises PhotoError with the reason if it is missing, empty,
+    truncated, no image, or larger than ``max_pixels``.
     """
     with _opened(source, max_pixels) as photo:
         try:
             photo.load()
-            return _to_rgb(ImageOps.exif_transpose(photo))
+            return _to_rgb(_upright(photo))
         except Exception as error:  # Pillow's decoders raise many kinds, struct.error and SyntaxError among them
-            raise PhotoError(f"can't be decoded, perhaps truncated ({error})") from error
+            raise _damaged(error) from error
 
 
-def check_photo(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> None:
+def check_photo(source: Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> None:
     """Read a photo to its end, at an eighth of its size where the format allows it. Raises PhotoError."""
     with _opened(source, max_pixels) as photo:
-        photo.draft("RGB", (max(1, photo.width // 8), max(1, photo.height // 8)))
         try:
+            photo.draft("RGB", (max(1, photo.width // 8), max(1, photo.height // 8)))
             photo.load()
         except Exception as error:
-            raise PhotoError(f"can't be decoded, perhaps truncated ({error})") from error
+            raise _damaged(error) from error
 
 
-def _opened(source: Path | bytes, max_pixels: int) -> Image.Image:
-    if not isinstance(source, bytes) and not source.is_file():
-        raise PhotoError("there is no such file")
-    if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
-        raise PhotoError("is empty")
+def _opened(source: Path | bytes | BinaryIO, max_pixels: int) -> Image.Image:
+    """The photo with its header read and its pixels not."""
+    if source == b"":
+        raise PhotoError("photo is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own size warning: our limit below is the one that counts
-            photo = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        if isinstance(source, Path) and source.stat().st_size == 0:
+            raise PhotoError("photo is empty (0 bytes)")
+        photo = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+    except PhotoError:
+        raise
+    except FileNotFoundError as error:
+        raise PhotoError("there is no such photo") from error
     except UnidentifiedImageError as error:
-        raise PhotoError("is not an image that can be read (JPEG, PNG, WebP, GIF, BMP or TIFF)") from error
-    except Image.DecompressionBombError as error:
-        raise PhotoError(f"is larger than {max_pixels / 1e6:.0f} megapixels") from error
+        raise PhotoError("not a photo that can be read (JPEG, PNG, WebP, GIF, BMP or TIFF)") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PhotoError(f"photo has more than {max_pixels / 1e6:g} megapixels; make it smaller") from error
     except Exception as error:
-        raise PhotoError(f"can't be opened ({error})") from error
+        raise _damaged(error) from error
     if photo.width * photo.height > max_pixels:
         size = f"{photo.width}×{photo.height}"
         photo.close()
-        raise PhotoError(f"is {size} pixels, more than {max_pixels / 1e6:.0f} megapixels")
+        raise PhotoError(f"photo is {size} pixels, more than {max_pixels / 1e6:g} megapixels; make it smaller")
     return photo
+
+
+def _damaged(error: Exception) -> PhotoError:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+    return PhotoError(f"photo can't be decoded, it may be truncated or damaged ({why})")
+
+
+def _upright(photo: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(photo)
+    except Exception:  # damaged EXIF around sound pixels: take the photo as it lies
+        return photo
 
 
 def _to_rgb(photo: Image.Image) -> Image.Image:
     if photo.mode.startswith("I;16") or photo.mode in ("I", "F"):
-        levels = np.asarray(photo, dtype=np.float64)
-        top = 1.0 if photo.mode == "F" and levels.max(initial=0) <= 1 else 65535.0
-        return Image.fromarray(np.clip(levels / top * 255 + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
-    if photo.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in photo.info:
+        levels = np.nan_to_num(np.asarray(photo, dtype=np.float64))
+        white = 1.0 if photo.mode == "F" and levels.max(initial=0) <= 1 else 65535.0
+        return Image.fromarray(np.clip(levels / white * 255 + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+    if photo.mode in _WITH_ALPHA or "transparency" in photo.info:
         clear = photo.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
     return photo.convert("RGB")

@@ -1,16 +1,19 @@
-"""From a photo and its mask to the square that a backbone reads."""
+"""From a photo and its mask to what a network reads."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modiste.errors import SettingError
-from modiste.vision.backbones import BackboneSpec
+from modiste.errors import MaskError, SettingError
+from modiste.vision.backbones import CROPS, BackboneSpec
 from modiste.vision.masks import apply_mask
 
-CROPS = ("centre", "garment")
 MARGIN = 0.06
-"""How much wider than the garment's box the crop is, as a share of its longer side, on each side."""
+"""How much wider than the garment's box its crop is on each side, as a share of the box's longer side."""
+
+Fill = tuple[int, int, int]
+BLACK: Fill = (0, 0, 0)
+"""What removed pixels become in the paper."""
 
 
 def prepare(
@@ -18,27 +21,30 @@ def prepare(
     keep: NDArray[np.bool_] | None,
     spec: BackboneSpec,
     crop: str,
-    fill: tuple[int, int, int] = (0, 0, 0),
+    fill: Fill = BLACK,
 ) -> NDArray[np.uint8]:
     """The backbone's input before normalisation, uint8 (spec.height, spec.width, 3).
 
-    ``keep``, bool at the photo's size, blackens the rest at full resolution; None keeps the photo whole. ``crop``
-    "centre" is torchvision's way: the shorter side to ``spec.resize``, then the middle. "garment" takes the square
-    around the kept pixels instead, filled where it leaves the photo, so that tall garments stay whole.
-    Raises SettingError for another crop.
+    ``keep``, bool at the photo's size, gives all other pixels the colour ``fill`` before anything is resized; None
+    keeps the photo whole. ``crop`` "centre" is torchvision's way and the paper's: the shorter side to ``spec.resize``,
+    then the middle. "garment" takes the box of the kept pixels with a margin, padded by ``fill`` to the input's
+    proportions so that nothing is distorted or cut off; without ``keep`` it is the centre crop.
+    Raises SettingError for another crop, MaskError where ``keep`` is empty or of another size.
     """
     if crop not in CROPS:
         raise SettingError(f"no crop {crop!r}; there are: {', '.join(CROPS)}")
-    if keep is not None:
-        photo = Image.fromarray(apply_mask(np.asarray(photo), keep, fill))
-    if crop == "centre":
+    if keep is None:
         return _centre(photo, spec)
-    box = _box(keep) if keep is not None and not keep.all() else (0, 0, photo.width, photo.height)
-    return _square(photo, box, spec, fill)
+    if keep.shape != (photo.height, photo.width):
+        raise MaskError(f"mask is {keep.shape[1]}×{keep.shape[0]}, its photo {photo.width}×{photo.height}")
+    if not keep.any():
+        raise MaskError("mask keeps no pixel of the photo")
+    masked = Image.fromarray(apply_mask(np.asarray(photo), keep, fill))
+    return _centre(masked, spec) if crop == "centre" else _garment(masked, keep, spec, fill)
 
 
 def _centre(photo: Image.Image, spec: BackboneSpec) -> NDArray[np.uint8]:
-    """torchvision's Resize and CenterCrop, rounding included."""
+    """torchvision's Resize and CenterCrop on a Pillow image, roundings included."""
     width, height = photo.size
     if width <= height:
         size = (spec.resize, int(spec.resize * height / width))
@@ -49,20 +55,21 @@ def _centre(photo: Image.Image, spec: BackboneSpec) -> NDArray[np.uint8]:
     return np.asarray(resized.crop((left, top, left + spec.width, top + spec.height)))
 
 
-def _box(keep: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def _garment(photo: Image.Image, keep: NDArray[np.bool_], spec: BackboneSpec, fill: Fill) -> NDArray[np.uint8]:
     rows, columns = np.flatnonzero(keep.any(1)), np.flatnonzero(keep.any(0))
-    if not len(rows):
-        return 0, 0, keep.shape[1], keep.shape[0]
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    (top, bottom), (left, right) = (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)
+    pixel = max((right - left) / spec.width, (bottom - top) / spec.height) * (1 + 2 * MARGIN)
+    width, height = max(1, round(spec.width * pixel)), max(1, round(spec.height * pixel))
+    window = Image.new("RGB", (width, height), fill)
+    window.paste(photo, (int(width - left - right) // 2, int(height - top - bottom) // 2))
+    return np.asarray(window.resize((spec.width, spec.height), Image.Resampling.BILINEAR))
 
 
-def _square(
-    photo: Image.Image, box: tuple[int, int, int, int], spec: BackboneSpec, fill: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    left, top, right, bottom = box
-    side = round(max(right - left, bottom - top) * (1 + 2 * MARGIN))
-    x, y = (left + right - side) // 2, (top + bottom - side) // 2
-    inside = photo.crop((max(x, 0), max(y, 0), min(x + side, photo.width), min(y + side, photo.height)))
-    whole = Image.new("RGB", (side, side), fill)
-    whole.paste(inside, (max(-x, 0), max(-y, 0)))
-    return np.asarray(whole.resize((spec.width, spec.height), Image.Resampling.BILINEAR, reducing_gap=3.0))
+def normalise(batch: NDArray[np.uint8], spec: BackboneSpec) -> NDArray[np.float32]:
+    """uint8 (n, height, width, 3) to what the network reads: float32 (n, 3, height, width), (x/255 − mean) / std."""
+    scale = (1 / (255 * np.asarray(spec.std))).astype(np.float32)
+    shift = (np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
+    planes = batch.transpose(0, 3, 1, 2).astype(np.float32)
+    planes *= scale[:, None, None]
+    planes -= shift[:, None, None]
+    return planes

@@ -7,40 +7,54 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+from modiste.errors import SettingError
+
+_ROWS = 8192
+"""Vectors summed at a time, so that fitting needs no second copy of a large catalogue."""
 
 
 @dataclass(frozen=True)
 class Reduction:
     """``mean`` float32 (d,) and ``components`` float32 (k, d) with orthonormal rows, the strongest first."""
 
-    mean: Vectors
-    components: Vectors
+    mean: NDArray[np.float32]
+    components: NDArray[np.float32]
 
-    def apply(self, vectors: Vectors) -> Vectors:
-        """float32 (n, d) to float32 (n, k) of unit length, without whitening."""
+    def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32 (n, d) to float32 (n, k) of unit length, without whitening; a vector at the mean stays zero."""
         reduced = (vectors - self.mean) @ self.components.T
-        unit: Vectors = reduced / np.maximum(np.linalg.norm(reduced, axis=1, keepdims=True), 1e-12)
-        return unit
+        lengths: NDArray[np.float32] = np.linalg.norm(reduced, axis=1, keepdims=True)
+        return np.divide(reduced, np.maximum(lengths, np.float32(1e-12)))
 
     def to_bytes(self) -> bytes:
-        """An ``.npz`` of the two arrays."""
+        """A ``.npy`` of float32 (1 + k, d): the mean, then the components."""
         buffer = BytesIO()
-        np.savez(buffer, mean=self.mean, components=self.components)
+        np.save(buffer, np.vstack([self.mean, self.components]), allow_pickle=False)
         return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Inverse of :meth:`to_bytes`; never unpickles."""
-        with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return cls(arrays["mean"], arrays["components"])
+        rows = np.load(BytesIO(data), allow_pickle=False)
+        return cls(rows[0], rows[1:])
 
 
-def fit_reduction(vectors: Vectors, dim: int) -> Reduction:
-    """The reduction to the ``dim`` strongest directions of float32 (n, d) vectors around their mean; n, d ≥ dim."""
+def fit_reduction(vectors: NDArray[np.float32], dim: int = 128) -> Reduction:
+    """The reduction to the ``dim`` strongest directions of float32 (n, d) vectors around their mean.
+
+    k is ``dim``, or less where the vectors can't fill it: at most d and n − 1.
+    Raises SettingError for dim < 1 or n < 2.
+    """
+    n, d = vectors.shape
+    if dim < 1 or n < 2:
+        raise SettingError(f"a reduction needs dim ≥ 1 and two vectors or more, not dim {dim} and {n} vectors")
+    k = min(dim, d, n - 1)
     mean = vectors.mean(0, dtype=np.float64)
-    centred = vectors - mean
-    _, directions = np.linalg.eigh(centred.T @ centred)
-    components = directions[:, ::-1][:, :dim].T
-    signs = np.sign(components[np.arange(dim), np.abs(components).argmax(1)])  # one sign, whatever the LAPACK
+    scatter = np.zeros((d, d))
+    for start in range(0, n, _ROWS):
+        centred = vectors[start : start + _ROWS] - mean
+        scatter += centred.T @ centred
+    _, directions = np.linalg.eigh(scatter)
+    components = directions[:, : -k - 1 : -1].T
+    signs = np.sign(components[np.arange(k), np.abs(components).argmax(1)])  # one sign, whatever the LAPACK
     return Reduction(mean.astype(np.float32), (components * signs[:, None]).astype(np.float32))
