@@ -142,6 +142,7 @@ def embed(
         report = shop.embed(backbone or DEFAULT_BACKBONE, masking or DEFAULT_MASKING, crop, mask_source, progress)
     rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
     _console().print(f"embedded {report.embedded}{rate}, {report.present} were there; vector space {report.space.key}")
+    _report(report.remarks, path, False, "remarks")
     _report(report.failures, path, strict)
 
 
@@ -383,16 +384,16 @@ def _print_table(title: str, found: "Sequence[Recommendation]") -> None:
         console.print(f"    [dim]{_plain(one.why)}{_plain(because)}[/]", highlight=False)
 
 
-def _report(rejected: "list[Rejected]", path: Path, strict: bool, shown: int = 10) -> None:
-    """Count what was not taken, show the first rows, write all of them to a file in the shop."""
+def _report(rejected: "list[Rejected]", path: Path, strict: bool, what: str = "not taken", shown: int = 10) -> None:
+    """Count what was not taken (or remarked), show the first rows, write all of them to a file in the shop."""
     if not rejected:
         return
     console = _console(stderr=True)
-    console.print(f"[yellow]{len(rejected)} not taken:[/]")
+    console.print(f"[yellow]{len(rejected)} {what}:[/]")
     for one in rejected[:shown]:
         console.print(f"  {_plain(one)}", highlight=False)
     if len(rejected) > shown:
-        file = path / "not-taken.txt"
+        file = path / f"{what.replace(' ', '-')}.txt"
         file.write_text("".join(f"{one}\n" for one in rejected), encoding="utf-8")
         console.print(f"  and {len(rejected) - shown} more: all in {file}", highlight=False)
     if strict:

@@ -21,7 +21,7 @@ TIE = 1e-12
 """Relevances this close, relative to the sum of the weights, are a tie and stand in the order of their item ids."""
 
 _BLOCK_CELLS = 1 << 24  # float32 cosines in memory at once: 64 MiB
-_KEPT = ("id_rank", "similarity_with_unknown", "_by_product")
+_KEPT = ("id_rank", "similarity_with_unknown", "most_views", "_by_product")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,11 @@ class Candidates:
         return np.concatenate([order[a:b] for a, b in zip(starts, ends, strict=True)] or [np.empty(0, np.int64)])
 
     @cached_property
+    def most_views(self) -> int:
+        """The largest number of rows that show one product."""
+        return int(np.unique(self.product, return_counts=True)[1].max(initial=1))
+
+    @cached_property
     def _by_product(self) -> tuple[Ints, Ints]:
         order = np.argsort(self.product, kind="stable")
         return order, self.product[order]
@@ -188,7 +193,9 @@ class Ranking:
 
 
 def rank(candidates: Candidates, queries: Queries, weights: Weights, top: int = 5, block: int | None = None) -> Ranking:
-    """The ``top`` most relevant candidates of every query, exactly (section 3.5 of the paper).
+    """The ``top`` most relevant candidates of every query, exactly (section 3.5 of the paper), one view a product.
+
+    For the authors' way, where two views of a garment are two items, give every candidate a product of its own.
 
     ``block`` is how many queries are scored at once; by default as many as keep the cosines within 64 MiB. It never
     changes the result. Raises SettingError for a ``top`` or ``block`` below 1.
@@ -263,7 +270,7 @@ class _FastPass:
     def contenders(
         self, best: "_Best", row: int, cosine: NDArray[np.float32] | None
     ) -> tuple[Ints, tuple[float, float]]:
-        """Rows that may be among the best ``top`` of query ``row``, and the span of the admissible cosines."""
+        """Rows that may be among the best of query ``row``, and the span of the admissible cosines."""
         gender = int(best.queries.gender[row])
         if gender not in self.barriers:
             admitted = self.candidates.admits(gender)
@@ -288,8 +295,8 @@ class _FastPass:
         rough += self.barriers[gender]
         rough[taken] = -np.inf
         cut = -np.inf
-        if best.top < rough.size:
-            cut = np.partition(rough, rough.size - best.top)[rough.size - best.top] - self._slack(span)
+        if best.depth < rough.size:
+            cut = np.partition(rough, rough.size - best.depth)[rough.size - best.depth] - self._slack(span)
         return np.flatnonzero((rough >= cut) & (rough > -np.inf)), span
 
     def _span(
@@ -320,6 +327,7 @@ class _Best:
             raise SettingError(f"top is {top}; it must be at least 1")
         self.candidates, self.queries, self.weights, self.top = candidates, queries, weights, top
         self.vectors, self.embedded = queries.embedded(candidates)
+        self.depth = top * candidates.most_views  # so many rows show at least ``top`` products
         self.total = weights.alpha + weights.beta + weights.gamma + weights.distance
         self.items = np.full((len(queries), top), -1, np.int64)
         self.scores = np.full((5, len(queries), top), np.nan)
@@ -351,7 +359,9 @@ class _Best:
         if weights.scaling == "minmax":
             parts = parts._replace(visual=np.where(shop.has_vector[pool], parts.visual, 0.0))
         relevance = parts.relevance
-        order = np.lexsort((shop.id_rank[pool], -np.round(relevance / (self.total * TIE))))[: self.top]
+        order = np.lexsort((shop.id_rank[pool], -np.round(relevance / (self.total * TIE))))
+        _, first = np.unique(shop.product[pool[order]], return_index=True)
+        order = order[np.sort(first)[: self.top]]
         self.items[row, : len(order)] = pool[order]
         self.scores[:, row, : len(order)] = np.stack([*parts, relevance])[:, order]
 

@@ -70,12 +70,14 @@ class AddReport:
 
 @dataclass(frozen=True)
 class EmbedReport:
-    """What came of embedding: photos embedded now, present before, set aside with a reason, and without a mask."""
+    """What came of embedding: photos embedded now, present before, set aside with a reason, and
+    remarks on photos that were embedded all the same (a mask with pixels off the palette)."""
 
     space: VectorSpace
     embedded: int
     present: int
     failures: list[Rejected]
+    remarks: list[Rejected]
     seconds: float
 
 
@@ -432,8 +434,8 @@ class Shop:
         bought = self.purchases().join(index, on="item_id")
         if at is not None:
             bought = bought.filter(pl.col("at") <= at)
-        now = at or (bought["at"].max() if bought.height else None)
-        ages = bought.select(age=(pl.lit(now) - pl.col("at")).dt.total_seconds() / 86_400)["age"].to_numpy()
+        now = pl.lit(at, pl.Datetime) if at else pl.col("at").max()
+        ages = bought.select(age=(now - pl.col("at")).dt.total_seconds() / 86_400)["age"].to_numpy()
         counts = decayed_counts(bought["row"].to_numpy().astype(np.int64), ages, half_life, start)
         if at is None:
             self._counts_cache = (version, half_life, counts)
@@ -494,15 +496,17 @@ class Shop:
             for row in missing
         ]
         embedded = handled = 0
+        remarks: list[Rejected] = []
         if jobs:
             for batch in embed_photos(jobs, Encoder(spec), masking, space.crop, parser):
                 self._store_batch(space, batch.item_ids, batch.vectors, batch.failures)
                 embedded += len(batch.item_ids)
                 handled += len(batch.item_ids) + len(batch.failures)
+                remarks += [Rejected(item_id, None, said) for item_id, said in batch.remarks]
                 if progress:
                     progress(handled, len(jobs))
         self._fit_reduction(space)
-        return EmbedReport(space, embedded, present, self.failures(space), perf_counter() - began)
+        return EmbedReport(space, embedded, present, self.failures(space), remarks, perf_counter() - began)
 
     def _parser(self, masking: str, masks: str) -> Parser | None:
         """The parser, if this way of masking can need it; one thread, since photos are parsed side by side."""
@@ -559,7 +563,7 @@ class Shop:
                 f"{self.path.name} has no photos; add some with: modiste add items {self.path.name} SOURCE"
             )
         chosen = np.unique(np.linspace(0, len(with_photo) - 1, min(count, len(with_photo))).round().astype(int))
-        parser = self._parser(masking, "auto")
+        parser = self._parser(masking, "auto" if with_photo["mask"].gather(chosen).null_count() else "given")
         drawn: list[Row] = []
         rejected: list[Rejected] = []
         for done, number in enumerate(chosen.tolist(), 1):

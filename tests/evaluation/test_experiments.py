@@ -1,4 +1,4 @@
-"""The paper's experiments on a real shop of twelve drawn items, with vectors of a real backbone."""
+"""The paper's experiments on a real shop of 36 drawn items, with vectors of a real backbone."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -18,14 +18,14 @@ KINDS = ("Dresses", "Denim", "Tees_Tanks")
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Four plain garments of each kind, two for men and two for women; four shoppers, one of unknown trendiness."""
+    """Twelve plain garments of each kind, half for men and half for women; four shoppers, one of unknown trendiness."""
     folder = tmp_path_factory.mktemp("experiments")
     rows = []
-    for number in range(12):
+    for number in range(36):
         kind = KINDS[number % 3]
         photo = Image.new("RGB", (96, 144), "white")
         box = {"Dresses": (24, 16, 72, 136), "Denim": (30, 60, 66, 140), "Tees_Tanks": (20, 16, 76, 70)}[kind]
-        ImageDraw.Draw(photo).rectangle(box, fill=(20 * number, 60, 200 - 15 * number))
+        ImageDraw.Draw(photo).rectangle(box, fill=(7 * number, 60, 250 - 6 * number))
         photo.save(folder / f"{number}.png")
         gender = "MEN" if number % 4 < 2 else "WOMEN"
         rows.append((f"i{number:02d}", f"{number}.png", kind, gender, float(10 * number)))
@@ -96,7 +96,9 @@ def test_the_files_are_written_where_asked(shop, tmp_path: Path):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     stems = ["table1", "baselines", "table2", "table3"]
     assert names == {"tables.md", "side_by_side.png", *(f"{s}.csv" for s in stems), *(f"{s}.png" for s in stems)}
-    assert all(Image.open(figure).width > 200 for figure in report.figures)
+    for figure in report.figures:
+        with Image.open(figure) as drawn:
+            assert drawn.width > 200
 
 
 def test_an_unknown_experiment_is_refused_with_the_ones_there_are(shop):

@@ -14,7 +14,9 @@ SOME = Measure(62.0, 60.0, 64.0, 685, 50)
 
 def _pixels(path, colour: str) -> int:
     wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
-    return int((np.abs(np.asarray(Image.open(path).convert("RGB")).astype(int) - wanted).max(axis=2) < 8).sum())
+    with Image.open(path) as drawn:
+        pixels = np.asarray(drawn.convert("RGB")).astype(int)
+    return int((np.abs(pixels - wanted).max(axis=2) < 8).sum())
 
 
 def test_matplotlib_is_not_imported_before_a_picture_is_drawn():
@@ -43,7 +45,8 @@ def test_a_row_that_was_not_run_shows_only_the_paper(tmp_path):
 
 def test_a_table_of_which_nothing_was_run_can_be_drawn(tmp_path):
     table = Table("t", "T", [Row("vgg16", published=Published(58, 13.3))])
-    assert Image.open(figures.measures(table, tmp_path / "t.png")).width > 100
+    with Image.open(figures.measures(table, tmp_path / "t.png")) as drawn:
+        assert drawn.width > 100
 
 
 def test_the_threshold_is_drawn_where_it_is(tmp_path):
