@@ -29,7 +29,7 @@ class Candidates:
     """Every item that could be recommended, as arrays aligned by row; a snapshot, whose popularity is that moment's.
 
     Args:
-        vectors: float32 (n, d), rows of unit length, free of NaN; the rows of items without a vector are not read.
+        vectors: float32 (n, d), rows of unit length, free of NaN (zeros, say, for items without a vector).
         has_vector: bool (n,); the visual term of an item without one is 0.
         normpop: float64 (n,), normalised popularity in [0, 1].
         category: int64 (n,), row of ``similarity``; -1: no category, similar to nothing.
