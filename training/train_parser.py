@@ -1,0 +1,207 @@
+"""Train the garment parser and write it as ONNX.
+
+From the repository root, on two CPU cores in about an hour, or on a GPU as it is:
+
+    python training/garment_masks.py --data ../shared/data --out DIR
+    python training/train_parser.py --data ../shared/data --out DIR --epochs 20
+
+DIR/parser.log has a line per epoch, DIR/parser.pt the state after each (`--resume` goes on from it), and at the end
+DIR/garment_parser.onnx and DIR/garment_parser.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import queue
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from lite import MEAN, STD, export_onnx, fold_batch_norms, write_entry
+from parser_data import IGNORED, Sample, Stream, read_garments, read_street, street_names
+from parser_network import BODY, GROUP_OF, GROUPS, LABELS, PALETTE, GarmentParser
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+HEIGHT, WIDTH = 384, 256
+SMALL = (288, 192)
+"""(height, width) of the photos in the first part of the training, which sees more of them in the same time."""
+
+
+def normalise(photos: np.ndarray, device: torch.device) -> Tensor:
+    """RGB uint8 (n, h, w, 3) to what the network reads: float32 (n, 3, h, w), channels last in memory."""
+    x = torch.from_numpy(photos).to(device).permute(0, 3, 1, 2).float()
+    return ((x / 255 - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+
+
+def label_weights(street: list[Sample]) -> Tensor:
+    """Cross-entropy weights (labels,): rare labels count more, by the 0.35th power of their rarity, between 0.5 and 3."""
+    counts = sum(np.bincount(sample.labels.ravel(), minlength=256)[: len(LABELS)] for sample in street)
+    share = counts / counts.sum()
+    return torch.from_numpy(np.clip((0.03 / share) ** 0.35, 0.5, 3)).float()
+
+
+def loss_of(logits: Tensor, labels: Tensor, weights: Tensor, merge: Tensor) -> Tensor:
+    """Weighted cross-entropy over the labels plus the soft dice loss over the ten groups present in the batch."""
+    entropy = F.cross_entropy(logits, labels, weights, ignore_index=IGNORED)
+    known = (labels != IGNORED).flatten()
+    merged = logits.softmax(1).permute(0, 2, 3, 1).reshape(-1, len(LABELS))[known] @ merge
+    truth = merge[labels.flatten()[known]]
+    size = truth.sum(0)
+    dice = 2 * (merged * truth).sum(0) / (merged.sum(0) + size + 1)
+    return entropy + (1 - dice)[size > 50].mean()
+
+
+def confusion(network: nn.Module, samples: list[Sample], device: torch.device) -> np.ndarray:
+    """(labels, labels) pixel counts, given label by found label, at the network's size."""
+    total = np.zeros((len(LABELS), len(LABELS)), np.int64)
+    for sample in samples:
+        photo = cv2.resize(sample.photo, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        truth = cv2.resize(sample.labels, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+        with torch.inference_mode():
+            found = network(normalise(photo[None], device)).argmax(1)[0].cpu().numpy()
+        known = truth != IGNORED
+        pairs = truth[known].astype(np.int64) * len(LABELS) + found[known]
+        total += np.bincount(pairs, minlength=total.size).reshape(total.shape)
+    return total
+
+
+def summary(total: np.ndarray) -> tuple[float, float]:
+    """From a confusion matrix: IoU of garment pixels against all else, and the mean IoU of the ten groups."""
+    merge = np.eye(len(GROUPS), dtype=np.int64)[GROUP_OF]
+    groups = merge.T @ total @ merge
+    worn = np.array([label not in BODY for label in LABELS])
+    both = total[np.ix_(worn, worn)].sum()
+    inter = np.diag(groups)
+    iou = inter / np.maximum(groups.sum(0) + groups.sum(1) - inter, 1)
+    return both / (total[worn].sum() + total[:, worn].sum() - both), float(iou.mean())
+
+
+def produce(stream: Stream, size: int, shape: list[int], out: queue.Queue[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Fill `out` with altered batches of the (height, width) that `shape` holds at the time."""
+    for batch in stream.batches(size):
+        height, width = shape
+        pairs = [stream.alter(sample, height, width) for sample in batch]
+        out.put((np.stack([photo for photo, _ in pairs]), np.stack([labels for _, labels in pairs])))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
+    parser.add_argument("--out", type=Path, required=True, help="folder with the garments' masks; results go there too")
+    parser.add_argument("--epochs", type=int, default=20, help="an epoch is as many samples as there are street photos")
+    parser.add_argument("--minutes", type=float, help="end by then: the schedule follows the clock, not the epochs")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--small-share", type=float, default=0.5, help="share of the training with small photos")
+    parser.add_argument("--garment-share", type=float, default=0.28, help="share of photos of a single garment")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--resume", action="store_true")
+    args = parser.parse_args()
+
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(2)
+    cv2.setNumThreads(1)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    street = [read_street(args.data, name) for name in street_names(args.data, "train")]
+    check = [read_street(args.data, name) for name in street_names(args.data, "check")]
+    garments = read_garments(args.data, args.out / "garments")
+    stream = Stream(street, garments, args.garment_share, args.seed)
+    weights = label_weights(street).to(device)
+    merge = torch.eye(len(GROUPS))[GROUP_OF].to(device)
+
+    network = GarmentParser(HEIGHT, WIDTH).to(device, memory_format=torch.channels_last)
+    average = copy.deepcopy(network).eval()
+    pretrained = network.encoder_parameters()
+    known = {id(p) for p in pretrained}
+    fresh = [p for p in network.parameters() if id(p) not in known]
+    rates = [4e-4, 1.5e-3]
+    optimiser = torch.optim.AdamW([{"params": pretrained}, {"params": fresh}], lr=1e-3, weight_decay=0.01)
+    state_path = args.out / "parser.pt"
+    done_epochs, done_seconds = 0, 0.0
+    if args.resume and state_path.exists():
+        state = torch.load(state_path, weights_only=True)
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        done_epochs, done_seconds = state["epochs"], state["seconds"]
+
+    log = (args.out / "parser.log").open("a")
+    print(f"{len(street)} street and {len(garments)} garment photos, check {len(check)}, {device}", file=log, flush=True)
+    per_epoch = len(street) // args.batch
+    steps = done_epochs * per_epoch
+    started = time.time() - done_seconds
+    shape = list(SMALL)
+    ready: queue.Queue[tuple[np.ndarray, np.ndarray]] = queue.Queue(maxsize=4)
+    threading.Thread(target=produce, args=(stream, args.batch, shape, ready), daemon=True).start()
+
+    progress, losses = 0.0, []
+    while progress < 1:
+        seconds = time.time() - started
+        progress = seconds / 60 / args.minutes if args.minutes else steps / (args.epochs * per_epoch)
+        shape[:] = SMALL if progress < args.small_share else (HEIGHT, WIDTH)
+        factor = min(1, (steps + 1) / 60) * (0.5 + 0.5 * np.cos(np.pi * min(progress, 1))) + 1e-3
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        photos, labels = ready.get()
+        network.train()
+        for part in [*network.stem.modules(), *network.stages.modules()]:
+            if isinstance(part, nn.BatchNorm2d):
+                part.eval()  # ImageNet's statistics are steadier than those of eight photos
+        logits = network(normalise(photos, device))
+        loss = loss_of(logits, torch.from_numpy(labels).to(device).long(), weights, merge)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        losses.append(loss.item())
+        steps += 1
+        decay = min(0.995, (steps + 1) / (steps + 10))
+        with torch.no_grad():
+            for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+                if kept.is_floating_point():
+                    kept.lerp_(new, 1 - decay)
+        if steps % per_epoch == 0 or progress >= 1:
+            worn, mean = summary(confusion(average, check, device))
+            print(
+                f"epoch {steps / per_epoch:.1f}, {(time.time() - started) / 60:.1f} min, height {shape[0]}, "
+                f"loss {np.mean(losses):.3f}, check: garment IoU {worn:.3f}, mean IoU of groups {mean:.3f}",
+                file=log,
+                flush=True,
+            )
+            losses = []
+            state = {"network": network.state_dict(), "average": average.state_dict()}
+            state |= {"optimiser": optimiser.state_dict(), "epochs": steps // per_epoch}
+            torch.save(state | {"seconds": time.time() - started}, state_path)
+    log.close()
+    export(average.cpu(), args.out)
+
+
+def export(network: GarmentParser, folder: Path) -> None:
+    """Write garment_parser.onnx and garment_parser.toml into `folder`."""
+    path = folder / "garment_parser.onnx"
+    fold_batch_norms(network.eval())
+    digest = export_onnx(network, path, HEIGHT, WIDTH, "logits")
+    entry = {
+        "kind": "parser",
+        "file": path.name,
+        "sha256": digest,
+        "input": "photo",
+        "output": "logits",
+        "width": WIDTH,
+        "height": HEIGHT,
+        "mean": [MEAN] * 3,
+        "std": [STD] * 3,
+        "licence": "Apache-2.0",
+        "origin": "EfficientNet-lite0 encoder with a feature pyramid, trained by training/train_parser.py on Clothing "
+        "Co-Parsing masks and on CC0 garment photos with approximate masks",
+        "labels": LABELS,
+    }
+    write_entry(folder / "garment_parser.toml", entry, PALETTE)
+
+
+if __name__ == "__main__":
+    main()
