@@ -1,128 +1,159 @@
-"""The paper's three backbones from torchvision to checked ONNX files (needs the extra ``[export]``)."""
+"""The paper's backbones as ONNX files: torchvision's networks with ImageNet-1K weights, without their classifier."""
 
+import json
+import re
+import warnings
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modiste.errors import MissingExtraError, SettingError, SourceError
-from modiste.vision.backbones import cache_folder
-
-DIMENSIONS = {"resnet50": 2048, "densenet121": 1024, "vgg16": 4096}
-"""The backbones that can be exported, and the length of their vectors."""
-
-TOLERANCE = 1e-4
-"""The largest difference between ONNX Runtime's and torch's output that an export passes with."""
+from modiste.errors import MissingExtraError, ModisteError, SourceError, UnknownIdError
+from modiste.vision.backbones import EXPORTABLE, Encoder, cache_folder, read_entry
 
 _MEAN, _STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+_SIDE = 224
 
 
 def export_backbone(name: str, weights: Path | None = None, out: Path | None = None, url: str | None = None) -> Path:
-    """Write ``name`` with torchvision's ImageNet-1K weights as ONNX with its TOML entry; returns the ONNX file.
+    """Write ``resnet50`` (2048), ``densenet121`` (1024) or ``vgg16`` (4096) as ONNX with its TOML entry.
 
-    The classifier is replaced by the identity (VGG16 without its last layer, as in the paper). ``weights`` is a state
-    dict file, read without unpickling code; None downloads it the way torchvision does, from ``url`` if given, and
-    checks the hash in its name. ``out`` is the folder, by default the cache. Nothing is left behind if the check fails.
-    Raises MissingExtraError, SettingError for another name, SourceError for weights that are not this network's.
+    Weights are torchvision's IMAGENET1K_V1, downloaded from ``url`` (default: torchvision's own) with their hash
+    checked, or the state dict in the file ``weights``, whose SHA-256 must begin as its name says where it ends like
+    ``resnet50-0676ba61.pth``. ``out``: the folder, by default the user's cache, where ``modiste embed --backbone NAME``
+    finds it. The vectors are those before the last linear layer. Before the entry is written, the ONNX file passes
+    ONNX's checker and its vectors are compared with torch's. Returns the ONNX file's path.
+
+    Raises MissingExtraError without torch, torchvision and onnx; UnknownIdError for another name; SourceError for
+    weights that can't be had, are not a state dict of this network, or have another hash.
     """
-    if name not in DIMENSIONS:
-        raise SettingError(f"can't export {name!r}; there are: {', '.join(DIMENSIONS)}")
-    if any(find_spec(package) is None for package in ("torch", "torchvision", "onnx")):
-        raise MissingExtraError("export", f"exporting {name}")
+    if name not in EXPORTABLE:
+        raise UnknownIdError(f"no backbone {name!r} to export; there are: {', '.join(EXPORTABLE)}")
+    if not all(find_spec(package) for package in ("torch", "torchvision", "onnx")):
+        raise MissingExtraError("export", "exporting a backbone")
     import torch
 
-    network, state, origin = _network(name, weights, url)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise SourceError(f"{origin} is not a state dict of {name}: {error}") from error
-    _behead(name, network)
+    state, origin = _downloaded(name, url) if weights is None else _read(weights)
+    network = _without_classifier(name, state).eval()
     folder = out or cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    file, unchecked = folder / f"{name}.onnx", folder / f"{name}.onnx.part"
+    path = folder / f"{name}.onnx"
+    _write_onnx(network, path)
+    photos = np.random.default_rng(0).standard_normal((2, 3, _SIDE, _SIDE)).astype(np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(photos)).numpy()
+    entry = folder / f"{name}.toml"
+    entry.write_text(_entry(path, expected.shape[1], origin), encoding="utf-8")
     try:
-        with torch.no_grad():
-            torch.onnx.export(
-                network,
-                (torch.zeros(1, 3, 224, 224),),
-                str(unchecked),
-                input_names=["photo"],
-                output_names=["embedding"],
-                dynamic_axes={"photo": {0: "n"}, "embedding": {0: "n"}},
-                opset_version=17,
-                dynamo=False,
-            )
-        _check(name, network, unchecked)
-        unchecked.replace(file)
-    finally:
-        unchecked.unlink(missing_ok=True)
-    (folder / f"{name}.toml").write_text(_entry(name, file, origin), encoding="utf-8")
-    return file
+        _compare(Encoder(read_entry(entry)), photos, expected)
+    except ModisteError:
+        entry.unlink()
+        raise
+    return path
 
 
-def _network(name: str, weights: Path | None, url: str | None) -> tuple[Any, Any, str]:
+def _downloaded(name: str, url: str | None) -> tuple[Mapping[str, Any], str]:
     import torch
     import torchvision
 
-    network = torchvision.models.get_model(name, weights=None).eval()
-    if weights is not None:
-        try:
-            return network, torch.load(weights, map_location="cpu", weights_only=True), str(weights)
-        except FileNotFoundError as error:
-            raise SourceError(f"{weights} doesn't exist") from error
-        except Exception as error:  # unpickling refuses in many ways
-            raise SourceError(f"{weights} can't be read as a plain state dict: {error}") from error
-    source = url or str(torchvision.models.get_model_weights(name).IMAGENET1K_V1.url)
+    source = url or torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
+    remedy = f"download it elsewhere and give it: modiste backbones export {name} --weights FILE"
     try:
-        state = torch.hub.load_state_dict_from_url(source, check_hash=True, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise SourceError(f"{source} can't be had ({error}); fetch it by hand and pass --weights FILE") from error
-    return network, _modern(name, state), source
+        state = torch.hub.load_state_dict_from_url(
+            source, map_location="cpu", check_hash=True, progress=False, weights_only=True
+        )
+    except OSError as error:
+        raise SourceError(f"{source} can't be downloaded ({error}); {remedy}") from error
+    except Exception as error:  # a wrong hash is a RuntimeError, a file that is no state dict an UnpicklingError
+        raise SourceError(f"{source} is not what it should be ({error}); try again, or {remedy}") from error
+    return state, f"torchvision's IMAGENET1K_V1 weights, {source}"
 
 
-def _modern(name: str, state: Any) -> Any:
-    """DenseNet's published file has the dots of an older torchvision in its keys (norm.1 for norm1)."""
-    import re
-
-    if name != "densenet121":
-        return state
-    old = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$")
-    return {old.sub(r"\1\2", key): value for key, value in state.items()}
-
-
-def _behead(name: str, network: Any) -> None:
+def _read(weights: Path) -> tuple[Mapping[str, Any], str]:
     import torch
 
+    try:
+        digest = sha256(weights.read_bytes()).hexdigest()
+        promised = re.search(r"-([0-9a-f]{8,})\.pth?$", weights.name)
+        if promised and not digest.startswith(promised[1]):
+            raise SourceError(f"{weights}: its SHA-256 begins {digest[:8]}, not as its name says; download it again")
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise SourceError(f"{weights} can't be read ({error.strerror})") from error
+    except SourceError:
+        raise
+    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError and more
+        raise SourceError(f"{weights} is not a state dict that can be loaded without running code") from error
+    return state, f"weights of {weights.name}, SHA-256 {digest}"
+
+
+def _without_classifier(name: str, state: Mapping[str, Any]) -> Any:
+    """The torch module: photos (n, 3, 224, 224) to vectors (n, dim)."""
+    import torch
+    import torchvision
+
+    network = torchvision.models.get_model(name, weights=None)
+    try:
+        if name == "densenet121":  # its file is from before torch 0.4 and names layers as torchvision no longer does
+            old = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
+            state = {old.sub(r"\1\2", key): value for key, value in state.items()}
+        network.load_state_dict(state)
+    except Exception as error:  # AttributeError and TypeError where it isn't a mapping of tensors
+        raise SourceError(f"the weights are not a state dict of torchvision's {name}: {str(error)[:300]}") from error
     if name == "resnet50":
         network.fc = torch.nn.Identity()
     elif name == "densenet121":
         network.classifier = torch.nn.Identity()
     else:
-        network.classifier[-1] = torch.nn.Identity()
+        network.classifier = network.classifier[:-1]
+    return network
 
 
-def _check(name: str, network: Any, file: Path) -> None:
+def _write_onnx(network: Any, path: Path) -> None:
     import onnx
-    import onnxruntime
     import torch
 
-    onnx.checker.check_model(str(file))
-    batch = np.random.default_rng(0).normal(size=(2, 3, 224, 224)).astype(np.float32)
-    found = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]).run(None, {"photo": batch})[0]
-    with torch.no_grad():
-        wanted = network(torch.from_numpy(batch)).numpy()
-    if found.shape != (2, DIMENSIONS[name]) or not np.abs(found - wanted).max() <= TOLERANCE * max(
-        1, np.abs(wanted).max()
-    ):
-        raise SourceError(f"the ONNX file of {name} does not compute what torch does; nothing was written")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the other exporter needs one package more
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 3, _SIDE, _SIDE),),
+            str(path),
+            input_names=["photo"],
+            output_names=["embedding"],
+            dynamic_axes={"photo": {0: "n"}, "embedding": {0: "n"}},
+            opset_version=17,
+            dynamo=False,
+        )
+    onnx.checker.check_model(str(path), full_check=True)
 
 
-def _entry(name: str, file: Path, origin: str) -> str:
-    return (
-        f'kind = "backbone"\nfile = "{file.name}"\nsha256 = "{sha256(file.read_bytes()).hexdigest()}"\n'
-        'input = "photo"\noutput = "embedding"\nwidth = 224\nheight = 224\nresize = 256\ncrop = "centre"\n'
-        f'mean = {_MEAN}\nstd = {_STD}\ndim = {DIMENSIONS[name]}\nlicence = "BSD-3-Clause"\n'
-        f'origin = "torchvision {name}, weights from {Path(origin).name}"\n'
-    )
+def _compare(encoder: Encoder, photos: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    lengths = np.linalg.norm(expected, axis=1, keepdims=True)
+    gap = float(np.abs(encoder.embed(photos) - expected / np.maximum(lengths, 1e-12)).max())
+    if not gap <= 1e-4:
+        raise SourceError(f"{encoder.spec.path}: vectors differ from torch's by {gap:.1e}; report this as a bug")
+
+
+def _entry(path: Path, dim: int, origin: str) -> str:
+    fields = {
+        "kind": "backbone",
+        "file": path.name,
+        "sha256": sha256(path.read_bytes()).hexdigest(),
+        "input": "photo",
+        "output": "embedding",
+        "width": _SIDE,
+        "height": _SIDE,
+        "resize": 256,
+        "crop": "centre",
+        "mean": _MEAN,
+        "std": _STD,
+        "dim": dim,
+        "licence": "BSD-3-Clause (torchvision); ImageNet's terms for the weights",
+        "origin": origin,
+    }
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in fields.items())

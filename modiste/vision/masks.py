@@ -55,7 +55,7 @@ def decode_mask(source: Path | Image.Image) -> Mask:
             raise MaskError(f"mask is greyscale with values up to {raw.max()}; raw labels are 0 to {len(LABELS) - 1}")
         return Mask(raw.astype(np.uint8), 0)
     colours, where = _colours(picture)
-    used = colours[np.unique(where)].astype(np.int16)
+    used = colours[np.flatnonzero(np.bincount(where.ravel()))].astype(np.int16)
     if (used == used[:, :1]).all() and used.max(initial=0) < len(LABELS):
         return Mask(colours[:, 0][where], 0)
     gaps = np.abs(colours[:, None].astype(np.int16) - PALETTE.astype(np.int16)).max(2)
@@ -79,11 +79,11 @@ def _read(path: Path) -> Image.Image:
         raise MaskError(f"mask {path.name} can't be read ({error})") from error
 
 
-def _colours(picture: Image.Image) -> tuple[Pixels, NDArray[np.intp]]:
+def _colours(picture: Image.Image) -> tuple[Pixels, NDArray[np.integer]]:
     """The picture's colours, uint8 (n, 3), and for each pixel the number of its colour."""
     if picture.mode == "P":
         colours = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        where = np.asarray(picture).astype(np.intp)
+        where = np.asarray(picture)
         missing = int(where.max(initial=0)) + 1 - len(colours)  # an index past the palette's end is black
         return np.vstack([colours, np.zeros((max(0, missing), 3), np.uint8)]), where
     red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(np.int32), 2, 0)
@@ -117,4 +117,6 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
 
 def apply_mask(photo: Pixels, keep: NDArray[np.bool_], fill: tuple[int, int, int] = (0, 0, 0)) -> Pixels:
     """A copy of the photo, uint8 (height, width, 3), whose removed pixels are ``fill``."""
-    return np.where(keep[..., None], photo, np.asarray(fill, np.uint8))
+    left = photo.copy()
+    left[~keep] = fill
+    return left

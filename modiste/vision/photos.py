@@ -1,7 +1,9 @@
 """Opening photos safely: whatever a shop's folder holds becomes upright RGB, or a PhotoError that says why not."""
 
+import warnings
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -12,8 +14,10 @@ from modiste.errors import PhotoError
 MAX_PIXELS = 64_000_000
 """Larger photos are refused before they are decoded: a small file can unpack to gigabytes."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
-"""What is decoded; MPO is the JPEG of phones that take several pictures at once."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""What is decoded; JPEG includes MPO, the files of phones that take several pictures at once."""
+
+_WARNINGS = Lock()  # warnings.catch_warnings changes the whole process, and photos are opened by several threads
 
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 
@@ -49,14 +53,16 @@ def _opened(source: Path | bytes | BinaryIO, max_pixels: int) -> Image.Image:
     try:
         if isinstance(source, Path) and source.stat().st_size == 0:
             raise PhotoError("photo is empty (0 bytes)")
-        photo = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        with _WARNINGS, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF, and of a size that is checked below
+            photo = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     except PhotoError:
         raise
     except FileNotFoundError as error:
         raise PhotoError("there is no such photo") from error
     except UnidentifiedImageError as error:
         raise PhotoError("not a photo that can be read (JPEG, PNG, WebP, GIF, BMP or TIFF)") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise PhotoError(f"photo has more than {max_pixels / 1e6:g} megapixels; make it smaller") from error
     except Exception as error:
         raise _damaged(error) from error

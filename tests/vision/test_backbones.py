@@ -1,0 +1,124 @@
+"""A network is an ONNX file and a TOML entry: both are checked before anything is run."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modiste.errors import SourceError, UnknownIdError
+from modiste.vision.backbones import SHIPPED, BackboneSpec, Encoder, get_backbone, list_backbones, read_entry, verify
+from modiste.vision.photos import open_photo
+from modiste.vision.preparing import normalise, prepare
+
+
+def rewritten(spec: BackboneSpec, pattern: str, replacement: str) -> BackboneSpec:
+    entry = spec.path.with_suffix(".toml")
+    entry.write_text(re.sub(pattern, replacement, entry.read_text()))
+    return read_entry(entry)
+
+
+def test_every_shipped_network_is_the_file_its_entry_names() -> None:
+    shipped = [spec for spec in list_backbones() if spec.folder == SHIPPED]
+    assert "efficientnet_lite0" in {spec.name for spec in shipped}
+    for spec in shipped:
+        assert verify(spec) is None
+        assert spec.licence
+        assert spec.origin
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in list_backbones("backbone") if spec.folder == SHIPPED])
+def test_a_shipped_backbone_gives_unit_vectors_of_its_dimension(name: str) -> None:
+    spec = get_backbone(name)
+    rng = np.random.default_rng(0)
+    batch = normalise(rng.integers(0, 256, (3, spec.height, spec.width, 3)).astype(np.uint8), spec)
+    vectors = Encoder(spec, threads=1).embed(batch)
+    assert vectors.shape == (3, spec.dim)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+@pytest.mark.data
+def test_a_flipped_photo_is_nearer_than_another_photo(shared_data: Path) -> None:
+    spec = get_backbone("efficientnet_lite0")
+    photos = [open_photo(path) for path in sorted((shared_data / "garments/photos").iterdir())[:12]]
+    squares = np.stack([prepare(photo, None, spec, "centre") for photo in photos])
+    encoder = Encoder(spec)
+    vectors = encoder.embed(normalise(squares, spec))
+    flipped = encoder.embed(normalise(squares[:, :, ::-1], spec))
+    assert ((flipped @ vectors.T).argmax(1) == np.arange(12)).all()
+
+
+def test_a_known_network_gives_the_known_vector(mean_colour: BackboneSpec) -> None:
+    batch = np.full((1, 3, 32, 32), [[[[3.0]], [[0.0]], [[4.0]]]], np.float32)
+    assert Encoder(mean_colour).embed(batch) == pytest.approx(np.array([[0.6, 0, 0.8]]))
+
+
+def test_a_users_folder_adds_networks(mean_colour: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODISTE_CACHE", str(mean_colour.folder))
+    assert get_backbone("mean_colour") == mean_colour
+    assert "efficientnet_lite0" in {spec.name for spec in list_backbones("backbone")}
+    assert mean_colour.name not in {spec.name for spec in list_backbones("parser")}
+
+
+def test_an_unknown_network_is_told_which_there_are_and_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODISTE_CACHE", str(tmp_path / "nowhere"))
+    with pytest.raises(UnknownIdError, match=r"no network 'lite9' .*efficientnet_lite0") as told:
+        get_backbone("lite9")
+    assert "export" not in str(told.value)
+    with pytest.raises(UnknownIdError, match="modiste backbones export vgg16"):
+        get_backbone("vgg16")
+
+
+def test_a_tampered_file_is_never_run(mean_colour: BackboneSpec) -> None:
+    mean_colour.path.write_bytes(mean_colour.path.read_bytes() + b"\0")
+    assert "sha256 differs" in str(verify(mean_colour))
+    with pytest.raises(SourceError, match="sha256 differs"):
+        Encoder(mean_colour)
+    mean_colour.path.unlink()
+    with pytest.raises(SourceError, match="install mean_colour again"):
+        Encoder(mean_colour)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "complaint"),
+    [
+        ("dim = 3", "dimension = 3", "dimension: "),
+        ('kind = "backbone"\n', "", "kind: "),
+        ("width = 32", 'width = "wide"', "width: "),
+        ("std = .*", "std = [1.0, 0.0, 1.0]", "std.1: "),
+        ('file = "', 'file = "../', "file: "),
+        ("dim = 3", "dim = = 3", "TOML"),
+    ],
+)
+def test_a_wrong_entry_names_the_file_and_the_key(
+    pattern: str, replacement: str, complaint: str, mean_colour: BackboneSpec
+) -> None:
+    with pytest.raises(SourceError, match=rf"mean_colour\.toml.*{complaint}"):
+        rewritten(mean_colour, pattern, replacement)
+
+
+def test_an_entry_that_does_not_fit_its_network_says_so(mean_colour: BackboneSpec) -> None:
+    with pytest.raises(SourceError, match="has no output 'vector', but colour"):
+        Encoder(rewritten(mean_colour, 'output = "colour"', 'output = "vector"'))
+    spec = rewritten(mean_colour, 'output = "vector"', 'output = "colour"')
+    with pytest.raises(SourceError, match=r"can't be run on input \(1, 3, 16, 32\)"):
+        Encoder(spec).embed(np.zeros((1, 3, 16, 32), np.float32))
+    with pytest.raises(SourceError, match=r"gave \(1, 3\), its entry promises \(n, 4\)"):
+        Encoder(rewritten(spec, "dim = 3", "dim = 4")).embed(np.zeros((1, 3, 32, 32), np.float32))
+
+
+def test_a_parser_is_no_backbone(by_colour: BackboneSpec) -> None:
+    with pytest.raises(SourceError, match="by_colour is not a backbone"):
+        Encoder(by_colour)
+
+
+def test_a_file_that_is_no_network_is_named(mean_colour: BackboneSpec) -> None:
+    from hashlib import sha256
+
+    mean_colour.path.write_bytes(b"not a network")
+    spec = rewritten(mean_colour, 'sha256 = ".*"', f'sha256 = "{sha256(b"not a network").hexdigest()}"')
+    with pytest.raises(SourceError, match=r"mean_colour\.onnx can't be run by ONNX Runtime"):
+        Encoder(spec)

@@ -1,0 +1,239 @@
+"""Photos become vectors in batches; what can't be embedded is told, and nothing else suffers from it."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modiste.errors import MaskError, SettingError
+from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone
+from modiste.vision.embedding import EmbeddedBatch, PhotoJob, VectorSpace, embed_photos, labels_of
+from modiste.vision.masks import LABELS, encode_mask
+from modiste.vision.parsing import Parser
+
+RED, GREEN, BLUE = np.eye(3)
+
+
+class Outfit:
+    """A photo with a red dress and blue pants on green, 64 × 96 pixels, and its mask."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        photo = Image.new("RGB", (64, 96), (0, 255, 0))
+        photo.paste((255, 0, 0), (16, 8, 48, 48))
+        photo.paste((0, 0, 255), (16, 48, 48, 88))
+        labels = np.zeros((96, 64), np.uint8)
+        labels[8:48, 16:48], labels[48:88, 16:48] = LABELS.index("dress"), LABELS.index("pants")
+        self.image, self.mask = str(folder / f"{name}.png"), str(folder / f"{name}_segm.png")
+        photo.save(self.image)
+        encode_mask(labels).save(self.mask)
+
+
+@pytest.fixture
+def outfit(tmp_path: Path) -> Outfit:
+    return Outfit(tmp_path, "outfit")
+
+
+@pytest.fixture
+def encoder(mean_colour: BackboneSpec) -> Encoder:
+    return Encoder(mean_colour)
+
+
+def together(batches: Iterator[EmbeddedBatch]) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, str]]:
+    vectors, failures, remarks = {}, {}, {}
+    for batch in batches:
+        vectors.update(zip(batch.item_ids, batch.vectors, strict=True))
+        failures.update(batch.failures)
+        remarks.update(batch.remarks)
+    return vectors, failures, remarks
+
+
+@pytest.mark.parametrize(
+    ("masking", "own", "crop", "expected"),
+    [
+        ("none", {"dress"}, "centre", [0.25, 0.5, 0.25]),
+        ("clothes", {"dress"}, "garment", [1, 0, 1]),
+        ("own", {"dress"}, "garment", [1, 0, 0]),
+        ("own", {"pants"}, "centre", [0, 0, 1]),
+        ("own", {"skirt"}, "garment", [1, 0, 1]),
+    ],
+)
+def test_the_vector_is_of_the_pixels_that_stay(
+    masking: str, own: set[str], crop: str, expected: list[float], outfit: Outfit, encoder: Encoder
+) -> None:
+    job = PhotoJob("a", outfit.image, outfit.mask, frozenset(own))
+    vectors, failures, remarks = together(embed_photos([job], encoder, masking, crop))
+    assert vectors["a"] == pytest.approx(np.array(expected) / np.linalg.norm(expected), abs=0.02)
+    assert not failures
+    assert not remarks
+
+
+def test_several_garments_of_one_photo_are_told_apart_at_the_cost_of_one_parse(
+    outfit: Outfit, encoder: Encoder, by_colour: BackboneSpec
+) -> None:
+    class Counted(Parser):
+        parsed = 0
+
+        def parse(self, photo: Image.Image) -> np.ndarray:
+            self.parsed += 1
+            return super().parse(photo)
+
+    parser = Counted(by_colour)
+    jobs = [PhotoJob(name, outfit.image, None, frozenset({name})) for name in ("dress", "pants")]
+    vectors, _, _ = together(embed_photos(jobs, encoder, "own", "garment", parser))
+    assert vectors["dress"] == pytest.approx(RED, abs=0.02)
+    assert vectors["pants"] == pytest.approx(BLUE, abs=0.02)
+    assert parser.parsed == 1
+
+
+def test_a_given_mask_counts_more_than_the_parser(outfit: Outfit, encoder: Encoder, by_colour: BackboneSpec) -> None:
+    labels = np.zeros((96, 64), np.uint8)
+    labels[:8] = LABELS.index("dress")
+    encode_mask(labels).save(outfit.mask)
+    job = PhotoJob("a", outfit.image, outfit.mask, frozenset({"dress"}))
+    vectors, _, _ = together(embed_photos([job], encoder, "own", "garment", Parser(by_colour)))
+    assert vectors["a"] == pytest.approx(GREEN, abs=0.02)
+
+
+def test_a_photo_without_mask_or_garment_is_embedded_whole(
+    outfit: Outfit, encoder: Encoder, by_colour: BackboneSpec
+) -> None:
+    Image.new("RGB", (64, 96), (0, 255, 0)).save(outfit.image)
+    for parser in (None, Parser(by_colour)):
+        vectors, _, _ = together(embed_photos([PhotoJob("a", outfit.image)], encoder, "own", "garment", parser))
+        assert vectors["a"] == pytest.approx(GREEN)
+
+
+def test_encoded_bytes_are_embedded_like_a_file(outfit: Outfit, encoder: Encoder) -> None:
+    jobs = [PhotoJob("file", outfit.image), PhotoJob("bytes", Path(outfit.image).read_bytes())]
+    vectors, _, _ = together(embed_photos(jobs, encoder, "none", "centre"))
+    assert np.array_equal(vectors["file"], vectors["bytes"])
+
+
+def test_broken_photos_and_masks_are_told_and_stop_nothing(outfit: Outfit, encoder: Encoder, tmp_path: Path) -> None:
+    whole = Path(outfit.image).read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    encode_mask(np.zeros((96, 64), np.uint8)).save(tmp_path / "empty.png")
+    encode_mask(np.ones((10, 20), np.uint8)).save(tmp_path / "small.png")
+    encode_mask(np.full((96, 64), LABELS.index("hair"), np.uint8)).save(tmp_path / "hair.png")
+    Image.new("RGB", (64, 96), (128, 0, 128)).save(tmp_path / "purple.png")
+    jobs = [
+        PhotoJob("half", str(tmp_path / "half.png"), outfit.mask),
+        PhotoJob("gone", str(tmp_path / "gone.png")),
+        *(PhotoJob(name, outfit.image, str(tmp_path / f"{name}.png")) for name in ("empty", "small", "hair", "purple")),
+        PhotoJob("lost", outfit.image, str(tmp_path / "lost.png")),
+        PhotoJob("good", outfit.image, outfit.mask),
+    ]
+    vectors, failures, _ = together(embed_photos(jobs, encoder, "clothes", "garment", batch_size=3))
+    assert set(vectors) == {"good"}
+    assert "truncated" in failures["half"]
+    assert failures["gone"] == "there is no such photo"
+    assert failures["empty"] == "mask empty.png is empty: nothing but background"
+    assert failures["small"] == "mask small.png is 20×10, its photo 64×96"
+    assert failures["hair"] == "mask keeps no pixel of the photo"
+    assert failures["purple"] == "mask purple.png has 100% of its pixels off the palette"
+    assert failures["lost"] == "there is no mask lost.png"
+
+
+def test_a_few_pixels_off_the_palette_are_remarked_on(outfit: Outfit, encoder: Encoder) -> None:
+    with Image.open(outfit.mask) as mask:
+        spoilt = mask.convert("RGB")
+    spoilt.paste((128, 0, 128), (0, 0, 7, 1))
+    spoilt.save(outfit.mask)
+    job = PhotoJob("a", outfit.image, outfit.mask)
+    vectors, _, remarks = together(embed_photos([job], encoder, "clothes", "garment"))
+    assert list(vectors) == ["a"]
+    assert remarks == {"a": "7 pixels of the mask lie off the palette"}
+
+
+def test_order_and_vectors_do_not_depend_on_batches_or_workers(tmp_path: Path, encoder: Encoder) -> None:
+    rng = np.random.default_rng(1)
+    for number in range(23):
+        Image.new("RGB", (40, 40), tuple(rng.integers(0, 256, 3).tolist())).save(tmp_path / f"{number}.png")
+    jobs = [PhotoJob(str(number), str(tmp_path / f"{number}.png")) for number in range(23)]
+    one_by_one, _, _ = together(embed_photos(jobs, encoder, "none", "centre", batch_size=1, workers=1))
+    batches = list(embed_photos(jobs, encoder, "none", "centre", batch_size=5, workers=4))
+    assert [len(batch.item_ids) for batch in batches] == [5, 5, 5, 5, 3]
+    many, _, _ = together(iter(batches))
+    assert list(many) == list(one_by_one) == [job.item_id for job in jobs]
+    assert np.stack(list(many.values())) == pytest.approx(np.stack(list(one_by_one.values())), abs=1e-6)
+
+
+def test_an_abandoned_run_leaves_no_thread_behind(outfit: Outfit, encoder: Encoder) -> None:
+    jobs = [PhotoJob(str(number), Path(outfit.image).read_bytes() + bytes([number])) for number in range(200)]
+    run = embed_photos(jobs, encoder, "none", "centre", batch_size=4)
+    assert len(next(run).item_ids) == 4
+    run.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("photos")]
+
+
+def test_nothing_to_embed_gives_nothing(encoder: Encoder) -> None:
+    assert list(embed_photos([], encoder, "own", "garment")) == []
+
+
+def test_labels_come_from_the_given_mask_else_the_parser_else_nowhere(outfit: Outfit, by_colour: BackboneSpec) -> None:
+    with Image.open(outfit.image) as photo:
+        given = labels_of(photo, outfit.mask, None)
+        parsed = labels_of(photo, None, Parser(by_colour))
+        assert given is not None
+        assert parsed is not None
+        assert (given == parsed).mean() > 0.99
+        assert labels_of(photo, None, None) is None
+        with pytest.raises(MaskError, match="64×96, its photo 32×96"):
+            labels_of(photo.crop((0, 0, 32, 96)), outfit.mask, None)
+
+
+def test_a_vector_space_comes_back_from_json(mean_colour: BackboneSpec, by_colour: BackboneSpec) -> None:
+    space = VectorSpace.of(mean_colour, "own", "garment", "auto", by_colour, (255, 255, 255))
+    assert VectorSpace.from_json(space.to_json()) == space
+    assert space.parser == by_colour.sha256
+    assert space.key.startswith("mean_colour-own-garment-auto-")
+
+
+def test_every_difference_makes_another_space(mean_colour: BackboneSpec, by_colour: BackboneSpec) -> None:
+    space = VectorSpace.of(mean_colour, "own", "garment", "auto", by_colour)
+    others = [
+        replace(space, **{name: value})
+        for name, value in (
+            ("backbone", "vgg16"),
+            ("weights", "0" * 64),
+            ("masking", "paper"),
+            ("crop", "centre"),
+            ("masks", "given"),
+            ("parser", "0" * 64),
+            ("dim", 4),
+            ("fill", (9, 9, 9)),
+        )
+    ]
+    assert len({space.key, *(other.key for other in others)}) == 9
+
+
+def test_what_makes_no_difference_makes_no_other_space(mean_colour: BackboneSpec, by_colour: BackboneSpec) -> None:
+    bare = VectorSpace.of(mean_colour, "none", "centre")
+    assert VectorSpace.of(mean_colour, "none", "centre", "auto", by_colour, (9, 9, 9)) == bare
+    assert VectorSpace.of(mean_colour, "own", "centre", "given", by_colour).parser == ""
+
+
+@pytest.mark.parametrize(
+    ("masking", "crop", "masks"), [("all", "centre", "auto"), ("own", "head", "auto"), ("own", "centre", "mine")]
+)
+def test_an_unknown_choice_is_told_which_there_are(masking: str, crop: str, masks: str) -> None:
+    with pytest.raises(SettingError, match="there are: "):
+        VectorSpace.of(get_backbone("efficientnet_lite0"), masking, crop, masks)
+
+
+@pytest.mark.data
+def test_real_photos_are_nearest_to_their_own_garment(shared_data: Path) -> None:
+    photos = sorted((shared_data / "street/photos").iterdir())[:8]
+    jobs = [
+        PhotoJob(path.stem, str(path), str(shared_data / "street/masks" / f"{path.stem}_segm.png")) for path in photos
+    ]
+    encoder = Encoder(get_backbone("efficientnet_lite0"))
+    garment, failures, _ = together(embed_photos(jobs, encoder, "clothes", "garment"))
+    centre, _, _ = together(embed_photos(jobs, encoder, "paper", "centre"))
+    assert not failures
+    similarity = np.stack(list(garment.values())) @ np.stack(list(centre.values())).T
+    assert (similarity.argmax(1) == np.arange(8)).mean() >= 0.75

@@ -1,0 +1,127 @@
+"""Masks are decoded by colour, and say which pixels are garment and which are the item's own."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from modiste.errors import MaskError, SettingError
+from modiste.vision.masks import LABELS, PALETTE, apply_mask, decode_mask, encode_mask, garment_pixels
+
+L = {name: number for number, name in enumerate(LABELS)}
+ONE_OF_EACH = np.arange(24, dtype=np.uint8)[None]
+
+
+def test_a_palette_png_is_decoded_by_its_colours_not_its_indices(tmp_path: Path) -> None:
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([*PALETTE[L["dress"]], *PALETTE[L["hair"]]])
+    picture.putpixel((1, 0), 1)
+    picture.save(tmp_path / "a_segm.png")
+    assert decode_mask(tmp_path / "a_segm.png").labels.tolist() == [[L["dress"], L["hair"]]]
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 23)))
+def test_what_is_encoded_is_decoded(labels: np.ndarray) -> None:
+    for mask in (encode_mask(labels), encode_mask(labels).convert("RGB"), Image.fromarray(labels)):
+        decoded = decode_mask(mask)
+        assert np.array_equal(decoded.labels, labels)
+        assert decoded.off_palette == 0
+
+
+def test_a_file_keeps_the_papers_colours(tmp_path: Path) -> None:
+    encode_mask(ONE_OF_EACH).save(tmp_path / "m.png")
+    with Image.open(tmp_path / "m.png") as picture:
+        assert np.array_equal(np.asarray(picture.convert("RGB"))[0], PALETTE)
+    assert np.array_equal(decode_mask(tmp_path / "m.png").labels, ONE_OF_EACH)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "L", "I", "I;16"])
+def test_raw_label_maps_are_read_in_any_mode(mode: str) -> None:
+    raw = Image.fromarray(ONE_OF_EACH)
+    if mode == "P":
+        raw.putpalette([level for level in range(256) for _ in range(3)])
+    elif mode == "I;16":
+        raw = Image.fromarray(ONE_OF_EACH.astype(np.uint16))
+    else:
+        raw = raw.convert(mode)
+    assert raw.mode == mode
+    assert np.array_equal(decode_mask(raw).labels, ONE_OF_EACH)
+
+
+def test_pixels_off_the_palette_take_the_nearest_colour_or_are_counted() -> None:
+    dress, hair = PALETTE[L["dress"]].astype(int), PALETTE[L["hair"]].astype(int)
+    pixels = np.array([[dress - 5, hair + [0, 12, 0], hair + [0, 13, 0], [128, 0, 128], [0, 0, 0]]], np.uint8)
+    mask = decode_mask(Image.fromarray(pixels))
+    assert mask.labels.tolist() == [[L["dress"], L["hair"], 0, 0, 0]]
+    assert mask.off_palette == 2
+
+
+def test_what_is_no_mask_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("not a mask")
+    with pytest.raises(MaskError, match=r"text\.png can't be read"):
+        decode_mask(tmp_path / "text.png")
+    with pytest.raises(MaskError, match=r"no mask gone\.png"):
+        decode_mask(tmp_path / "gone.png")
+    with pytest.raises(MaskError, match="values up to 255; raw labels are 0 to 23"):
+        decode_mask(Image.new("L", (2, 2), 255))
+
+
+def kept(masking: str, own: set[str] | None = None) -> set[str]:
+    return {LABELS[number] for number in np.flatnonzero(garment_pixels(ONE_OF_EACH, masking, own or set())[0])}
+
+
+def test_each_masking_keeps_what_it_says() -> None:
+    body = {"background", "hair", "face", "skin"}
+    accessories = {"bag", "eyeglass", "wrist wearing", "ring", "necklace", "earrings"}
+    assert kept("none") == set(LABELS)
+    assert kept("paper") == set(LABELS) - body
+    assert kept("clothes") == set(LABELS) - body - accessories
+    assert kept("own", {"pants", "leggings"}) == {"pants", "leggings"}
+
+
+def test_own_falls_back_to_clothes_below_one_hundredth_of_the_photo() -> None:
+    labels = np.full((10, 100), L["top"], np.uint8)
+    labels[0, :9] = L["skirt"]
+    assert garment_pixels(labels, "own", {"skirt"}).all()
+    labels[0, :10] = L["skirt"]
+    assert garment_pixels(labels, "own", {"skirt"}).sum() == 10
+
+
+def test_own_without_labels_of_its_own_is_clothes() -> None:
+    assert kept("own") == kept("clothes")
+
+
+def test_an_unknown_masking_is_named() -> None:
+    with pytest.raises(SettingError, match="no masking 'socks'; there are: none, paper, clothes, own"):
+        garment_pixels(ONE_OF_EACH, "socks")
+
+
+def test_removed_pixels_are_black_or_the_chosen_fill() -> None:
+    photo = np.full((1, 2, 3), 200, np.uint8)
+    keep = np.array([[True, False]])
+    assert apply_mask(photo, keep).tolist() == [[[200, 200, 200], [0, 0, 0]]]
+    assert apply_mask(photo, keep, (255, 250, 245)).tolist() == [[[200, 200, 200], [255, 250, 245]]]
+    assert (photo == 200).all()
+
+
+@pytest.mark.data
+def test_the_palette_is_deepfashions(shared_data: Path) -> None:
+    with (shared_data / "deepfashion-multimodal-palette.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == list(LABELS)
+    assert [[int(row[c]) for c in ("red", "green", "blue")] for row in rows] == PALETTE.tolist()
+
+
+@pytest.mark.data
+def test_real_masks_lie_on_the_palette_and_fit_their_photos(shared_data: Path) -> None:
+    for path in sorted((shared_data / "street/masks").iterdir())[:10]:
+        mask = decode_mask(path)
+        with Image.open(shared_data / "street/photos" / f"{path.stem.removesuffix('_segm')}.jpg") as photo:
+            assert mask.labels.shape == (photo.height, photo.width)
+        assert mask.off_palette == 0
+        assert 0.02 < garment_pixels(mask.labels, "clothes").mean() < 0.9

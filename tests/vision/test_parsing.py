@@ -1,0 +1,69 @@
+"""Any ONNX network with a TOML entry parses photos into the palette of the paper's masks."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modiste.errors import SourceError
+from modiste.vision.backbones import BackboneSpec, read_entry
+from modiste.vision.masks import LABELS, decode_mask, encode_mask
+from modiste.vision.parsing import Parser
+
+DRESS, PANTS = LABELS.index("dress"), LABELS.index("pants")
+
+
+def meadow(width: int, height: int) -> Image.Image:
+    """Green with a red block (a frock to the tiny parser) left of a blue one (pants)."""
+    photo = Image.new("RGB", (width, height), (0, 255, 0))
+    photo.paste((255, 0, 0), (width // 4, height // 4, width // 2, height // 2))
+    photo.paste((0, 0, 255), (width // 2, height // 4, width * 3 // 4, height * 3 // 4))
+    return photo
+
+
+@pytest.mark.parametrize("size", [(64, 96), (512, 768), (400, 200), (40, 30), (401, 333)])
+def test_a_photo_is_parsed_at_its_own_size(size: tuple[int, int], by_colour: BackboneSpec) -> None:
+    width, height = size
+    expected = np.zeros((height, width), np.uint8)
+    expected[height // 4 : height // 2, width // 4 : width // 2] = DRESS
+    expected[height // 4 : height * 3 // 4, width // 2 : width * 3 // 4] = PANTS
+    labels = Parser(by_colour).parse(meadow(*size))
+    assert labels.shape == (height, width)
+    assert labels.dtype == np.uint8
+    assert (labels == expected).mean() > (0.999 if size == (64, 96) else 0.95)
+
+
+def test_enlarged_edges_are_smooth_not_staircases(by_colour: BackboneSpec) -> None:
+    photo = Image.new("RGB", (640, 960), (0, 255, 0))
+    for y in range(960):
+        photo.paste((255, 0, 0), (0, y, y * 2 // 3, y + 1))
+    labels = Parser(by_colour).parse(photo)
+    edge = (labels == DRESS).sum(1)[100:-100]
+    assert np.abs(edge - np.arange(100, 860) * 2 / 3).max() < 4  # the network's own pixels are ten times as wide
+
+
+def test_what_is_parsed_can_be_saved_and_given_as_a_mask(by_colour: BackboneSpec, tmp_path: Path) -> None:
+    labels = Parser(by_colour).parse(meadow(120, 160))
+    encode_mask(labels).save(tmp_path / "meadow_segm.png")
+    assert np.array_equal(decode_mask(tmp_path / "meadow_segm.png").labels, labels)
+
+
+def test_labels_outside_the_palette_have_to_be_mapped(by_colour: BackboneSpec) -> None:
+    entry = by_colour.path.with_suffix(".toml")
+    entry.write_text(entry.read_text().replace('grass = "background"', ""))
+    with pytest.raises(SourceError, match=r"by_colour\.toml: grass: not in the palette; .*\[palette\].*headwear"):
+        Parser(read_entry(entry))
+
+
+def test_an_entry_with_too_few_labels_is_refused(by_colour: BackboneSpec) -> None:
+    entry = by_colour.path.with_suffix(".toml")
+    entry.write_text(re.sub("labels = .*", 'labels = ["frock", "grass"]', entry.read_text()))
+    with pytest.raises(SourceError, match=r"gave \(1, 3, 96, 64\), its entry promises \(n, 2, h, w\)"):
+        Parser(read_entry(entry)).parse(meadow(64, 96))
+
+
+def test_a_backbone_is_no_parser(mean_colour: BackboneSpec) -> None:
+    with pytest.raises(SourceError, match="mean_colour is not a parser"):
+        Parser(mean_colour)

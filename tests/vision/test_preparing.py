@@ -1,0 +1,107 @@
+"""What a network reads: torchvision's pre-processing to the pixel, or the garment's own box."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modiste.errors import MaskError, SettingError
+from modiste.vision.backbones import BackboneSpec, get_backbone
+from modiste.vision.photos import open_photo
+from modiste.vision.preparing import normalise, prepare
+
+
+@pytest.fixture
+def spec() -> BackboneSpec:
+    return get_backbone("efficientnet_lite0")
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3)).astype(np.uint8))
+
+
+def box(shape: tuple[int, int], top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    keep = np.zeros(shape, bool)
+    keep[top:bottom, left:right] = True
+    return keep
+
+
+def test_the_centre_crop_of_a_photo_of_the_right_size_is_its_middle(spec: BackboneSpec) -> None:
+    photo = noise(300, 256)
+    assert np.array_equal(prepare(photo, None, spec, "centre"), np.asarray(photo)[16:240, 38:262])
+
+
+@pytest.mark.parametrize("size", [(550, 825), (825, 550), (551, 367), (257, 259), (90, 61), (400, 2000)])
+def test_the_centre_crop_is_torchvisions_to_the_pixel(size: tuple[int, int], spec: BackboneSpec) -> None:
+    transforms = pytest.importorskip("torchvision.transforms")
+    photo = noise(*size)
+    theirs = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])(photo)
+    assert np.array_equal(prepare(photo, None, spec, "centre"), np.asarray(theirs))
+
+
+@pytest.mark.data
+def test_real_photos_come_out_as_torchvisions_tensor(shared_data: Path, spec: BackboneSpec) -> None:
+    transforms = pytest.importorskip("torchvision.transforms")
+    steps = [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()]
+    theirs = transforms.Compose([*steps, transforms.Normalize(spec.mean, spec.std)])
+    for path in sorted((shared_data / "street/photos").iterdir())[:4]:
+        photo = open_photo(path)
+        ours = normalise(prepare(photo, None, spec, "centre")[None], spec)[0]
+        assert np.abs(ours - theirs(photo).numpy()).max() < 1e-5
+
+
+def test_removed_pixels_are_black_before_anything_is_resized(spec: BackboneSpec) -> None:
+    stripes = np.tile([True, False], (896, 448))
+    prepared = prepare(Image.new("RGB", (896, 896), "white"), stripes, spec, "centre")
+    assert np.abs(prepared.astype(int) - 127).max() <= 4  # every second pixel was black when they were blended
+
+
+def test_the_garment_crop_shows_the_whole_garment_undistorted_with_a_margin(spec: BackboneSpec) -> None:
+    keep = box((800, 400), 100, 700, 300, 400)  # 100 × 600, at the photo's right edge
+    white = prepare(Image.new("RGB", (400, 800), "white"), keep, spec, "garment")[..., 0] > 127
+    rows, columns = np.flatnonzero(white.any(1)), np.flatnonzero(white.any(0))
+    assert len(rows) / len(columns) == pytest.approx(6, rel=0.03)
+    assert len(rows) == pytest.approx(224 / 1.12, abs=1)
+    assert (rows[0] + rows[-1]) / 2 == pytest.approx(111.5, abs=1)
+    assert (columns[0] + columns[-1]) / 2 == pytest.approx(111.5, abs=1)
+    assert white[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+
+
+def test_the_garment_crop_does_not_depend_on_where_the_garment_is(spec: BackboneSpec) -> None:
+    garment = noise(100, 150)
+    seen = []
+    for left, top in ((0, 0), (150, 40), (300, 250)):
+        photo = noise(400, 400)
+        photo.paste(garment, (left, top))
+        seen.append(prepare(photo, box((400, 400), top, top + 150, left, left + 100), spec, "garment"))
+    assert np.array_equal(seen[0], seen[1])
+    assert np.array_equal(seen[0], seen[2])
+
+
+def test_padding_and_removed_pixels_take_the_fill(spec: BackboneSpec) -> None:
+    prepared = prepare(noise(60, 60), box((60, 60), 0, 60, 0, 10), spec, "garment", (255, 0, 255))
+    assert prepared[0, 0].tolist() == prepared[112, 200].tolist() == [255, 0, 255]
+
+
+def test_without_a_mask_the_garment_crop_is_the_centre_crop(spec: BackboneSpec) -> None:
+    photo = noise(300, 500)
+    assert np.array_equal(prepare(photo, None, spec, "garment"), prepare(photo, None, spec, "centre"))
+
+
+def test_a_mask_that_does_not_fit_is_refused(spec: BackboneSpec) -> None:
+    with pytest.raises(MaskError, match="mask is 30×20, its photo 20×30"):
+        prepare(noise(20, 30), np.ones((20, 30), bool), spec, "garment")
+    with pytest.raises(MaskError, match="keeps no pixel"):
+        prepare(noise(20, 30), np.zeros((30, 20), bool), spec, "centre")
+    with pytest.raises(SettingError, match="no crop 'face'; there are: centre, garment"):
+        prepare(noise(20, 30), None, spec, "face")
+
+
+def test_normalising_centres_each_channel_and_puts_it_first(spec: BackboneSpec) -> None:
+    batch = np.zeros((2, 4, 5, 3), np.uint8)
+    batch[1] = (127, 255, 0)
+    planes = normalise(batch, spec)
+    assert planes.shape == (2, 3, 4, 5)
+    assert planes.dtype == np.float32
+    assert planes[1, :, 2, 2] == pytest.approx([0, 1, -127 / 128], abs=1e-6)  # the network's own (x - 127) / 128
