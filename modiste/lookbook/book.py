@@ -1,4 +1,4 @@
-"""The look book: products drawn from several views, with DeepFashion's file names, exact masks and the truth about both."""
+"""The look book: products drawn from several views, with DeepFashion's file names, exact masks and the truth."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -130,7 +130,7 @@ def plan(products: int, views: int, seed: int) -> Iterator[Look]:
 
 
 def draw(look: Look) -> tuple[Image.Image, Image.Image, dict[str, str]]:
-    """One look: its photo (RGB), its mask (palette) and its row of the table. The garments depend on the product alone."""
+    """One look: its photo (RGB), its mask (palette) and its row of the table. The item depends on the product alone."""
     tailor = np.random.default_rng([look.seed, look.number])
     item = cut(tailor, look.category, look.gender)
     price = round(float(tailor.uniform(12, 190))) - 0.01

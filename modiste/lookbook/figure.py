@@ -1,5 +1,6 @@
 """The person under the clothes: build, pose, limbs, head and hair."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -121,7 +122,7 @@ class Body:
         tilt = self.pose.shoulder_tilt * (1 - min(down, 1)) + self.pose.hip_tilt * min(down, 1)
         return x + self.pose.shift * bend, y + tilt * x
 
-    def many(self, points: list[tuple[float, float]]) -> Points:
+    def many(self, points: Sequence[tuple[float, float]]) -> Points:
         """float64 (n, 2): ``at`` of every point."""
         return np.array([self.at(x, y) for x, y in points])
 
@@ -202,7 +203,7 @@ class Body:
         return line
 
     def arm_line(self, side: int, share: float, volume: float = 0.0) -> Points:
-        """float64 (n, 3): centre line and half width of an arm, or of a sleeve, from the shoulder over ``share`` of it."""
+        """float64 (n, 3): centre line and half width of an arm, or of a sleeve over ``share`` of it."""
         shoulder, elbow, wrist, _ = self.arms[side]
         t = self.thick
         rows = [
@@ -241,7 +242,7 @@ def far_to_near(body: Body) -> tuple[int, int]:
 def paint_torso(canvas: Canvas, body: Body) -> None:
     """Neck, shoulders and trunk in skin; clothes cover what they cover."""
     n, s = body.neck, body.shoulder
-    right = [(n * 0.92, 88), (n, 116), (n + 12, 129), (s - 12, 143), (s, 158), (body.half(195), 198)]
+    right: list[tuple[float, float]] = [(n * 0.92, 88), (n, 116), (n + 12, 129), (s - 12, 143), (s, 158), (body.half(195), 198)]
     right += [(body.half(y), y) for y in (225, WAIST, 345, HIP, CROTCH + 14)]
     left = [(-x, y) for x, y in reversed(right)]
     outline = np.vstack([spline(body.many(right), steps=5), spline(body.many(left), steps=5)])
@@ -261,7 +262,7 @@ def paint_arm(canvas: Canvas, body: Body, side: int) -> None:
     skin = Fabric(body.person.skin)
     line = body.arm_line(side, 1.0)
     doing = body.pose.arms[0 if side < 0 else 1]
-    shapes = [limb(line), ellipse(*line[0, :2], line[0, 2], line[0, 2])]
+    shapes = [limb(line), ellipse(line[0, 0], line[0, 1], line[0, 2], line[0, 2])]
     if doing not in ("pocket", "hip"):
         shapes += hand(body, side)
     canvas.paint(shapes, "skin", skin, roundness=7, relief=0.5, shadow=0.35)

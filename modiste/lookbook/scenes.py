@@ -76,7 +76,7 @@ def _arch(rng: Rng, horizon: float) -> Image.Image:
     x, half, top = WIDTH / 2 + rng.uniform(-36, 36), rng.uniform(66, 96), rng.uniform(26, 90)
     if rng.random() < 0.5:
         pen.pieslice((x - half, top, x + half, top + 2 * half), 180, 360, fill=panel)
-        pen.rectangle((x - half, top + half, x + half, HEIGHT), fill=panel)
+        pen.rectangle((x - half, top + half, x + half, 3 * HEIGHT), fill=panel)
     else:
         pen.ellipse((x - half, top + 20, x + half, top + 20 + 2 * half), fill=panel)
     return _floored(sheet, _fade(mix(wall, (70, 56, 60), 0.18), mix(wall, (70, 56, 60), 0.30), 160), horizon, 0.8)
@@ -99,7 +99,7 @@ def _street(rng: Rng, horizon: float) -> Image.Image:
     while x < WIDTH:
         width, top = rng.uniform(48, 96), rng.uniform(-40, 110)
         front = pick(rng, fronts)
-        pen.rectangle((x, top, x + width, HEIGHT), fill=front)
+        pen.rectangle((x, top, x + width, 3 * HEIGHT), fill=front)
         glass = mix(front, pick(rng, ((66, 82, 100), (236, 216, 170))), 0.6)
         columns = int(width // 24)
         for row in range(12):
@@ -107,7 +107,7 @@ def _street(rng: Rng, horizon: float) -> Image.Image:
                 wx, wy = x + (column + 0.5) * width / columns, top + 20 + row * 36
                 pen.rectangle((wx - 6, wy, wx + 6, wy + 20), fill=glass)
         shop = horizon - 66
-        pen.rectangle((x, shop, x + width, HEIGHT), fill=mix(front, (52, 52, 60), 0.55))
+        pen.rectangle((x, shop, x + width, 3 * HEIGHT), fill=mix(front, (52, 52, 60), 0.55))
         pen.rectangle(
             (x, shop - 9, x + width, shop + 3),
             fill=pick(rng, ((176, 70, 64), (64, 108, 100), (222, 186, 110), (74, 88, 124))),
@@ -187,7 +187,7 @@ def _shore(rng: Rng, horizon: float) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     sea = horizon - rng.uniform(60, 110)
     water = mix((84, 142, 166), (140, 132, 160), dusk)
-    pen.rectangle((0, sea, WIDTH, HEIGHT), fill=water)
+    pen.rectangle((0, sea, WIDTH, 3 * HEIGHT), fill=water)
     for _ in range(24):
         x, y, w = rng.uniform(0, WIDTH), rng.uniform(sea + 4, horizon), rng.uniform(10, 46)
         pen.line((x - w, y, x + w, y), fill=mix(water, (255, 255, 255), rng.uniform(0.2, 0.6)), width=2)

@@ -94,7 +94,7 @@ def _paint_dressed_arm(
         spot = wrist - along * 9
         strap = limb([(*(spot - along * 3.5), 10.5 * body.thick), (*(spot + along * 3.5), 10 * body.thick)])
         canvas.paint([strap], "wrist wearing", Fabric((70, 52, 44)), roundness=4, shadow=0)
-        canvas.detail([ellipse(*spot, 5, 5)], (232, 220, 190))
+        canvas.detail([ellipse(spot[0], spot[1], 5, 5)], (232, 220, 190))
 
 
 def _paint_socks(canvas: Canvas, body: Body, extras: Accessories) -> None:

@@ -171,7 +171,7 @@ def paint_sleeve(canvas: Canvas, body: Body, side: int, g: Garment) -> None:
     if g.sleeve > 0.6:
         elbow = body.arms[side][1]
         inner = elbow + np.array([-side * 12.0, 0])
-        folds = [np.array([inner + (0, dy), elbow + (side * 5.0, dy * 2.2 - 3)]) for dy in (-9, 3, 13)]
+        folds = [np.array([np.add(inner, (0, dy)), np.add(elbow, (side * 5.0, dy * 2.2 - 3))]) for dy in (-9, 3, 13)]
     canvas.paint([limb(line), cap], g.label, g.fabric, roundness=9, relief=0.6, shadow=0.45, folds=folds)
     last = len(line) - 1
     if {"ribbing", "cuffs"} & g.details and g.sleeve > 0.6:
@@ -215,7 +215,7 @@ def _neck_trim(canvas: Canvas, body: Body, g: Garment, neck: Side) -> None:
     edge = spline(body.many(neck), steps=6)
     if g.neck in ("crew", "v", "scoop", "boat", "straps"):
         width = 7 if "ribbing" in g.details else 3
-        canvas.line(edge + (0, width / 2), _trim(g.fabric).colour, width, alpha=0.9, within=g.label)
+        canvas.line(np.add(edge, (0, width / 2)), _trim(g.fabric).colour, width, alpha=0.9, within=g.label)
     elif g.neck == "turtle":
         for k in (-0.6, -0.2, 0.2, 0.6):
             x = k * (body.neck + 4)
@@ -297,8 +297,8 @@ def _front_details(canvas: Canvas, body: Body, g: Garment, hem: float) -> None:
                 )
     if "ruffle" in g.details:
         for side in (-1, 1):
-            x = [(body.centre(y) + side * (10 + 4 * (i % 2)), y) for i, y in enumerate(range(160, 262, 12))]
-            canvas.line(spline(body.many(x)), seam, 2.2, alpha=0.5, within=label)
+            frill = [(body.centre(y) + side * (10 + 4 * (i % 2)), y) for i, y in enumerate(range(160, 262, 12))]
+            canvas.line(spline(body.many(frill)), seam, 2.2, alpha=0.5, within=label)
     if "pocket" in g.details:
         x, y = body.centre(205) + body.half(205) * 0.42, 205
         canvas.line(
@@ -606,7 +606,7 @@ def paint_pants(canvas: Canvas, body: Body, g: Garment, *, high: bool) -> None:
         folds.append(np.array([body.at(s * 4, CROTCH), (hip[0] + s * 18, hip[1] + 14)]))
         folds.append(np.array([body.at(s * 3, CROTCH + 10), (hip[0] + s * 12, hip[1] + 46)]))
         if g.hem > 640 and g.ease > 0:
-            folds += [np.array([knee + (-s * 16, dy), knee + (s * 8, dy + 7)]) for dy in (-14, 2, 20)]
+            folds += [np.array([np.add(knee, (-s * 16, dy)), np.add(knee, (s * 8, dy + 7))]) for dy in (-14, 2, 20)]
     order = far_to_near(body)
     for s in order:
         line = body.leg_line(s, g.hem, g.ease, g.flare)
