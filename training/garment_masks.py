@@ -67,7 +67,9 @@ def cut_out(photo: np.ndarray) -> np.ndarray | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
-    parser.add_argument("--out", type=Path, required=True, help="folder; the masks go to OUT/garments, one PNG per item")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder; the masks go to OUT/garments, one PNG per item"
+    )
     args = parser.parse_args()
     folder = args.out / "garments"
     folder.mkdir(parents=True, exist_ok=True)

@@ -130,7 +130,9 @@ def main() -> None:
         done_epochs, done_seconds = state["epochs"], state["seconds"]
 
     log = (args.out / "parser.log").open("a")
-    print(f"{len(street)} street and {len(garments)} garment photos, check {len(check)}, {device}", file=log, flush=True)
+    print(
+        f"{len(street)} street and {len(garments)} garment photos, check {len(check)}, {device}", file=log, flush=True
+    )
     per_epoch = len(street) // args.batch
     steps = done_epochs * per_epoch
     started = time.time() - done_seconds
@@ -145,7 +147,7 @@ def main() -> None:
         shape[:] = SMALL if progress < args.small_share else (HEIGHT, WIDTH)
         factor = min(1, (steps + 1) / 60) * (0.5 + 0.5 * np.cos(np.pi * min(progress, 1))) + 1e-3
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
+            group["lr"] = float(rate * factor)
         photos, labels = ready.get()
         network.train()
         for part in [*network.stem.modules(), *network.stages.modules()]:
