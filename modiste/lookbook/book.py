@@ -136,7 +136,7 @@ def draw(look: Look) -> tuple[Image.Image, Image.Image, dict[str, str]]:
     price = round(float(tailor.uniform(12, 190))) - 0.01
     rng = np.random.default_rng([look.seed, look.number, _CODES[look.view]])
     outfit = dress_up(rng, item, look.gender, pick(rng, ("warm", "cold")))
-    body = Body(Person.draw(rng, look.gender), Pose.draw(rng, look.view))
+    body = Body(Person.draw(rng, look.gender, outfit.accessories.hat is not None), Pose.draw(rng, look.view))
     light = float(rng.choice((-1, 1)))
     scene = pick(rng, SCENES, (4, 2, 3, 2, 2, 1))
     top, bottom = _frame(rng, item[0], look.view)

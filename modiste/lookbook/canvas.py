@@ -67,7 +67,8 @@ class Canvas:
         self._textures: dict[Fabric, npt.NDArray[np.uint8]] = {}
 
     def _pixels(self, points: Points) -> Points:
-        return np.asarray(points, dtype=np.float64) * self.scale + self._origin
+        pixels: Points = np.asarray(points, dtype=np.float64) * self.scale + self._origin
+        return pixels
 
     def _box(self, shapes: Sequence[Points], margin: float) -> tuple[int, int, int, int] | None:
         every = np.vstack(shapes)
@@ -94,7 +95,8 @@ class Canvas:
         tile = self._textures[fabric]
         x = (np.arange(box[0], box[2]) - int(self._origin[0])) % tile.shape[1]
         y = (np.arange(box[1], box[3]) - int(self._origin[1])) % tile.shape[0]
-        return tile[y[:, None], x[None, :]]
+        laid: npt.NDArray[np.uint8] = tile[y[:, None], x[None, :]]
+        return laid
 
     def paint(
         self,
@@ -107,11 +109,13 @@ class Canvas:
         shadow: float = 0.35,
         folds: Sequence[Points] = (),
         cut: Sequence[Points] = (),
+        joined: Sequence[Points] = (),
     ) -> None:
         """Fill the union of ``shapes`` less ``cut`` with a shaded fabric, and the label map with ``label``.
 
         ``roundness`` is how far (units) the shading reaches in from the edge, ``relief`` its strength, ``shadow`` the
-        strength of the soft shadow it throws on what lies under it, ``folds`` creases of the cloth.
+        strength of the soft shadow it throws on what lies under it, ``folds`` creases of the cloth, ``joined`` the
+        neighbouring area it goes over into without an edge (a sleeve into its shoulder).
         """
         polygons = [self._pixels(s) for s in shapes]
         box = self._box(polygons, 10 * self.scale)
@@ -119,8 +123,11 @@ class Canvas:
             return
         stencil = self._stencil(polygons, box, [self._pixels(s) for s in cut])
         coarse = stencil.reduce(_COARSE)
+        neighbour = self._stencil([self._pixels(s) for s in joined], box).reduce(_COARSE) if joined else None
         if shadow:
-            self._shade_below(coarse, box, shadow)
+            self._shade_below(coarse, box, shadow, neighbour)
+        if neighbour is not None:
+            coarse = ImageChops.lighter(coarse, neighbour)
         light = self._lighting(coarse, box, roundness, relief, folds)
         size = (box[2] - box[0], box[3] - box[1])
         shade = np.asarray(light.resize(size, Image.Resampling.BILINEAR), dtype=np.uint16)
@@ -128,10 +135,14 @@ class Canvas:
         self.photo.paste(Image.fromarray(np.minimum(lit, 255).astype(np.uint8)), box, stencil)
         self.labels.paste(LABELS.index(label), box, stencil)
 
-    def _shade_below(self, coarse: Image.Image, box: tuple[int, int, int, int], strength: float) -> None:
+    def _shade_below(
+        self, coarse: Image.Image, box: tuple[int, int, int, int], strength: float, spare: Image.Image | None
+    ) -> None:
         reach = 5 * self.scale / _COARSE
         soft = ImageChops.offset(coarse, round(-self.light * reach * 0.6), round(reach * 0.8))
         soft = soft.filter(ImageFilter.BoxBlur(reach * 0.7)).point(lambda v: int(v * strength))
+        if spare is not None:
+            soft = ImageChops.subtract(soft, spare.filter(ImageFilter.BoxBlur(reach)))
         size = (box[2] - box[0], box[3] - box[1])
         on_figure = self.labels.crop(box).point(lambda v: 255 if v else 0)
         alpha = ImageChops.darker(soft.resize(size, Image.Resampling.BILINEAR), on_figure)

@@ -85,7 +85,8 @@ class Fabric:
         cloth = cloth + cover[..., None] * (np.array(self.accent, dtype=np.float32) - cloth)
         if self.pattern == "print":
             cloth = self._flowers(cloth, period, rng)
-        return np.clip(cloth * self._weave(side, scale, rng)[..., None], 0, 255).astype(np.uint8)
+        tile: npt.NDArray[np.uint8] = np.clip(cloth * self._weave(side, scale, rng)[..., None], 0, 255).astype(np.uint8)
+        return tile
 
     def _cover(self, side: int, period: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """float32 (side, side): how much of the accent shows, 0 to 1."""

@@ -29,6 +29,7 @@ HAIRS: Final[tuple[RGB, ...]] = (
     (176, 174, 178),
 )
 _UPPER, _FORE = 128.0, 112.0  # arm bones, units
+_ELBOW = 20  # row of an arm's line at the elbow
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Person:
     beard: bool
 
     @classmethod
-    def draw(cls, rng: Rng, gender: str) -> "Person":
-        """A person at random."""
+    def draw(cls, rng: Rng, gender: str, hat: bool) -> "Person":
+        """A person at random; under a hat the hair is a style that fits."""
         skin = int(rng.integers(len(SKINS)))
         hair = HAIRS[int(rng.integers(len(HAIRS)))] if skin < 3 else HAIRS[int(rng.integers(3))]
         women = ("long", "wavy", "bob", "bun", "tail", "afro", "crop")
@@ -52,6 +53,8 @@ class Person:
         style = (
             pick(rng, women, (3, 3, 3, 2, 2, 1.5, 0.7)) if gender == "women" else pick(rng, men, (4, 4, 1, 1, 1, 0.6))
         )
+        if hat:
+            style = {"bun": "tail", "afro": "crop", "quiff": "crop"}.get(style, style)
         width = float(rng.uniform(0.92, 1.12))
         return cls(gender, width, SKINS[skin], hair, style, gender == "men" and bool(rng.random() < 0.4))
 
@@ -200,7 +203,15 @@ class Body:
             line[:, 2] += ease * (0.45 + 0.75 * np.minimum(down * 1.5, 1.0)) + flare * np.clip(down * 1.5 - 0.4, 0, 1.1)
             if ease > 3:  # cloth hangs from the widest place: it doesn't follow the calf back in
                 line[:, 2] = np.maximum(line[:, 2], np.minimum(20.0 * t, line[:, 2] + 8) * (down > 0.4))
-        return line
+        leg: Points = line
+        return leg
+
+    def yoke(self, side: int) -> Points:
+        """Where the torso goes over into the arm."""
+        n, s = self.neck * 1.1, self.shoulder
+        return self.many(
+            [(side * n, 118), (side * s, 132), (side * s, 196), (side * self.half(195) * 0.8, 206), (side * n, 214)]
+        )
 
     def arm_line(self, side: int, share: float, volume: float = 0.0) -> Points:
         """float64 (n, 3): centre line and half width of an arm, or of a sleeve over ``share`` of it."""
@@ -217,7 +228,8 @@ class Body:
         length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line[:, :2], axis=0), axis=1))])
         line = line[length <= share * length[-1] + 1e-6].copy()
         line[:, 2] += volume
-        return line
+        sleeve: Points = line
+        return sleeve
 
 
 def paint_legs(canvas: Canvas, body: Body) -> None:
@@ -242,7 +254,14 @@ def far_to_near(body: Body) -> tuple[int, int]:
 def paint_torso(canvas: Canvas, body: Body) -> None:
     """Neck, shoulders and trunk in skin; clothes cover what they cover."""
     n, s = body.neck, body.shoulder
-    right: list[tuple[float, float]] = [(n * 0.92, 88), (n, 116), (n + 12, 129), (s - 12, 143), (s, 158), (body.half(195), 198)]
+    right: list[tuple[float, float]] = [
+        (n * 0.92, 88),
+        (n, 116),
+        (n + 12, 129),
+        (s - 12, 143),
+        (s, 158),
+        (body.half(195), 198),
+    ]
     right += [(body.half(y), y) for y in (225, WAIST, 345, HIP, CROTCH + 14)]
     left = [(-x, y) for x, y in reversed(right)]
     outline = np.vstack([spline(body.many(right), steps=5), spline(body.many(left), steps=5)])
@@ -262,10 +281,16 @@ def paint_arm(canvas: Canvas, body: Body, side: int) -> None:
     skin = Fabric(body.person.skin)
     line = body.arm_line(side, 1.0)
     doing = body.pose.arms[0 if side < 0 else 1]
-    shapes = [limb(line), ellipse(line[0, 0], line[0, 1], line[0, 2], line[0, 2])]
+    shapes = tube(line)
     if doing not in ("pocket", "hip"):
         shapes += hand(body, side)
-    canvas.paint(shapes, "skin", skin, roundness=7, relief=0.5, shadow=0.35)
+    canvas.paint(shapes, "skin", skin, roundness=7, relief=0.5, shadow=0.35, joined=[body.yoke(side)])
+
+
+def tube(line: Points) -> list[Points]:
+    """Outlines of an arm or sleeve (rows of x, y, half width) with its round shoulder and elbow."""
+    joints = [line[0]] + ([line[_ELBOW]] if len(line) > _ELBOW else [])
+    return [limb(line), *(ellipse(x, y, r, r) for x, y, r in joints)]
 
 
 def hand(body: Body, side: int) -> list[Points]:

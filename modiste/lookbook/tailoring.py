@@ -8,7 +8,7 @@ import numpy as np
 
 from modiste.lookbook.canvas import Canvas, Points, ellipse, limb, spline
 from modiste.lookbook.fabrics import RGB, Fabric, darker, mix
-from modiste.lookbook.figure import Body, far_to_near
+from modiste.lookbook.figure import Body, far_to_near, tube
 from modiste.lookbook.wardrobe import CROTCH, HIP, WAIST, Garment
 
 _NECKS: Final[dict[str, tuple[float, float]]] = {
@@ -166,13 +166,17 @@ def paint_sleeve(canvas: Canvas, body: Body, side: int, g: Garment) -> None:
     if g.sleeve == 0.0:
         return
     line = sleeve_line(body, side, g)
-    cap = ellipse(line[0, 0], line[0, 1], line[0, 2], line[0, 2])
     folds = []
     if g.sleeve > 0.6:
         elbow = body.arms[side][1]
         inner = elbow + np.array([-side * 12.0, 0])
         folds = [np.array([np.add(inner, (0, dy)), np.add(elbow, (side * 5.0, dy * 2.2 - 3))]) for dy in (-9, 3, 13)]
-    canvas.paint([limb(line), cap], g.label, g.fabric, roundness=9, relief=0.6, shadow=0.45, folds=folds)
+    canvas.paint(
+        tube(line), g.label, g.fabric, roundness=9, relief=0.6, shadow=0.45, folds=folds, joined=[body.yoke(side)]
+    )
+    s = body.shoulder
+    armhole = [(side * (s - 12), 141), (side * (s - 20), 165), (side * (body.half(195) - 6), 198)]
+    canvas.line(spline(body.many(armhole)), darker(g.fabric.colour), 1.6, alpha=0.4, within=g.label)
     last = len(line) - 1
     if {"ribbing", "cuffs"} & g.details and g.sleeve > 0.6:
         start = max(0, last - 3)

@@ -474,6 +474,7 @@ def dress_up(rng: Rng, item: tuple[Garment, ...], gender: str, season: str) -> O
 
 def _accessories(rng: Rng, gender: str, season: str, worn: Sequence[Garment]) -> Accessories:
     women = gender == "women"
+    cold = season == "cold" and any(g.sleeve > 0.8 for g in worn)
     suit = any("closed" in g.details for g in worn)
     long_legs = any(g.shape in ("pants", "romper") and g.hem > 700 for g in worn)
     shoes = (
@@ -484,7 +485,7 @@ def _accessories(rng: Rng, gender: str, season: str, worn: Sequence[Garment]) ->
     neutral = _chance(rng, 0.6)
     leather = pick(rng, ((58, 44, 40), (122, 82, 58), (34, 33, 38), (178, 136, 96), (238, 234, 228)))
     bags = ("tote", "handbag", "crossbody") if women else ("tote", "crossbody")
-    hats = ("beanie",) if season == "cold" else ("cap", "brim") if women else ("cap",)
+    hats = ("beanie",) if cold else ("cap", "brim") if women else ("cap",)
     buttoned = any(g.shape == "top" and g.neck == "collar" for g in worn)
     return Accessories(
         shoes=shoes,
@@ -501,6 +502,6 @@ def _accessories(rng: Rng, gender: str, season: str, worn: Sequence[Garment]) ->
         earrings=women and _chance(rng, 0.4),
         watch=_chance(rng, 0.25),
         belt=leather if _chance(rng, 0.4) else None,
-        scarf=_tone(rng, pick(rng, tuple(SHADES))) if season == "cold" and not suit and _chance(rng, 0.2) else None,
+        scarf=_tone(rng, pick(rng, tuple(SHADES))) if cold and not suit and _chance(rng, 0.2) else None,
         tie=_tone(rng, pick(rng, ("red", "navy", "green", "purple", "grey"))) if suit and buttoned else None,
     )
