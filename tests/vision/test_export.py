@@ -85,7 +85,7 @@ def test_vectors_are_torchs_before_the_classifier(
     photos = batch_of_photos(shared_data, name)
     with torch.inference_mode():
         expected = torch.nn.functional.normalize(network(torch.from_numpy(photos))).numpy()
-    assert np.abs(Encoder(spec).embed(photos) - expected).max() <= 1e-4
+    assert np.abs(Encoder(spec).embed(photos) - expected).max() <= 1e-5
 
 
 @needs_torch
@@ -105,7 +105,7 @@ def test_vgg16_keeps_its_first_two_linear_layers(cache: Path, tmp_path: Path, sh
         expected = torch.nn.functional.normalize(torch.relu(network.classifier[3](hidden))).numpy()
     vectors = Encoder(get_backbone("vgg16")).embed(photos)
     assert vectors.shape == (3, 4096)
-    assert np.abs(vectors - expected).max() <= 1e-4
+    assert np.abs(vectors - expected).max() <= 1e-5
 
 
 @needs_torch
@@ -150,7 +150,7 @@ def test_a_file_that_is_not_the_networks_state_is_refused(cache: Path, tmp_path:
     with pytest.raises(SourceError, match="not as its name says"):
         export_backbone("resnet50", wrong)
     (tmp_path / "text.pth").write_text("not weights")
-    with pytest.raises(SourceError, match="can't be loaded|not a state dict"):
+    with pytest.raises(SourceError, match="is not a state dict that can be loaded"):
         export_backbone("resnet50", tmp_path / "text.pth")
     with pytest.raises(SourceError, match="can't be read"):
         export_backbone("resnet50", tmp_path / "gone.pth")

@@ -55,7 +55,8 @@ def test_raw_label_maps_are_read_in_any_mode(mode: str) -> None:
 
 def test_pixels_off_the_palette_take_the_nearest_colour_or_are_counted() -> None:
     dress, hair = PALETTE[L["dress"]].astype(int), PALETTE[L["hair"]].astype(int)
-    pixels = np.array([[dress - 5, hair + [0, 12, 0], hair + [0, 13, 0], [128, 0, 128], [0, 0, 0]]], np.uint8)
+    near, far = hair + np.array([[0, 12, 0], [0, 13, 0]])
+    pixels = np.array([[dress - 5, near, far, [128, 0, 128], [0, 0, 0]]], np.uint8)
     mask = decode_mask(Image.fromarray(pixels))
     assert mask.labels.tolist() == [[L["dress"], L["hair"], 0, 0, 0]]
     assert mask.off_palette == 2
