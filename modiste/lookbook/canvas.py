@@ -34,8 +34,12 @@ def spline(points: Sequence[Sequence[float]] | Points, *, closed: bool = False, 
 
 
 def limb(points: Sequence[Sequence[float]] | Points) -> Points:
-    """Outline of a tube whose centre line passes through rows of (x, y, half width)."""
-    curve = spline(points)
+    """Outline of a tube whose centre line curves through a few rows of (x, y, half width)."""
+    return sweep(spline(points))
+
+
+def sweep(curve: Points) -> Points:
+    """Outline of a tube along a line that is smooth already: rows of (x, y, half width)."""
     along = np.gradient(curve[:, :2], axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1) * np.maximum(curve[:, 2:3], 0.5)
@@ -130,9 +134,13 @@ class Canvas:
             coarse = ImageChops.lighter(coarse, neighbour)
         light = self._lighting(coarse, box, roundness, relief, folds)
         size = (box[2] - box[0], box[3] - box[1])
-        shade = np.asarray(light.resize(size, Image.Resampling.BILINEAR), dtype=np.uint16)
-        lit = self._texture(fabric, box) * shade[..., None] >> 7
-        self.photo.paste(Image.fromarray(np.minimum(lit, 255).astype(np.uint8)), box, stencil)
+        shade = light.resize(size, Image.Resampling.BILINEAR)
+        if fabric.plain:
+            lit = Image.merge("RGB", [shade.point([min(c * v >> 7, 255) for v in range(256)]) for c in fabric.colour])
+        else:
+            bright = self._texture(fabric, box) * np.asarray(shade, dtype=np.uint16)[..., None] >> 7
+            lit = Image.fromarray(np.minimum(bright, 255).astype(np.uint8))
+        self.photo.paste(lit, box, stencil)
         self.labels.paste(LABELS.index(label), box, stencil)
 
     def _shade_below(
@@ -140,11 +148,11 @@ class Canvas:
     ) -> None:
         reach = 5 * self.scale / _COARSE
         soft = ImageChops.offset(coarse, round(-self.light * reach * 0.6), round(reach * 0.8))
-        soft = soft.filter(ImageFilter.BoxBlur(reach * 0.7)).point(lambda v: int(v * strength))
+        soft = soft.filter(ImageFilter.BoxBlur(reach * 0.7)).point([int(v * strength) for v in range(256)])
         if spare is not None:
             soft = ImageChops.subtract(soft, spare.filter(ImageFilter.BoxBlur(reach)))
         size = (box[2] - box[0], box[3] - box[1])
-        on_figure = self.labels.crop(box).point(lambda v: 255 if v else 0)
+        on_figure = self.labels.crop(box).point([0] + [255] * 255)
         alpha = ImageChops.darker(soft.resize(size, Image.Resampling.BILINEAR), on_figure)
         self.photo.paste(_SHADOW, box, alpha)
 
@@ -222,7 +230,7 @@ class Canvas:
             table = [255 if value in allowed else 0 for value in range(256)]
             stencil = ImageChops.darker(stencil, self.labels.crop(box).point(table))
         if alpha < 1:
-            stencil = stencil.point(lambda v: int(v * alpha))
+            stencil = stencil.point([int(v * alpha) for v in range(256)])
         self.photo.paste(colour, box, stencil)
 
     def finish(self, tint: RGB) -> tuple[Image.Image, Image.Image]:

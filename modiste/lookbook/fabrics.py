@@ -75,6 +75,11 @@ class Fabric:
     weave: str = "smooth"
     seed: int = 0
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is one colour all over, yarn and all."""
+        return self.pattern == "plain" and self.weave == "smooth"
+
     def tile(self, scale: float) -> npt.NDArray[np.uint8]:
         """uint8 (n, m, 3): one repeat of the cloth at ``scale`` pixels per unit; it tiles without a seam."""
         period = max(4, round(self.repeat * scale / 2) * 2)

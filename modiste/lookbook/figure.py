@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from modiste.lookbook.canvas import Canvas, Points, ellipse, limb, spline
+from modiste.lookbook.canvas import Canvas, Points, ellipse, limb, spline, sweep
 from modiste.lookbook.fabrics import RGB, Fabric, mix
 from modiste.lookbook.wardrobe import ANKLE, CROTCH, HIP, KNEE, WAIST, Rng, pick
 
@@ -236,7 +236,7 @@ def paint_legs(canvas: Canvas, body: Body) -> None:
     """Bare legs, the one further back first."""
     skin = Fabric(body.person.skin)
     for side in far_to_near(body):
-        canvas.paint([limb(body.leg_line(side, 790))], "skin", skin, roundness=9, relief=0.55, shadow=0.3)
+        canvas.paint([sweep(body.leg_line(side, 790))], "skin", skin, roundness=9, relief=0.55, shadow=0.3)
         x, y = body.legs[side][1]
         canvas.line(
             spline([(x - 9, y + 6), (x, y + 10), (x + 8, y + 6)]),
@@ -290,7 +290,8 @@ def paint_arm(canvas: Canvas, body: Body, side: int) -> None:
 def tube(line: Points) -> list[Points]:
     """Outlines of an arm or sleeve (rows of x, y, half width) with its round shoulder and elbow."""
     joints = [line[0]] + ([line[_ELBOW]] if len(line) > _ELBOW else [])
-    return [limb(line), *(ellipse(x, y, r, r) for x, y, r in joints)]
+    pieces = [line[: _ELBOW + 1], line[_ELBOW:]] if len(line) > _ELBOW + 2 else [line]
+    return [*map(sweep, pieces), *(ellipse(x, y, r, r) for x, y, r in joints)]
 
 
 def hand(body: Body, side: int) -> list[Points]:

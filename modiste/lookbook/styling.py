@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modiste.lookbook.canvas import Canvas, ellipse, limb, spline
+from modiste.lookbook.canvas import Canvas, ellipse, limb, spline, sweep
 from modiste.lookbook.fabrics import RGB, Fabric, darker, mix
 from modiste.lookbook.figure import (
     Body,
@@ -38,7 +38,8 @@ def paint_figure(canvas: Canvas, body: Body, outfit: Outfit) -> None:
             paint_hood_behind(canvas, top)
     paint_legs(canvas, body)
     paint_torso(canvas, body)
-    over_trousers = extras.shoes == "boots" and (lower is None or lower.ease < 4 or lower.hem < 700)
+    legs = outfit.of("pants", "romper")
+    over_trousers = extras.shoes == "boots" and (legs is None or legs.ease < 4 or legs.hem < 700)
     _paint_socks(canvas, body, extras)
     if not over_trousers:
         _paint_shoes(canvas, body, extras)
@@ -104,7 +105,7 @@ def _paint_socks(canvas: Canvas, body: Body, extras: Accessories) -> None:
         line = body.leg_line(side, 790)
         sock = line[line[:, 1] > body.legs[side][2, 1] - 62].copy()
         sock[:, 2] += 1.2
-        canvas.paint([limb(sock)], "socks", Fabric(extras.socks), roundness=6, shadow=0.1)
+        canvas.paint([sweep(sock)], "socks", Fabric(extras.socks), roundness=6, shadow=0.1)
 
 
 def _paint_shoes(canvas: Canvas, body: Body, extras: Accessories) -> None:
@@ -152,7 +153,7 @@ def _paint_shoes(canvas: Canvas, body: Body, extras: Accessories) -> None:
             line = body.leg_line(side, 790)
             shaft = line[line[:, 1] > y - 70].copy()
             shaft[:, 2] += 4
-            pieces.append(limb(shaft))
+            pieces.append(sweep(shaft))
         canvas.paint(pieces, "footwear", leather, roundness=7, relief=0.7, shadow=0.25)
         base = spline([(toe - 15 * t, low - 2), (toe, low + 3.5), (toe + 15 * t, low - 2)])
         canvas.line(base, sole, 4.5, label="footwear")

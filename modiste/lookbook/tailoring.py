@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from modiste.lookbook.canvas import Canvas, Points, ellipse, limb, spline
+from modiste.lookbook.canvas import Canvas, Points, ellipse, limb, spline, sweep
 from modiste.lookbook.fabrics import RGB, Fabric, darker, mix
 from modiste.lookbook.figure import Body, far_to_near, tube
 from modiste.lookbook.wardrobe import CROTCH, HIP, WAIST, Garment
@@ -156,7 +156,7 @@ def sleeve_line(body: Body, side: int, g: Garment) -> Points:
     """Centre line and half width (n, 3) of a sleeve, from close-fitting to balloon."""
     line = body.arm_line(side, g.sleeve)
     t = np.linspace(0, 1, len(line))
-    profile = 0.5 + 0.5 * t if g.sleeve < 0.6 else np.interp(t, (0, 0.35, 0.75, 0.92, 1), (0.5, 0.8, 1.1, 0.9, 0.45))
+    profile = 0.2 + 0.8 * t if g.sleeve < 0.6 else np.interp(t, (0, 0.35, 0.75, 0.92, 1), (0.2, 0.7, 1.1, 0.9, 0.45))
     line[:, 2] += g.volume * profile
     return line
 
@@ -182,9 +182,9 @@ def paint_sleeve(canvas: Canvas, body: Body, side: int, g: Garment) -> None:
         start = max(0, last - 3)
         cuff = line[start:].copy()
         cuff[:, 2] = line[last, 2] + 0.5
-        canvas.paint([limb(cuff)], g.label, _trim(g.fabric), roundness=5, relief=0.5, shadow=0)
+        canvas.paint([sweep(cuff)], g.label, _trim(g.fabric), roundness=5, relief=0.5, shadow=0)
     elif g.sleeve < 0.6 and last > 2:
-        end = limb(line[last - 1 :])
+        end = sweep(line[last - 1 :])
         middle = len(end) // 2
         canvas.line(end[middle - 1 : middle + 1], darker(g.fabric.colour), 1.6, alpha=0.6, within=g.label)
 
@@ -579,7 +579,7 @@ def _trouser_legs(body: Body, g: Garment) -> list[Points]:
     legs = []
     for side in (-1, 1):
         line = body.leg_line(side, g.hem, g.ease, g.flare)
-        legs.append(limb(line))
+        legs.append(sweep(line))
     return legs
 
 
@@ -614,9 +614,9 @@ def paint_pants(canvas: Canvas, body: Body, g: Garment, *, high: bool) -> None:
     order = far_to_near(body)
     for s in order:
         line = body.leg_line(s, g.hem, g.ease, g.flare)
-        canvas.paint([limb(line)], g.label, g.fabric, roundness=11, relief=0.62, shadow=0.45, folds=folds)
+        canvas.paint([sweep(line)], g.label, g.fabric, roundness=11, relief=0.62, shadow=0.45, folds=folds)
     canvas.paint(
-        [pelvis, limb(body.leg_line(order[1], min(g.hem, 560), g.ease, g.flare))],
+        [pelvis, sweep(body.leg_line(order[1], min(g.hem, 560), g.ease, g.flare))],
         g.label,
         g.fabric,
         roundness=12,
@@ -670,7 +670,7 @@ def _pants_details(canvas: Canvas, body: Body, g: Garment, top: float) -> None:
             cuff[:, 2] += 2.5 if "turn-ups" in g.details else 0.5
             lighter = mix(g.fabric.colour, (246, 246, 246), 0.35)
             fabric = replace(g.fabric, colour=lighter) if "turn-ups" in g.details else _trim(g.fabric)
-            canvas.paint([limb(cuff)], label, fabric, roundness=5, shadow=0)
+            canvas.paint([sweep(cuff)], label, fabric, roundness=5, shadow=0)
         elif g.hem < 640 and len(line) > 2:
             end = line[-2]
             canvas.line(
