@@ -120,7 +120,9 @@ def terms(
             visual = weights.alpha * cosine
         elif span[1] - span[0] > EQUAL_COSINES:
             visual = np.clip((cosine - span[0]) * (weights.alpha / (span[1] - span[0])), 0.0, weights.alpha)
-    popularity = weights.beta * (1 - (normpop - trendiness) ** int(weights.penalty)) if weights.beta else nothing
+    popularity = nothing
+    if weights.beta:
+        popularity = weights.beta * (1 - np.square(normpop - trendiness) ** (int(weights.penalty) // 2))
     category = weights.gamma * similarity if similarity is not None and weights.gamma else nothing
     near = nothing
     if distance_km is not None and weights.distance:

@@ -151,6 +151,16 @@ class Queries:
     def __len__(self) -> int:
         return len(self.item)
 
+    def at(self, rows: Ints) -> "Queries":
+        """The queries ``rows`` alone."""
+        return Queries(
+            item=self.item[rows],
+            vectors=None if self.vectors is None else self.vectors[rows],
+            trendiness=self.trendiness[rows],
+            gender=self.gender[rows],
+            excluded=None if self.excluded is None else [self.excluded[row] for row in rows.tolist()],
+        )
+
     def embedded(self, candidates: Candidates) -> tuple[NDArray[np.float32], Bools]:
         """Every query's vector, float32 (q, d), zeros where it has none, and bool (q,) whether it has one."""
         known = np.asarray(self.item) >= 0
@@ -206,7 +216,7 @@ def rank(candidates: Candidates, queries: Queries, weights: Weights, top: int = 
         raise SettingError(f"block is {block}; it must be at least 1")
     best = _Best(candidates, queries, weights, top)
     fast = _FastPass(candidates, weights)
-    for row, cosine in _cosines(candidates, best.vectors, weights, block):
+    for row, cosine in _cosines(candidates, best.vectors, weights, block) if len(candidates) else ():
         seen = cosine if best.embedded[row] else None
         contenders, span = fast.contenders(best, row, seen)
         best.choose(row, contenders, span)
@@ -367,7 +377,10 @@ class _Best:
 
     def ranking(self) -> Ranking:
         """What was filled in."""
+        products, id_rank = np.full_like(self.items, -1), np.full_like(self.items, -1)
         found = self.items >= 0
+        products[found] = self.candidates.product[self.items[found]]
+        id_rank[found] = self.candidates.id_rank[self.items[found]]
         visual, popularity, category, distance, relevance = self.scores
         return Ranking(
             self.items,
@@ -376,6 +389,6 @@ class _Best:
             category,
             distance,
             relevance,
-            products=np.where(found, self.candidates.product[self.items], -1),
-            id_rank=np.where(found, self.candidates.id_rank[self.items], -1),
+            products=products,
+            id_rank=id_rank,
         )
