@@ -30,6 +30,7 @@ def square_photo(path: Path, side: int, resize: int) -> np.ndarray:
 
 
 def main() -> None:
+    """Convert, check against PyTorch on real photos, and say how far they agree."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data", type=Path, required=True, help="folder of the test data, for the check on real photos"

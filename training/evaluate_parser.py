@@ -4,8 +4,8 @@ From the repository root:
 
     python training/evaluate_parser.py --data ../shared/data --model modiste/vision/models/garment_parser.onnx
 
-Every figure is taken at each photo's own size. `--worst` lists the photos with the lowest garment IoU, `--sheet` draws what the parser
-makes of photos of single garments by photographers it never saw.
+Every figure is taken at each photo's own size. `--worst` lists the photos with the lowest garment IoU, `--sheet` draws
+what the parser makes of photos of single garments by photographers it never saw.
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ def draw_sheet(model: Model, data: Path, path: Path, count: int) -> None:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
     parser.add_argument("--model", type=Path, required=True, help="the ONNX file")
@@ -143,7 +144,8 @@ def main() -> None:
     spent = (time.perf_counter() - started) / len(samples)
     total = np.sum(each, axis=0)
     print(
-        f"{len(samples)} street photos of the test part, {1000 * spent:.0f} ms a photo, {args.model.stat().st_size / 1e6:.1f} MB"
+        f"{len(samples)} street photos of the test part, {1000 * spent:.0f} ms a photo, "
+        f"{args.model.stat().st_size / 1e6:.1f} MB"
     )
     print(f"garment pixels (all but background, hair, skin) IoU {binary_iou(total, BODY):.3f}")
     print(f"clothes only (no bag, eyewear, jewellery) IoU {binary_iou(total, BODY | ACCESSORIES):.3f}")

@@ -1,8 +1,8 @@
 """Approximate masks of `garments/` photos by a classical method, as teachers of the parser.
 
-The photos show one garment on a floor, a bed or a door, with no mask. GrabCut starts from a frame that is background, and its answer
-is kept only where it looks like one garment: neither tiny nor the whole photo, in few pieces, hardly touching the frame. From the
-repository root:
+The photos show one garment on a floor, a bed or a door, with no mask. GrabCut starts from a frame that is background,
+and its answer is kept only where it looks like one garment: neither tiny nor the whole photo, in few pieces, hardly
+touching the frame. From the repository root:
 
     python training/garment_masks.py --data ../shared/data --out DIR
 """
@@ -24,7 +24,7 @@ PER_PHOTOGRAPHER = 24
 
 
 def is_test(name: str, share: float = 0.15) -> bool:
-    """Whether a photo (by its item id) or a photographer (by its number) belongs to the test part: a hash of the name decides."""
+    """Whether a photo (its item id) or a photographer (the number) is in the test part: a hash of the name decides."""
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 1000 < share * 1000
 
 
@@ -65,6 +65,7 @@ def cut_out(photo: np.ndarray) -> np.ndarray | None:
 
 
 def main() -> None:
+    """Cut out the photos of the training part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
     parser.add_argument(

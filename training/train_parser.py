@@ -25,7 +25,7 @@ from lite import MEAN, STD, export_onnx, fold_batch_norms, write_entry
 from parser_data import IGNORED, Sample, Stream, read_garments, read_street, street_names
 from parser_network import BODY, GROUP_OF, GROUPS, LABELS, PALETTE, GarmentParser
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 HEIGHT, WIDTH = 384, 256
 SMALL = (288, 192)
@@ -39,7 +39,7 @@ def normalise(photos: np.ndarray, device: torch.device) -> Tensor:
 
 
 def label_weights(street: list[Sample]) -> Tensor:
-    """Cross-entropy weights (labels,): rare labels count more, by the 0.35th power of their rarity, between 0.5 and 3."""
+    """Cross-entropy weights (labels,): rare labels count more, by the 0.35th power of rarity, between 0.5 and 3."""
     counts = sum(np.bincount(sample.labels.ravel(), minlength=256)[: len(LABELS)] for sample in street)
     share = counts / counts.sum()
     return torch.from_numpy(np.clip((0.03 / share) ** 0.35, 0.5, 3)).float()
@@ -47,7 +47,7 @@ def label_weights(street: list[Sample]) -> Tensor:
 
 def loss_of(logits: Tensor, labels: Tensor, weights: Tensor, merge: Tensor) -> Tensor:
     """Weighted cross-entropy over the labels plus the soft dice loss over the ten groups present in the batch."""
-    entropy = F.cross_entropy(logits, labels, weights, ignore_index=IGNORED)
+    entropy = functional.cross_entropy(logits, labels, weights, ignore_index=IGNORED)
     known = (labels != IGNORED).flatten()
     merged = logits.softmax(1).permute(0, 2, 3, 1).reshape(-1, len(LABELS))[known] @ merge
     truth = merge[labels.flatten()[known]]
@@ -90,6 +90,7 @@ def produce(stream: Stream, size: int, shape: list[int], out: queue.Queue[tuple[
 
 
 def main() -> None:
+    """Train, log and export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
     parser.add_argument("--out", type=Path, required=True, help="folder with the garments' masks; results go there too")
