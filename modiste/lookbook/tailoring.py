@@ -191,7 +191,9 @@ def paint_sleeve(canvas: Canvas, body: Body, side: int, g: Garment) -> None:
 
 def paint_top(canvas: Canvas, body: Body, g: Garment, *, tucked: bool = False) -> None:
     """The body of a top, dress or romper (its legs too); sleeves come later, over the arms."""
-    hem = WAIST + 40 if tucked else g.hem
+    hem = g.hem
+    if tucked:
+        hem, g = WAIST + 12, replace(g, ease=min(g.ease, 2.0), flare=0.0)
     if g.shape == "romper":
         hem = CROTCH
     shoulder, neck = _shoulders(body, g)
@@ -588,9 +590,9 @@ def _inseam(canvas: Canvas, body: Body, g: Garment) -> None:
     x, y = body.at(body.centre(HIP) * 0.5, CROTCH + 4)
     canvas.line(np.array([body.at(body.centre(360) * 0.6, 368), (x, y)]), seam, 1.6, alpha=0.45, within=g.label)
     near = far_to_near(body)[1]
-    line = body.leg_line(near, min(g.hem, 640), g.ease, g.flare)
+    line = body.leg_line(near, g.hem, g.ease, g.flare)
     inner = line[2:, :2] - np.stack([near * line[2:, 2], np.zeros(len(line) - 2)], axis=1)
-    canvas.line(np.vstack([[(x, y)], inner[inner[:, 1] > y]]), seam, 2.2, alpha=0.4, within=g.label)
+    canvas.line(np.vstack([[(x, y)], inner[inner[:, 1] > y]]), seam, 2.6, alpha=0.6, within=g.label)
 
 
 def paint_pants(canvas: Canvas, body: Body, g: Garment, *, high: bool) -> None:
