@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from modiste.errors import SourceError
-from modiste.vision.backbones import BackboneSpec, read_entry
-from modiste.vision.masks import LABELS, decode_mask, encode_mask
+from modiste.vision.backbones import BackboneSpec, get_backbone, read_entry
+from modiste.vision.masks import LABELS, decode_mask, encode_mask, garment_pixels
 from modiste.vision.parsing import Parser
+from modiste.vision.photos import open_photo
 
 DRESS, PANTS = LABELS.index("dress"), LABELS.index("pants")
 
@@ -67,3 +68,22 @@ def test_an_entry_with_too_few_labels_is_refused(by_colour: BackboneSpec) -> Non
 def test_a_backbone_is_no_parser(mean_colour: BackboneSpec) -> None:
     with pytest.raises(SourceError, match="mean_colour is not a parser"):
         Parser(mean_colour)
+
+
+def test_the_shipped_parser_reads_any_photo() -> None:
+    parser = Parser(get_backbone("garment_parser"), threads=1)
+    for size in ((1, 1), (300, 40), (500, 700)):
+        labels = parser.parse(Image.new("RGB", size, "grey"))
+        assert labels.shape == (size[1], size[0])
+        assert labels.max() < len(LABELS)
+
+
+@pytest.mark.data
+def test_the_shipped_parser_finds_the_garments_of_real_photos(shared_data: Path) -> None:
+    parser = Parser(get_backbone("garment_parser"), threads=1)
+    overlaps = []
+    for path in sorted((shared_data / "street/photos").iterdir())[::100]:
+        given = decode_mask(shared_data / "street/masks" / f"{path.stem}_segm.png").labels
+        found, truth = (garment_pixels(labels, "paper") for labels in (parser.parse(open_photo(path)), given))
+        overlaps.append((found & truth).sum() / (found | truth).sum())
+    assert np.mean(overlaps) > 0.8
