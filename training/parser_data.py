@@ -63,7 +63,7 @@ def decode_mask(path: Path, palette: np.ndarray) -> np.ndarray:
 
 
 def street_names(data: Path, part: str) -> list[str]:
-    """The ids of one part of the street photos: "test" (15%, by a hash of the id), "check" (5%) or "train" (the rest)."""
+    """The ids of a part of the street photos: "test" (15%, by a hash of the id), "check" (5%) or "train" (the rest)."""
     with (data / "street/items.csv").open(newline="") as file:
         names = [row["item_id"] for row in csv.DictReader(file)]
     if part == "test":
