@@ -12,14 +12,14 @@ for trend followers or one by 1 − n (rejection) for the others.
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import MAXYEAR, date, timedelta
 from random import Random
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from modiste.behaviour.popularity import RunningCounts
+from modiste.behaviour.popularity import Floats, RunningCounts
 from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
 
@@ -34,7 +34,11 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Simulation:
-    """``shoppers``: shopper_id, trendiness. ``purchases``, in the order made: shopper_id, item_id, date."""
+    """A year's purchases: two frames.
+
+    ``shoppers``: shopper_id (String, "1" on), trendiness (Float64 in [0, 1]).
+    ``purchases``, in the order in which they were made, on one day too: shopper_id, item_id (String), date (Date).
+    """
 
     shoppers: pl.DataFrame
     purchases: pl.DataFrame
@@ -50,11 +54,15 @@ def simulate(
 ) -> Simulation:
     """Simulate ``shoppers`` of uniform τ who each buy 1 to ``purchases`` items on random days of ``year``.
 
-    ``catalogue`` has item_id, gender (null: unknown) and popularity (the count at the start). A shopper's first item is
-    uniform over the catalogue and sets her gender; later ones are of that gender or of none. ``model`` "pools" is the
-    authors' way: with probability τ a uniform draw from the popular items (``POPULAR_SHARE``), else from the others;
-    where one is empty, from the other. The same seed gives the same result.
-    Raises SettingError for an empty catalogue or a parameter out of range.
+    ``catalogue`` has item_id, gender ("men", "women", null: unknown) and popularity (the count at the start). A
+    shopper's first item is uniform over the catalogue and sets her gender; later ones are of that gender or of none,
+    and any if the first had none. She may buy an item again. Popularity is normalised over the whole catalogue.
+
+    ``model`` "paper" is the formula above; "pools" is what the authors' code does: with probability τ a uniform
+    draw from the popular items (``POPULAR_SHARE``), else from the others; where one is empty, from the other. The same
+    seed gives the same result.
+
+    Raises SettingError for an empty catalogue, an item without a count, or a parameter out of range.
     """
     if catalogue.is_empty():
         raise SettingError("there is nothing to buy: the catalogue is empty")
@@ -63,6 +71,12 @@ def simulate(
     for name, value in (("shoppers", shoppers), ("purchases", purchases), ("year", year)):
         if value < 1:
             raise SettingError(f"{name} must be at least 1, not {value}")
+    if year > MAXYEAR:
+        raise SettingError(f"year must be at most {MAXYEAR}, not {year}")
+    start_counts = catalogue["popularity"].cast(pl.Float64).to_numpy()
+    if not np.isfinite(start_counts).all():
+        item = catalogue["item_id"][int(np.argmin(np.isfinite(start_counts)))]
+        raise SettingError(f"item {item} has no popularity to start from; give it a count, 0 for never bought")
     rng = np.random.default_rng(seed)
     tau = rng.uniform(size=shoppers)
     buyer = np.repeat(np.arange(shoppers), rng.integers(1, purchases, shoppers, endpoint=True))
@@ -70,7 +84,7 @@ def simulate(
     day = rng.integers(0, days, len(buyer))
     order = np.lexsort((rng.random(len(buyer)), day))
     buyer, day = buyer[order], day[order]
-    market = _Market(catalogue, Random(int(rng.integers(2**63))))
+    market = _Market(start_counts, catalogue["gender"].to_list(), Random(int(rng.integers(2**63))))
     draw = market.draw_by_trend if model == "paper" else market.draw_from_pools
     bought = _play(buyer.tolist(), tau.tolist(), market, draw)
     names = np.array([str(number + 1) for number in range(shoppers)])
@@ -127,16 +141,18 @@ class _Pool:
 class _Market:
     """Counts and pools that move with every purchase."""
 
-    def __init__(self, catalogue: pl.DataFrame, random: Random) -> None:
+    def __init__(self, counts: Floats, genders: list[str | None], random: Random) -> None:
         self.random = random
-        self.running = RunningCounts(catalogue["popularity"].to_numpy().astype(float))
-        self.genders: list[str | None] = [one if one in GENDERS else None for one in catalogue["gender"]]
+        self.running = RunningCounts(counts)
+        self.genders: list[str | None] = [one if one in GENDERS else None for one in genders]
         known = np.array([one or "" for one in self.genders])
         self.pools: dict[str | None, _Pool] = {None: _Pool(np.arange(len(known)))}
         for gender in GENDERS:
             self.pools[gender] = _Pool(np.flatnonzero((known == gender) | (known == "")))
-        self.open = {key: [pool for name, pool in self.pools.items() if key in (name, None) or name is None]
-                     for key in (None, *GENDERS)}  # fmt: skip
+        self.open = {
+            key: [pool for name, pool in self.pools.items() if key in (name, None) or name is None]
+            for key in self.pools
+        }  # the pools that items of each gender are in
         for pool in self.pools.values():
             if pool.rows:
                 pool.fill(self.running)
@@ -183,8 +199,7 @@ class _Market:
 
     def draw_from_pools(self, pool: _Pool, tau: float) -> int:
         random, rows = self.random.random, pool.rows
-        popular = [row for row in sorted(self.popular) if self.genders[row] is None or pool is self.pools[None]
-                   or pool is self.pools[self.genders[row]]]  # fmt: skip
+        popular = [row for row in sorted(self.popular) if pool in self.open[self.genders[row]]]
         if popular and (random() < tau or len(popular) == len(rows)):
             return popular[int(random() * len(popular))]
         while True:

@@ -73,13 +73,15 @@ def read_stores(file: Path) -> tuple[pl.DataFrame, list[Rejected]]:
         raise SourceError(f"{file} doesn't exist") from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SourceError(f"{file} can't be read as a table: {error}") from error
-    frame = frame.rename(_ALIASES, strict=False)
+    for alias, name in _ALIASES.items():
+        if alias in frame.columns and name not in frame.columns:
+            frame = frame.rename({alias: name})
     if missing := [name for name in ("store_id", "latitude", "longitude") if name not in frame.columns]:
         raise SourceError(f"{file}: no column {', '.join(missing)}; stores need store_id, latitude, longitude")
     kept: dict[str, tuple[str, str, float, float]] = {}
     rejected: list[Rejected] = []
     for number, row in enumerate(frame.iter_rows(named=True), 2):
-        store = str(row["store_id"] or "").strip()
+        store = str("" if row["store_id"] is None else row["store_id"]).strip()
         try:
             latitude, longitude = float(row["latitude"]), float(row["longitude"])
         except (TypeError, ValueError):

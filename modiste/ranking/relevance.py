@@ -2,7 +2,7 @@
 
     relevance = α · visual + β · (1 − (n − τ)^p) + γ · category + δ · exp(−km / 10)
 
-after section 3.5 of "Trend-Aware Fashion Recommendation with Visual Segmentation and Semantic Similarity" (arXiv
+the scoring function of "Trend-Aware Fashion Recommendation with Visual Segmentation and Semantic Similarity" (arXiv
 2506.07773): n is the candidate's normalised popularity, τ the shopper's trendiness, category the taxonomy's similarity.
 The last term is ours and its weight δ is 0 by default.
 """
@@ -102,7 +102,7 @@ def terms(
     similarity: Floats | None,
     distance_km: Floats | None = None,
 ) -> Terms:
-    """The weighted terms of n candidates for one query, in the float type of ``normpop`` (section 3.5 of the paper).
+    """The weighted terms of n candidates for one query, in the float type of ``normpop``.
 
     Args:
         weights: the weights.
@@ -143,16 +143,17 @@ def sentence(
 ) -> str:
     """One sentence that a shopper understands, from the weighted terms of one recommendation.
 
-    Only terms that speak for the item are named. ``cause`` is what it was recommended for, in
-    words that fit after "looks like": "the denim you bought", "your photo".
+    Only terms that speak for the item are named. ``cause`` is what it was recommended for, in words that fit after
+    "looks like": "the denim you bought", "your photo". With min-max scaling, looking alike is meant among all there is.
     """
-    reasons = [
-        (visual, _looks(visual / weights.alpha, cause)) if weights.alpha else None,
-        (category, _kind(category / weights.gamma)) if weights.gamma else None,
-        (popularity, _fashion(popularity / weights.beta, weights.penalty, trendiness)) if weights.beta else None,
-        (distance, f"is sold {distance_km:.1f} km from you") if distance_km is not None and distance > 0 else None,
+    looks = _looks(visual / weights.alpha, cause) if weights.alpha else ""
+    told = [
+        looks,
+        _kind(category / weights.gamma, "it" if looks else cause) if weights.gamma else "",
+        _fashion(popularity / weights.beta, weights.penalty, trendiness) if weights.beta else "",
+        f"is sold {distance_km:.1f} km from you" if distance_km is not None and distance > 0 else "",
     ]
-    told = [reason[1] for reason in reasons if reason and reason[1]]
+    told = [reason for reason in told if reason]
     if not told:
         return f"It is the nearest we have to {cause}."
     return f"It {told[0]}." if len(told) == 1 else f"It {', '.join(told[:-1])} and {told[-1]}."
@@ -173,9 +174,9 @@ def _fashion(share: float, penalty: int, trendiness: float) -> str:
     return "is as unusual as you like things" if trendiness < 1 / 3 else "is as well known as you like things"
 
 
-def _kind(share: float) -> str:
+def _kind(share: float, cause: str) -> str:
     if share >= 0.999:
-        return "is the same kind of garment"
+        return "is the same kind of garment" + ("" if cause == "it" else f" as {cause}")
     if share >= 0.75:
-        return "is of a kind close to it"
-    return "goes with it" if share >= 0.3 else ""
+        return f"is of a kind close to {cause}"
+    return f"goes with {cause}" if share >= 0.3 else ""

@@ -21,7 +21,7 @@ Points = NDArray[np.float32]
 Reals = NDArray[np.float64]
 
 ITEM_WEIGHTS = Weights(1.0, 0.25, 0.1)
-"""What item points are made for: of those tried, HNSW finds the most with these for every preset (docs/decisions.md)."""
+"""What item points are made for: with these HNSW finds most for every preset (``benchmarks/ranking.py --weights``)."""
 
 _LEAST_BETA = 0.02
 """Where nobody asks for popularity, the share of the other weights it gets all the same: β is the space's unit."""

@@ -203,7 +203,7 @@ class Ranking:
 
 
 def rank(candidates: Candidates, queries: Queries, weights: Weights, top: int = 5, block: int | None = None) -> Ranking:
-    """The ``top`` most relevant candidates of every query, exactly (section 3.5 of the paper), one view a product.
+    """The ``top`` most relevant candidates of every query, exactly, one view a product.
 
     For the authors' way, where two views of a garment are two items, give every candidate a product of its own.
 
