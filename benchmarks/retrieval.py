@@ -1,0 +1,171 @@
+"""What masks, crops and backbones are worth on real photos: the tables of docs/results.md.
+
+    python benchmarks/retrieval.py --data ../shared/data [--only street|garments]
+
+``street``: dressed people with given masks. For each photo the Top-5 of the others by cosine; category similarity is
+the paper's (mean over the five, %), colour and pattern agreement compare the item's own garment pixels, whatever the
+masking under test saw. ``garments``: single garments, neighbours by the same photographer left out; p@5 is the share
+of the five of the query's category. Intervals are 95% bootstraps over photos (street) or photographers (garments).
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from modiste.catalog.taxonomy import Taxonomy
+from modiste.vision.backbones import Encoder, get_backbone, list_backbones
+from modiste.vision.embedding import PhotoJob, embed_photos
+from modiste.vision.masks import decode_mask, garment_pixels
+from modiste.vision.parsing import Parser
+from modiste.vision.reduction import fit_reduction
+
+TOP = 5
+Floats = NDArray[np.float64]
+
+
+def vectors_of(
+    jobs: list[PhotoJob], backbone: str, masking: str, crop: str, parser: Parser | None
+) -> NDArray[np.float32]:
+    """float32 (n, dim) in the order of the jobs; every photo must embed."""
+    found: dict[str, NDArray[np.float32]] = {}
+    for batch in embed_photos(jobs, Encoder(get_backbone(backbone)), masking, crop, parser):
+        if batch.failures:
+            raise SystemExit(f"not embedded: {batch.failures}")
+        found.update(zip(batch.item_ids, batch.vectors, strict=True))
+    return np.stack([found[job.item_id] for job in jobs])
+
+
+def neighbours(vectors: NDArray[np.float32], apart: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 (n, 5): each row's nearest rows by cosine among those of another ``apart`` group."""
+    cosine = vectors @ vectors.T
+    cosine[apart[:, None] == apart[None]] = -np.inf
+    return np.argsort(-cosine, axis=1, kind="stable")[:, :TOP]
+
+
+def interval(values: Floats, group: NDArray[np.int64], scale: float = 100) -> str:
+    """Mean and half the width of a 95% bootstrap interval over groups."""
+    rng = np.random.default_rng(0)
+    index = np.unique(group, return_inverse=True)[1]
+    total, count = np.bincount(index, values), np.bincount(index)
+    draws = rng.integers(len(total), size=(2000, len(total)))
+    low, high = np.percentile(total[draws].sum(1) / count[draws].sum(1), [2.5, 97.5])
+    return f"{scale * values.mean():.1f} ± {scale * (high - low) / 2:.1f}"
+
+
+def appearance(photo: Path, mask: Path, own: frozenset[str]) -> tuple[Floats, Floats]:
+    """Histograms of the own garment's colours (4×6×6 in HSV, 144) and of its gradients' strength (8), each of sum 1."""
+    small = Image.open(photo).convert("RGB")
+    keep = garment_pixels(decode_mask(mask).labels, "own", own)
+    hsv = np.asarray(small.convert("HSV"))[keep].astype(int)
+    bins = (hsv * [6, 4, 6] // 256) @ [24, 6, 1]
+    colour = np.bincount(bins, minlength=144) / len(bins)
+    grey = np.asarray(small.convert("L"), dtype=float)
+    strength = np.hypot(*np.gradient(grey))[keep]
+    pattern = np.histogram(np.log2(1 + strength), bins=8, range=(0, 7))[0] / len(bins)
+    return colour, pattern
+
+
+def agreement(histograms: Floats, near: NDArray[np.int64]) -> Floats:
+    """float64 (n,): the mean intersection of each row's histogram with those of its neighbours, in [0, 1]."""
+    return np.minimum(histograms[:, None], histograms[near]).sum(2).mean(1)
+
+
+def street(data: Path) -> None:
+    """Print the table of maskings, crops and reductions on the street photos."""
+    taxonomy = Taxonomy.load()
+    with (data / "street" / "items.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    own = [taxonomy.labels(row["category"]) for row in rows]
+    kinds = taxonomy.matrix([row["category"] for row in rows])
+    looks = [
+        appearance(data / "street" / row["image"], data / "street" / row["mask"], labels)
+        for row, labels in zip(rows, own, strict=True)
+    ]
+    colours, patterns = (np.stack(column) for column in zip(*looks, strict=True))
+    each = np.arange(len(rows))
+    print("| backbone | masks | masking | crop | dims | category similarity, % | colour, % | pattern, % |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+
+    def line(name: str, near: NDArray[np.int64]) -> None:
+        similarity = kinds[each[:, None], near].mean(1)
+        cells = [interval(values, each) for values in (similarity, agreement(colours, near), agreement(patterns, near))]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+    rng = np.random.default_rng(0)
+    line("chance | – | – | – | –", np.stack([rng.choice(np.delete(each, i), TOP, replace=False) for i in each]))
+    for backbone, source, masking, crop in settings():
+        parser = Parser(get_backbone("garment_parser"), threads=1) if source == "parser" else None
+        jobs = [
+            PhotoJob(
+                row["item_id"],
+                str(data / "street" / row["image"]),
+                str(data / "street" / row["mask"]) if source == "given" else None,
+                labels,
+            )
+            for row, labels in zip(rows, own, strict=True)
+        ]
+        vectors = vectors_of(jobs, backbone, masking, crop, parser)
+        line(f"{backbone} | {source} | {masking} | {crop} | {vectors.shape[1]}", neighbours(vectors, each))
+        if vectors.shape[1] > 128:
+            reduced = fit_reduction(vectors, 128).apply(vectors)
+            line(f"{backbone} | {source} | {masking} | {crop} | 128 (PCA)", neighbours(reduced, each))
+
+
+def settings() -> Iterator[tuple[str, str, str, str]]:
+    """The combinations to try: every masking of the default backbone, the best of them for the others."""
+    parsers = [spec.name for spec in list_backbones("parser")]
+    for masking in ("none", "paper", "clothes", "own"):
+        for source in ("given", *(["parser"] if "garment_parser" in parsers and masking != "none" else [])):
+            for crop in ("centre", "garment"):
+                yield "efficientnet_lite0", source, masking, crop
+    for spec in list_backbones("backbone"):
+        if spec.name != "efficientnet_lite0":
+            yield spec.name, "given", "own", spec.crop
+
+
+def garments(data: Path) -> None:
+    """Print the table of backbones, with and without the parser's masks, on the photos of single garments."""
+    taxonomy = Taxonomy.load()
+    with (data / "garments" / "items.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    kind = np.unique([row["category"] for row in rows], return_inverse=True)[1]
+    photographer = np.unique([row["photographer"] for row in rows], return_inverse=True)[1]
+    jobs = [
+        PhotoJob(
+            row["item_id"],
+            str(data / "garments" / row["image"]),
+            None,
+            taxonomy.labels(taxonomy.canonical(row["category"])),
+        )
+        for row in rows
+    ]
+    parser = Parser(get_backbone("garment_parser"), threads=1) if list_backbones("parser") else None
+    print("| backbone | masking | crop | dims | p@5, % |")
+    print("| --- | --- | --- | --- | --- |")
+    for spec in list_backbones("backbone"):
+        for masking in ("none", *(("paper", "clothes", "own") if parser else ())):
+            for crop in ("centre", "garment") if masking != "own" else ("garment",):
+                vectors = vectors_of(jobs, spec.name, masking, crop, parser)
+                for name, shown in (
+                    (str(vectors.shape[1]), vectors),
+                    *([("128 (PCA)", fit_reduction(vectors, 128).apply(vectors))] if vectors.shape[1] > 128 else []),
+                ):
+                    near = neighbours(shown, photographer)
+                    hits = (kind[near] == kind[:, None]).mean(1)
+                    print(f"| {spec.name} | {masking} | {crop} | {name} | {interval(hits, photographer)} |", flush=True)
+
+
+if __name__ == "__main__":
+    parser_ = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser_.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser_.add_argument("--only", choices=["street", "garments"])
+    chosen = parser_.parse_args()
+    if chosen.only != "garments":
+        street(chosen.data)
+    if chosen.only != "street":
+        garments(chosen.data)
