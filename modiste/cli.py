@@ -262,10 +262,10 @@ def demo(
 
     _clear_demo(path)
     with _progress("drawing the look book") as progress:
-        draw_lookbook(path / "photos", products=products, seed=seed, progress=progress)
+        book = draw_lookbook(path / "book", products=products, seed=seed, progress=progress)
     with Shop.create(path) as shop:
         with _progress("checking photos") as progress:
-            report = shop.add_items(path / "photos", progress=progress)
+            report = shop.add_items(book.photos, book.masks, progress)
         with _progress("embedding") as progress:
             shop.embed(progress=progress)
         made = shop.simulate(seed=seed)
@@ -297,7 +297,7 @@ def doctor() -> None:
         fault = verify(spec)
         broken |= fault is not None
         console.print(f"  model {spec.name}: {'ok' if fault is None else _plain(fault)}", highlight=False)
-    for extra, package in (("export", "torch"),):
+    for extra, package in (("ann", "usearch"), ("export", "torch")):
         try:
             console.print(f"  extra {extra}: {package} {version(package)}", highlight=False)
         except PackageNotFoundError:
@@ -342,7 +342,7 @@ def _clear_demo(path: Path) -> None:
     """Remove an earlier demo; refuse a folder that holds anything else."""
     import shutil
 
-    ours = {"photos", "shop.db", "shop.db-wal", "shop.db-shm", "recommendations.html"}
+    ours = {"book", "shop.db", "shop.db-wal", "shop.db-shm", "recommendations.html"}
     if path.exists():
         if not path.is_dir() or {one.name for one in path.iterdir()} - ours:
             raise SettingError(f"{path} holds other things than a demo shop; choose another place: modiste demo PATH")
