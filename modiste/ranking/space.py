@@ -96,10 +96,9 @@ class Space:
         scale = np.maximum(weights.beta, _LEAST_BETA * (alpha + weights.gamma)) / w.beta
         scale = np.where(scale > 0, scale, 1.0)  # nothing asked for but nearness: any order will do
         vectors, _ = queries.embedded(candidates)
-        bought = np.where(queries.item >= 0, candidates.category[queries.item], -1)
         looks = vectors * (alpha / (scale * np.sqrt(2 * w.alpha)))[:, None]
         fashion = np.sqrt(w.beta) * queries.trendiness[:, None]
-        kind = self.kinds[bought] * (weights.gamma / (scale * np.sqrt(2 * w.gamma)))[:, None]
+        kind = self.kinds[queries.kinds(candidates)] * (weights.gamma / (scale * np.sqrt(2 * w.gamma)))[:, None]
         nowhere = np.zeros((len(queries), 1))
         moved = np.square(looks).sum(axis=1) + np.square(kind).sum(axis=1)
         offset = w.beta + w.alpha / 2 + w.gamma / 2 + moved - alpha * low * np.any(vectors, axis=1) / scale

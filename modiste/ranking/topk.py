@@ -173,6 +173,13 @@ class Queries:
             has[~known] = np.any(self.vectors[~known] != 0, axis=1)
         return vectors, has
 
+    def kinds(self, candidates: Candidates) -> Ints:
+        """int64 (q,): every query's category, -1 where it has none."""
+        kinds = np.full(len(self), -1, np.int64)
+        known = np.asarray(self.item) >= 0
+        kinds[known] = candidates.category[self.item[known]]
+        return kinds
+
     def taken(self, row: int, candidates: Candidates) -> Ints:
         """The candidates' rows that query ``row`` must not be shown: what she bought, in all its views."""
         bought = np.asarray(self.excluded[row] if self.excluded is not None else [], np.int64)
@@ -291,7 +298,7 @@ class _FastPass:
             span = self._span(best, row, cosine, self.barriers[gender], taken)
         if cosine is not None and self.without is not None:
             cosine = np.where(self.without, np.float32(span[0] if self.weights.scaling == "minmax" else 0), cosine)
-        kind = best.kind(row)
+        kind = best.kinds[row]
         similarity = None if kind < 0 else self.similarity[kind].take(self.candidates.category, mode="wrap")
         rough = terms(
             self.weights,
@@ -337,14 +344,11 @@ class _Best:
             raise SettingError(f"top is {top}; it must be at least 1")
         self.candidates, self.queries, self.weights, self.top = candidates, queries, weights, top
         self.vectors, self.embedded = queries.embedded(candidates)
+        self.kinds = queries.kinds(candidates).tolist()
         self.depth = top * candidates.most_views  # so many rows show at least ``top`` products
         self.total = weights.alpha + weights.beta + weights.gamma + weights.distance
         self.items = np.full((len(queries), top), -1, np.int64)
         self.scores = np.full((5, len(queries), top), np.nan)
-
-    def kind(self, row: int) -> int:
-        """The query's category, -1 where it has none."""
-        return int(self.candidates.category[self.queries.item[row]]) if self.queries.item[row] >= 0 else -1
 
     def cosine(self, row: int, pool: Ints) -> Floats:
         """Cosines of query ``row`` with the candidates ``pool``, float64, 0 where one of the two has no vector."""
@@ -356,7 +360,7 @@ class _Best:
     def choose(self, row: int, pool: Ints, span: tuple[float, float]) -> None:
         """Fills row ``row`` with the best of ``pool``."""
         shop, weights = self.candidates, self.weights
-        kind = self.kind(row)
+        kind = self.kinds[row]
         parts = terms(
             weights,
             cosine=self.cosine(row, pool) if weights.alpha and self.embedded[row] else None,

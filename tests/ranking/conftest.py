@@ -1,5 +1,7 @@
 """Catalogues for the ranking: a large random one, and its slow and obvious ranking to compare with."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,14 @@ def candidates() -> Candidates:
 @pytest.fixture
 def queries(candidates: Candidates) -> Queries:
     return make_queries(candidates)
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., tuple[Candidates, Queries]]:
+    """Another random catalogue and its queries, by seed and size."""
+
+    def drawn(seed: int, **shape: float) -> tuple[Candidates, Queries]:
+        candidates = make_candidates(seed=seed, **shape)
+        return candidates, make_queries(candidates, seed=seed + 1)
+
+    return drawn
