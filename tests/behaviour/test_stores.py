@@ -1,97 +1,107 @@
+"""Distances against a known route and another library; stores from files and from chance."""
+
 from collections import Counter
 
+import haversine
 import numpy as np
 import polars as pl
 import pytest
-from haversine import haversine_vector
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modiste.behaviour.stores import BOX, EARTH_RADIUS_KM, assign_items, distances_km, make_stores, read_stores
+from modiste.behaviour.stores import BOX, assign_items, distances_km, make_stores, read_stores
 from modiste.errors import SettingError, SourceError
 
-PARIS, LONDON = (48.8566, 2.3522), (51.5074, -0.1278)
-PLACES = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
+place = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
 
 
-def test_paris_is_343_km_from_london():
-    assert distances_km(PARIS, np.array([LONDON])) == pytest.approx([343.5], rel=0.005)
+def test_from_paris_to_london_and_once_half_around_the_world():
+    away = distances_km((48.8566, 2.3522), np.array([[51.5074, -0.1278], [48.8566, 2.3522], [-48.8566, -177.6478]]))
+    assert away == pytest.approx([343.56, 0, np.pi * 6371], abs=0.01)
 
 
-def test_a_quarter_and_a_half_of_the_earth_and_nothing_at_all():
-    away = distances_km((0.0, 0.0), np.array([[90.0, 0.0], [0.0, 180.0], [0.0, 0.0]]))
-    assert away == pytest.approx([EARTH_RADIUS_KM * np.pi / 2, EARTH_RADIUS_KM * np.pi, 0.0])
+@given(place, st.lists(place, min_size=1, max_size=5))
+def test_distances_equal_the_haversine_package_s_on_our_radius(here, there):
+    theirs = [haversine.haversine(here, one) * 6371 / 6371.0088 for one in there]
+    assert distances_km(here, np.array(there)) == pytest.approx(theirs, rel=1e-9, abs=1e-6)
 
 
-@given(PLACES, st.lists(PLACES, min_size=1, max_size=5))
-def test_distances_are_those_of_the_haversine_package_on_this_radius(point, places):
-    theirs = haversine_vector([point] * len(places), places) * (EARTH_RADIUS_KM / 6371.0088)
-    assert distances_km(point, np.array(places)) == pytest.approx(theirs, rel=1e-6, abs=1e-3)
+def test_an_unknown_place_has_an_unknown_distance():
+    assert np.isnan(distances_km((0, 0), np.array([[np.nan, np.nan]]))).all()
 
 
-def test_stores_lie_in_the_box_and_are_the_same_for_the_same_seed():
-    stores = make_stores(200)
-    assert stores["store_id"].n_unique() == 200
-    assert stores["latitude"].is_between(BOX[0], BOX[1]).all()
-    assert stores["longitude"].is_between(BOX[2], BOX[3]).all()
-    assert stores.equals(make_stores(200))
-    assert not stores.equals(make_stores(200, seed=1))
+def test_stores_are_made_inside_the_box_and_by_seed():
+    first, again, other = make_stores(50, seed=1), make_stores(50, seed=1), make_stores(50, seed=2)
+    south, north, west, east = BOX
+    assert first["latitude"].is_between(south, north).all()
+    assert first["longitude"].is_between(west, east).all()
+    assert first.equals(again)
+    assert not first.equals(other)
+    assert first["store_id"].n_unique() == 50
 
 
-@pytest.mark.parametrize(
-    ("n", "box"), [(0, BOX), (1, (49.0, 48.0, 2.0, 3.0)), (1, (48.0, 49.0, 3.0, 2.0)), (1, (48.0, 91.0, 2.0, 3.0))]
-)
-def test_a_shop_needs_a_store_and_a_box_with_an_inside(n, box):
-    with pytest.raises(SettingError):
-        make_stores(n, box)
+@pytest.mark.parametrize("box", [(10, 5, 0, 1), (0, 1, 5, 5), (-91, 0, 0, 1), (0, 1, 0, 181), (np.nan, 1, 0, 1)])
+def test_an_impossible_box_is_refused(box):
+    with pytest.raises(SettingError, match="south, north, west, east"):
+        make_stores(5, box)
 
 
-@given(st.lists(st.sampled_from(["Dresses", "Denim", "", None]), max_size=60), st.integers(1, 7), st.integers(0, 99))
-def test_each_category_is_spread_evenly_over_the_stores(categories, n, seed):
+def test_a_shop_has_at_least_one_store():
+    with pytest.raises(SettingError, match="at least 1 store"):
+        make_stores(0)
+
+
+@given(st.lists(st.sampled_from(["Denim", "Skirts", None]), max_size=60), st.integers(1, 7))
+def test_every_category_is_spread_evenly_over_the_stores(categories, n):
     stores = [f"s{number}" for number in range(n)]
-    placed = assign_items(categories, stores, seed)
-    assert placed == assign_items(categories, stores, seed)
-    for category in {one or "" for one in categories}:
-        held = Counter(store for one, store in zip(categories, placed, strict=True) if (one or "") == category)
-        assert max(held.values()) - min(held[store] for store in stores) <= 1
+    found = assign_items(categories, stores)
+    for kind in set(categories):
+        counts = Counter(store for store, one in zip(found, categories, strict=True) if one == kind)
+        sizes = [counts[store] for store in stores]
+        assert max(sizes) - min(sizes) <= 1
 
 
-def test_stores_are_read_and_each_bad_row_is_named_with_its_reason(tmp_path):
-    file = tmp_path / "stores.csv"
-    file.write_text(
-        "store_id,lat,lng,name\n"
-        "north,48.9,2.35,Nord\n"
-        "south,48.8,2.34,\n"
-        "north,48.0,2.0,again\n"
-        ",48.0,2.0,nameless\n"
-        "far,91,2.0,\n"
-        "lost,here,2.0,\n"
-        "nan,nan,2.0,\n"
-    )
-    stores, rejected = read_stores(file)
-    assert stores.rows() == [("north", "Nord", 48.9, 2.35), ("south", "south", 48.8, 2.34)]
-    assert [(one.row, one.file) for one in rejected] == [(row, str(file)) for row in (4, 5, 6, 7, 8)]
-    assert "stands twice" in rejected[0].reason
-    assert rejected[1].reason == "no store_id"
-    assert all("is no place" in one.reason for one in rejected[2:])
+GOOD = "store_id,lat,lon,name\nnord,48.9,2.35,Gare du Nord\nsud,48.8,2.33,\n"
 
 
-def test_a_parquet_file_and_an_id_that_is_a_number_are_read_as_well(tmp_path):
-    file = tmp_path / "stores.parquet"
-    pl.DataFrame({"store_id": [0, 1], "latitude": [1.0, 2.0], "longitude": [3.0, 4.0]}).write_parquet(file)
-    stores, rejected = read_stores(file)
-    assert stores.rows() == [("0", "0", 1.0, 3.0), ("1", "1", 2.0, 4.0)]
+def test_stores_are_read_from_csv_and_parquet_with_short_or_long_names(tmp_path):
+    (tmp_path / "stores.csv").write_text(GOOD, encoding="utf-8")
+    found, rejected = read_stores(tmp_path / "stores.csv")
+    assert found.rows() == [("nord", "Gare du Nord", 48.9, 2.35), ("sud", "sud", 48.8, 2.33)]
+    assert not rejected
+    numbered = pl.DataFrame({"store_id": [0, 1], "latitude": [1.0, 2.0], "longitude": [3.0, 4.0], "lat": [9.0, 9.0]})
+    numbered.write_parquet(tmp_path / "stores.parquet")
+    found, rejected = read_stores(tmp_path / "stores.parquet")
+    assert found.rows() == [("0", "0", 1.0, 3.0), ("1", "1", 2.0, 4.0)]
     assert not rejected
 
 
-def test_a_file_that_is_no_table_of_stores_is_refused(tmp_path):
-    with pytest.raises(SourceError, match="doesn't exist"):
-        read_stores(tmp_path / "none.csv")
-    bad = tmp_path / "bad.parquet"
-    bad.write_text("not a table")
-    with pytest.raises(SourceError, match="can't be read"):
-        read_stores(bad)
-    short = tmp_path / "short.csv"
-    short.write_text("store_id,lat\nnorth,48\n")
-    with pytest.raises(SourceError, match="no column longitude"):
-        read_stores(short)
+def test_rows_that_are_no_stores_are_rejected_with_row_and_reason(tmp_path):
+    file = tmp_path / "stores.csv"
+    file.write_text(GOOD + "nord,1,1,\n,1,1,\neast,91,0,\nwest,north,0,\nvoid,,,\nnone,nan,0,\n", encoding="utf-8")
+    found, rejected = read_stores(file)
+    assert found["store_id"].to_list() == ["nord", "sud"]
+    assert [(one.row, one.reason.split(";")[0]) for one in rejected] == [
+        (4, "store_id 'nord' stands twice"),
+        (5, "no store_id"),
+        (6, "91, 0 is no place: latitude -90 to 90, longitude -180 to 180"),
+        (7, "north, 0 is no place: latitude -90 to 90, longitude -180 to 180"),
+        (8, "None, None is no place: latitude -90 to 90, longitude -180 to 180"),
+        (9, "nan, 0 is no place: latitude -90 to 90, longitude -180 to 180"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("stores.csv", "store_id,lat\na,1\n", "no column longitude"),
+        ("stores.csv", "", "can't be read as a table"),
+        ("stores.parquet", "not parquet", "can't be read as a table"),
+        ("elsewhere.csv", None, "doesn't exist"),
+    ],
+)
+def test_a_file_that_holds_no_stores_is_refused(tmp_path, name, text, complaint):
+    if text is not None:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(SourceError, match=complaint):
+        read_stores(tmp_path / name)

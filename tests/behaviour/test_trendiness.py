@@ -1,3 +1,5 @@
+"""Trendiness: the shrinkage by hand, and how well it recovers what the simulator gave its shoppers."""
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,32 +9,55 @@ from modiste.behaviour.simulation import simulate
 from modiste.behaviour.trendiness import estimate_trendiness
 
 
-def test_an_estimate_is_her_mean_drawn_towards_that_of_all():
-    found = estimate_trendiness(["b", "a", "b", "b"], np.array([0.9, 0.1, 0.8, 1.0]), strength=3)
-    assert found.columns == ["shopper_id", "trendiness", "purchases"]
-    assert found["shopper_id"].to_list() == ["a", "b"]
-    assert found["purchases"].to_list() == [1, 3]
-    assert found["trendiness"].to_list() == pytest.approx([(0.1 + 3 * 0.7) / 4, (2.7 + 3 * 0.7) / 6])
+def test_few_purchases_are_shrunk_towards_the_mean_of_all():
+    found = estimate_trendiness(["ann", "bea", "ann", "ann"], np.array([0.9, 0.1, 0.7, 0.3]), strength=2)
+    assert found.rows() == [
+        ("ann", pytest.approx((1.9 + 2 * 0.5) / 5), 3),
+        ("bea", pytest.approx((0.1 + 2 * 0.5) / 3), 1),
+    ]
 
 
-def test_without_purchases_there_are_no_estimates():
-    assert estimate_trendiness([], np.zeros(0)).is_empty()
+def test_without_shrinkage_it_is_the_mean():
+    assert estimate_trendiness(["a", "a"], np.array([0.2, 0.6]), strength=0)["trendiness"].to_list() == [0.4]
 
 
-@pytest.mark.parametrize(("most", "least"), [(5, 0.2), (20, 0.5), (100, 0.75)])
-def test_the_more_a_shopper_buys_the_better_her_trendiness_is_known(most, least):
-    """Measured over three seeds and catalogues of 200 and 2,000: .28 to .35, .52 to .65, .79 to .86."""
-    counts = np.random.default_rng(1).integers(0, 100, 2000)
-    shop = pl.DataFrame(
+def test_nobody_bought_anything():
+    assert estimate_trendiness([], np.empty(0)).is_empty()
+
+
+@pytest.fixture(scope="module")
+def recovered() -> pl.DataFrame:
+    """Simulated shoppers of 1 to 40 purchases: trendiness, their estimate, purchases."""
+    rng = np.random.default_rng(0)
+    items = pl.DataFrame(
         {
-            "item_id": [str(number) for number in range(2000)],
-            "gender": [["men", "women", None][number % 3] for number in range(2000)],
-            "popularity": counts,
+            "item_id": [str(row) for row in range(2_000)],
+            "gender": ["men", "women"] * 1_000,
+            "popularity": rng.integers(0, 101, 2_000).astype(float),
         }
     )
-    year = simulate(shop, 400, most, seed=1)
-    rows = year.purchases["item_id"].cast(pl.Int64).to_numpy()
-    seen = popularity_at_purchase(rows, counts.astype(float))
-    found = estimate_trendiness(year.purchases["shopper_id"].to_list(), seen)
-    both = year.shoppers.join(found, on="shopper_id", suffix="_found")
-    assert np.corrcoef(both["trendiness"], both["trendiness_found"])[0, 1] > least
+    made = simulate(items, shoppers=3_000, purchases=40, seed=1)
+    rows = made.purchases["item_id"].cast(pl.Int64).to_numpy()
+    seen = popularity_at_purchase(rows, items["popularity"].to_numpy())
+    found = estimate_trendiness(made.purchases["shopper_id"].to_list(), seen)
+    return made.shoppers.join(found.rename({"trendiness": "estimate"}), on="shopper_id")
+
+
+def correlation(frame: pl.DataFrame) -> float:
+    return float(np.corrcoef(frame["trendiness"], frame["estimate"])[0, 1])
+
+
+def test_the_simulator_s_trendiness_is_recovered_the_better_the_more_was_bought(recovered):
+    by_size = [
+        correlation(recovered.filter(pl.col("purchases").is_between(*bounds)))
+        for bounds in ((2, 5), (10, 15), (30, 40))
+    ]
+    assert by_size == sorted(by_size)
+    assert by_size[0] > 0.3
+    assert by_size[-1] > 0.8
+
+
+def test_the_estimate_orders_shoppers_but_in_a_narrower_range(recovered):
+    many = recovered.filter(pl.col("purchases") >= 20)
+    low, high = many.filter(pl.col("trendiness") < 0.1), many.filter(pl.col("trendiness") > 0.9)
+    assert 0.25 < low["estimate"].mean() < 0.5 < high["estimate"].mean() < 0.75
