@@ -165,7 +165,7 @@ def _frame(rng: Rng, garment: Garment, view: str) -> tuple[float, float]:
         return -36.0, min(garment.hem + 60, 832.0)
     if view == "additional":
         return -30.0, float(rng.uniform(470, 500))
-    return -40.0, float(pick(rng, (560.0, 640.0, 832.0)))
+    return -40.0, float(pick(rng, (560.0, 640.0, 832.0, 832.0)))
 
 
 def _truth(look: Look, garment: Garment, price: float, scene: str) -> dict[str, str]:

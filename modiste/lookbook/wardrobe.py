@@ -90,9 +90,10 @@ def _tone(rng: Rng, name: str, shades: dict[str, tuple[RGB, ...]] = SHADES) -> R
 
 
 def _accent(rng: Rng, colour: RGB) -> RGB:
-    """A second colour that can be told from the first."""
+    """A second colour that can be told from the first but mostly keeps its hue, so that the first one names both."""
     choices = [s for shades in SHADES.values() for s in shades if abs(luminance(s) - luminance(colour)) > 0.22]
-    return mix(pick(rng, choices), (246, 243, 236) if luminance(colour) < 0.6 else (40, 40, 58), rng.uniform(0.0, 0.5))
+    calm = mix(colour, (248, 245, 238) if luminance(colour) < 0.6 else (40, 40, 58), rng.uniform(0.45, 0.75))
+    return mix(pick(rng, choices), calm, rng.uniform(0.3, 0.9))
 
 
 def cloth(rng: Rng, patterns: str = "plain", weave: str = "smooth", names: Sequence[str] = ()) -> Fabric:
@@ -121,7 +122,7 @@ def _tee(rng: Rng, gender: str) -> Garment:
     return Garment(
         "top",
         "top",
-        cloth(rng, "plain plain plain stripes stripes dots print"),
+        cloth(rng, "plain plain plain plain stripes dots print"),
         hem=float(rng.uniform(402, 425) if men else pick(rng, (330, 392, 412, 440))),
         neck=neck,
         sleeve=sleeve,
@@ -153,7 +154,7 @@ def _blouse(rng: Rng, gender: str) -> Garment:
     return Garment(
         "top",
         "top",
-        cloth(rng, "plain plain dots print print pinstripes"),
+        cloth(rng, "plain plain plain dots print pinstripes"),
         hem=float(pick(rng, (360, 395, 420))),
         neck=pick(rng, ("collar", "v", "bow", "turtle"), (4, 2, 3, 1)),
         sleeve=sleeve,
@@ -169,7 +170,7 @@ def _shirt(rng: Rng, gender: str) -> Garment:
     return Garment(
         "top",
         "top",
-        cloth(rng, "plain stripes" if polo else "plain checks checks pinstripes pinstripes dots"),
+        cloth(rng, "plain stripes" if polo else "plain plain checks checks pinstripes dots"),
         hem=float(rng.uniform(408, 432)),
         neck="collar",
         sleeve=0.42 if polo else pick(rng, (0.45, 1.0), (1, 2)),
@@ -350,7 +351,7 @@ def _skirt(rng: Rng, gender: str) -> Garment:
     return Garment(
         "skirt",
         "skirt",
-        cloth(rng, "plain plain plain print dots checks stripes"),
+        cloth(rng, "plain plain plain plain print dots checks"),
         hem=hem,
         ease=4 if kind == "pencil" else 7,
         flare=flare,
@@ -363,7 +364,7 @@ def _dress(rng: Rng, gender: str) -> Garment:
     return Garment(
         "dress",
         "dress",
-        cloth(rng, "plain plain print print dots stripes checks"),
+        cloth(rng, "plain plain plain print print dots stripes"),
         hem=float(pick(rng, (535, 590, 655, 735), (3, 4, 2, 2))),
         neck=pick(rng, ("straps", "scoop", "v", "boat") if sleeve == 0.0 else ("crew", "v", "scoop", "collar", "boat")),
         sleeve=sleeve,
