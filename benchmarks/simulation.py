@@ -1,0 +1,108 @@
+"""What a simulated year costs, and how much of each shopper's trendiness her purchases tell.
+
+    python benchmarks/simulation.py [--items 2000 20000] [--runs 5]
+
+First: simulate() against the obvious way, which weighs every item the shopper may buy anew for each purchase and asks
+numpy to choose one; medians of interleaved runs. Then: the correlation of the true trendiness with the estimate, by
+the most a shopper buys in the year (she buys 1 to that many, the first at random).
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import polars as pl
+
+from modiste.behaviour.popularity import normalise, popularity_at_purchase
+from modiste.behaviour.simulation import simulate
+from modiste.behaviour.trendiness import estimate_trendiness
+
+SHOPPERS = 100
+MOST = (1, 2, 5, 10, 20, 50, 100)
+
+
+def make_catalogue(items: int) -> pl.DataFrame:
+    """Items for men, women and either, bought 0 to 99 times so far."""
+    counts = np.random.default_rng(1).integers(0, 100, items)
+    return pl.DataFrame(
+        {
+            "item_id": [str(number) for number in range(items)],
+            "gender": [("men", "women", None)[number % 3] for number in range(items)],
+            "popularity": counts,
+        }
+    )
+
+
+def simulate_naively(catalogue: pl.DataFrame, purchases: int, seed: int) -> int:
+    """As many purchases as simulate() made, each chosen over the whole pool; returns how many."""
+    rng = np.random.default_rng(seed)
+    counts = catalogue["popularity"].to_numpy().astype(float)
+    suits = np.flatnonzero(catalogue["gender"].is_null() | (catalogue["gender"] == "women"))
+    tau = rng.uniform(size=SHOPPERS)
+    for buyer in rng.integers(0, SHOPPERS, purchases):
+        n = normalise(counts)[suits]
+        weight = tau[buyer] * n + (1 - tau[buyer]) * (1 - n)
+        counts[rng.choice(suits, p=weight / weight.sum())] += 1
+    return purchases
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it took."""
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+def compare_speed(sizes: list[int], runs: int) -> None:
+    """Print microseconds per purchase of both ways, and their ratio."""
+    print(f"{'items':>8} {'purchases':>10} {'simulate, µs each':>18} {'naive, µs each':>15} {'naive / ours':>13}")
+    for items in sizes:
+        catalogue = make_catalogue(items)
+        made = len(simulate(catalogue, SHOPPERS, 20).purchases)
+        ours, naive = [], []
+        for _ in range(runs):
+            ours.append(seconds(partial(simulate, catalogue, SHOPPERS, 20)) / made)
+            naive.append(seconds(partial(simulate_naively, catalogue, made, 42)) / made)
+        ratio = median(slow / fast for slow, fast in zip(naive, ours, strict=True))
+        print(f"{items:>8} {made:>10} {median(ours) * 1e6:>18.1f} {median(naive) * 1e6:>15.1f} {ratio:>13.1f}")
+    catalogue = make_catalogue(max(sizes))
+    few, many = (
+        median(seconds(partial(simulate, catalogue, shoppers, 20)) for _ in range(runs)) for shoppers in (100, 10_000)
+    )
+    print(f"100 times the shoppers, {max(sizes)} items: {many / few:.1f} times the time ({many:.2f} s)")
+
+
+def recovered(items: int, most: int, seed: int) -> float:
+    """The correlation over 400 shoppers of their trendiness and its estimate."""
+    catalogue = make_catalogue(items)
+    year = simulate(catalogue, 400, most, seed=seed)
+    rows = year.purchases["item_id"].cast(pl.Int64).to_numpy()
+    seen = popularity_at_purchase(rows, catalogue["popularity"].to_numpy().astype(float))
+    found = estimate_trendiness(year.purchases["shopper_id"].to_list(), seen)
+    both = year.shoppers.join(found, on="shopper_id", suffix="_found")
+    return float(np.corrcoef(both["trendiness"], both["trendiness_found"])[0, 1])
+
+
+def compare_trendiness(sizes: list[int], runs: int) -> None:
+    """Print the median correlation over ``runs`` seeds for each catalogue size and most purchases."""
+    print(f"\n{'items':>8} " + " ".join(f"{f'1 to {most}':>9}" for most in MOST) + "   purchases a shopper")
+    for items in sizes:
+        cells = [median(recovered(items, most, seed) for seed in range(runs)) for most in MOST]
+        print(f"{items:>8} " + " ".join(f"{cell:>9.2f}" for cell in cells))
+
+
+def main() -> None:
+    """Read the options and print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, nargs="+", default=[2000, 20_000])
+    parser.add_argument("--runs", type=int, default=5)
+    chosen = parser.parse_args()
+    compare_speed(chosen.items, chosen.runs)
+    compare_trendiness(chosen.items, chosen.runs)
+
+
+if __name__ == "__main__":
+    main()
