@@ -25,8 +25,8 @@ def catalogue(counts, genders=None) -> pl.DataFrame:
     )
 
 
-def replay(items: pl.DataFrame, made: Simulation, model: str) -> Iterator[tuple[float, int, np.ndarray]]:
-    """Each purchase but the shoppers' first: τ, the row bought, and every item's probability by the formula."""
+def replay(items: pl.DataFrame, made: Simulation, model: str) -> Iterator[tuple[float, int, np.ndarray, np.ndarray]]:
+    """Each purchase but the shoppers' first: τ, the row, and all items' popularity and probability by the formula."""
     row_of = {item: row for row, item in enumerate(items["item_id"])}
     gender_of = items["gender"].to_list()
     tau_of = dict(made.shoppers.iter_rows())
@@ -37,15 +37,15 @@ def replay(items: pl.DataFrame, made: Simulation, model: str) -> Iterator[tuple[
         if shopper in shopper_gender:
             gender, tau = shopper_gender[shopper], tau_of[shopper]
             pool = np.array([gender is None or one in (gender, None) for one in gender_of])
+            n = normalise(counts)
             if model == "paper":
-                n = normalise(counts)
                 weight = pool * (tau * n + (1 - tau) * (1 - n))
             else:
                 popular = pool & (counts >= POPULAR_SHARE * counts.sum()) & (counts > 0)
                 others = pool & ~popular
                 shares = [(tau, popular), (1 - tau, others)]
                 weight = sum(share * part / part.sum() for share, part in shares if part.any())
-            yield tau, row, weight / weight.sum()
+            yield tau, row, n, weight / weight.sum()
         else:
             shopper_gender[shopper] = gender_of[row]
         counts[row] += 1
@@ -58,8 +58,9 @@ MARKETS = {
     "small counts": catalogue([0, 1, 2, 3, 5, 8, 13, 21], GENDERS),
     "settled popularity": catalogue(np.arange(8) * 1e6, GENDERS),
     "fractions": catalogue(RNG.uniform(0, 3, 8), GENDERS),
-    "one rarity": catalogue([0, *[1e6] * 149], GENDERS[:6] * 25),
+    "one rarity": catalogue([0, *[1e6] * 149]),  # rejection alone would take 150 tries to find it
     "one hit": catalogue([500, *[0] * 39]),
+    "a large empty shop": catalogue(np.zeros(3_000)),  # the lowest count never rises
 }
 
 
@@ -67,20 +68,23 @@ MARKETS = {
 @pytest.mark.parametrize("market", MARKETS)
 def test_every_draw_follows_the_formula_at_its_moment(market, model):
     items = MARKETS[market]
-    made = simulate(items, shoppers=3_000, purchases=6, seed=11, model=model)
-    bought = np.zeros((3, len(items)))
+    made = simulate(items, shoppers=4_000, purchases=6, seed=11, model=model)
+    bought = np.zeros((3, len(items)))  # by thirds of τ
     expected, variance = np.zeros_like(bought), np.zeros_like(bought)
-    for tau, row, p in replay(items, made, model):
+    surprise, spread = np.zeros(3), np.zeros(3)  # of the popularity bought
+    for tau, row, n, p in replay(items, made, model):
         third = min(int(tau * 3), 2)
         assert p[row] > 0
         bought[third, row] += 1
         expected[third] += p
         variance[third] += p * (1 - p)
+        surprise[third] += n[row] - p @ n
+        spread[third] += p @ n**2 - (p @ n) ** 2
     likely = variance > 5
-    assert likely.any()
     z = (bought - expected)[likely] / np.sqrt(variance[likely])
-    assert np.abs(z).max() < 4.5
-    assert np.square(z).sum() < likely.sum() + 5 * np.sqrt(2 * likely.sum())
+    assert np.abs(z).max(initial=0) < 4.5
+    assert np.square(z).sum() <= likely.sum() + 5 * np.sqrt(2 * likely.sum())
+    assert np.abs(surprise / np.sqrt(spread)).max() < 4
 
 
 def test_the_first_item_is_uniform_whatever_its_popularity():

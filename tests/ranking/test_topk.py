@@ -138,6 +138,14 @@ def test_ids_are_ordered_by_code_point_not_by_row():
     assert [candidates.item_ids[x] for x in found.items[0]] == ["Z", "a", "b", "ä"]
 
 
+@pytest.mark.parametrize("popularities", [(0.05, 0.95), (0.95, 0.05)])
+def test_a_tie_that_rounding_would_break_is_still_a_tie(popularities):
+    assert 1 - (0.95 - 0.5) ** 2 != 1 - (0.05 - 0.5) ** 2  # by one unit in the last place
+    candidates = replace(twins(2), item_ids=("b", "a")).updated(normpop=np.array(popularities))
+    found = rank(candidates, Queries(np.array([-1]), None, np.array([0.5]), np.zeros(1, np.int8)), Weights(0, 1, 0), 2)
+    assert found.items[0].tolist() == [1, 0]
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
 def test_the_order_of_the_catalogue_does_not_matter(seed):
