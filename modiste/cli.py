@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +125,44 @@ def masks(
     _report(failures, path, False)
 
 
+@app.command(epilog="Examples: modiste parse street --out masks | modiste parse coat.jpg dress.png --out masks")
+def parse(
+    sources: Annotated[list[Path], typer.Argument(metavar="SHOP|PHOTO...", help="A shop's folder, or photos.")],
+    out: Annotated[Path, typer.Option(help="A folder for the masks, <stem>_segm.png in the paper's colours.")],
+    parser: Annotated[str, typer.Option(help="The parser's name, see: modiste backbones list.")] = "garment_parser",
+    strict: Strict = False,
+) -> None:
+    """Write the parser's masks; they can go in again as given masks (modiste add items --masks)."""
+    from modiste.catalog.items import Rejected
+    from modiste.errors import PhotoError
+    from modiste.vision.backbones import get_backbone
+    from modiste.vision.masks import encode_mask
+    from modiste.vision.parsing import Parser
+    from modiste.vision.photos import open_photo
+
+    photos: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            with _open(source) as shop:
+                photos += [Path(image) for image in shop.items()["image"].drop_nulls().unique(maintain_order=True)]
+        else:
+            photos.append(source)
+    stem, times = Counter(photo.stem for photo in photos).most_common(1)[0] if photos else ("", 0)
+    if times > 1:
+        raise SettingError(f"{times} photos would write {stem}_segm.png; parse their folders apart")
+    out.mkdir(parents=True, exist_ok=True)
+    network, rejected = Parser(get_backbone(parser)), []
+    with _progress("parsing") as progress:
+        for done, photo in enumerate(photos, 1):
+            try:
+                encode_mask(network.parse(open_photo(photo))).save(out / f"{photo.stem}_segm.png")
+            except PhotoError as error:
+                rejected.append(Rejected(str(photo), None, str(error)))
+            progress(done, len(photos))
+    _console().print(f"wrote {len(photos) - len(rejected)} masks to {out}")
+    _report(rejected, out, strict)
+
+
 @app.command(epilog="Example: modiste embed street --backbone efficientnet_lite0 --masking own")
 def embed(
     path: ShopPath,
@@ -133,13 +172,15 @@ def embed(
     mask_source: Annotated[
         str, typer.Option("--masks", help="given, parser, or auto: the parser where no mask is given.")
     ] = "auto",
+    fill: Annotated[str, typer.Option(metavar="R,G,B", help="The colour of removed pixels.")] = "0,0,0",
     strict: Strict = False,
 ) -> None:
     """Embed every photo that has no vector yet. Interrupt it at will: the next run goes on."""
     from modiste.shop.shop import DEFAULT_BACKBONE, DEFAULT_MASKING
 
     with _open(path) as shop, _progress("embedding") as progress:
-        report = shop.embed(backbone or DEFAULT_BACKBONE, masking or DEFAULT_MASKING, crop, mask_source, progress)
+        chosen = (backbone or DEFAULT_BACKBONE, masking or DEFAULT_MASKING, crop, mask_source)
+        report = shop.embed(*chosen, fill=_colour(fill), progress=progress)
     rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
     _console().print(f"embedded {report.embedded}{rate}, {report.present} were there; vector space {report.space.key}")
     _report(report.remarks, path, False, "remarks")
@@ -336,6 +377,16 @@ def _place(near: str | None) -> tuple[float, float] | None:
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         raise SettingError(f"--near {near}: latitude is -90 to 90, longitude -180 to 180")
     return latitude, longitude
+
+
+def _colour(fill: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = (int(part) for part in fill.split(","))
+    except ValueError as error:
+        raise SettingError(f"--fill takes red,green,blue, such as 255,255,255; not {fill!r}") from error
+    if not all(0 <= level <= 255 for level in (red, green, blue)):
+        raise SettingError(f"--fill {fill}: each level is 0 to 255")
+    return red, green, blue
 
 
 def _clear_demo(path: Path) -> None:

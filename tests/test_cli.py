@@ -60,6 +60,26 @@ def test_a_shop_from_photos_to_recommendations(tmp_path):
     assert "even" in refused.stderr
 
 
+def test_masks_that_the_parser_writes_go_in_again_as_given_masks(tmp_path):
+    from modiste.lookbook import draw_lookbook
+
+    book = draw_lookbook(tmp_path / "book", products=4, views=1)
+    photos = sorted(book.photos.iterdir())
+    shown = run("parse", *photos, "--out", "masks", cwd=tmp_path)
+    assert "wrote 4 masks" in shown.stdout
+    run("new", "shop", cwd=tmp_path)
+    assert "4 added" in run("add", "items", "shop", book.photos, "--masks", "masks", "--strict", cwd=tmp_path).stdout
+    given = run("embed", "shop", "--masks", "given", "--strict", cwd=tmp_path)
+    assert "embedded 4" in given.stdout
+    parsed = run("embed", "shop", "--masks", "parser", "--strict", cwd=tmp_path)
+    assert "embedded 4" in parsed.stdout
+    from modiste import Shop
+
+    with Shop.open(tmp_path / "shop") as shop:
+        one, other = (shop.vectors(space)[1] for space in shop.spaces())
+    assert float((one * other).sum(1).min()) > 0.999
+
+
 def test_doctor_finds_every_shipped_model_whole():
     shown = run("doctor")
     assert shown.returncode == 0, shown.stdout

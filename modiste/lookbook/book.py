@@ -154,7 +154,7 @@ def draw(look: Look) -> tuple[Image.Image, Image.Image, dict[str, str]]:
 
 def _frame(rng: Rng, garment: Garment, view: str) -> tuple[float, float]:
     """Top and bottom of the photo in units: the whole figure, or closer to the garment."""
-    whole = (-46.0, 832.0)
+    whole = (-46.0, 832.0) if garment.shape not in ("pants", "skirt") or garment.hem > 600 else (-30.0, 818.0)
     if view == "full":
         return whole
     if garment.shape in ("pants", "skirt") or garment.hem > 480:

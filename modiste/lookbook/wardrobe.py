@@ -337,7 +337,7 @@ def _shorts(rng: Rng, gender: str) -> Garment:
         "pants",
         "pants",
         _denim(rng) if denim else cloth(rng, "plain plain stripes print checks"),
-        hem=float(rng.uniform(540, 582) if gender == "men" else pick(rng, (488, 515, 560))),
+        hem=float(rng.uniform(540, 582) if gender == "men" else pick(rng, (506, 524, 560))),
         ease=float(rng.uniform(5, 10)),
         flare=float(rng.uniform(2, 9)),
         details=frozenset({"jeans"} if denim else {"cords"} if _chance(rng, 0.5) else {"slant"}),
@@ -464,7 +464,8 @@ def dress_up(rng: Rng, item: tuple[Garment, ...], gender: str, season: str) -> O
             uppers = ("Tees_Tanks", "Blouses_Shirts" if gender == "women" else "Shirts_Polos", "Sweaters")
             worn.append(_CUTS[pick(rng, uppers, (4, 3, 1))](rng, gender))
     if "outer" not in shapes and "top" not in shapes and _chance(rng, 0.3 if season == "cold" else 0.12):
-        worn.append(_outer(rng, pick(rng, ("denim", "bomber", "blazer"))))
+        short = any(g.shape in ("pants", "skirt") and g.hem < 600 for g in item)  # a blazer would hide half of it
+        worn.append(_outer(rng, pick(rng, ("denim", "bomber") if short else ("denim", "bomber", "blazer"))))
     outfit = Outfit(tuple(worn), _accessories(rng, gender, season, worn), tucked=False)
     upper, lower_garment = outfit.of("top"), outfit.of("pants", "skirt")
     own_below = bool(shapes & {"pants", "skirt"})

@@ -466,6 +466,8 @@ class Shop:
         masking: str = DEFAULT_MASKING,
         crop: str | None = None,
         masks: str = "auto",
+        *,
+        fill: tuple[int, int, int] = (0, 0, 0),
         progress: Progress | None = None,
     ) -> EmbedReport:
         """Embed every photo that has no vector in this vector space yet.
@@ -475,11 +477,12 @@ class Shop:
 
         ``masking``: ``paper``, ``clothes``, ``own`` or ``none``. ``masks``: ``given`` uses the catalogue's masks
         (photos without one are embedded whole), ``parser`` the garment parser, ``auto`` the parser where none is given.
+        ``fill`` is the colour of removed pixels.
         """
         began = perf_counter()
         spec = get_backbone(backbone)
         parser = self._parser(masking, masks)
-        space = VectorSpace.of(spec, masking, crop or spec.crop, masks, parser.spec if parser else None)
+        space = VectorSpace.of(spec, masking, crop or spec.crop, masks, parser.spec if parser else None, fill)
         self._register(space)
         done = sa.select(db.vectors.c.item_id).where(db.vectors.c.space == space.key)
         aside = sa.select(db.failures.c.item_id).where(db.failures.c.space == space.key)
@@ -498,7 +501,7 @@ class Shop:
         embedded = handled = 0
         remarks: list[Rejected] = []
         if jobs:
-            for batch in embed_photos(jobs, Encoder(spec), masking, space.crop, parser):
+            for batch in embed_photos(jobs, Encoder(spec), masking, space.crop, parser, fill=fill):
                 self._store_batch(space, batch.item_ids, batch.vectors, batch.failures)
                 embedded += len(batch.item_ids)
                 handled += len(batch.item_ids) + len(batch.failures)
