@@ -42,6 +42,10 @@ def test_no_purchases_leave_the_start_counts():
     assert decayed_counts(np.empty(0, np.int64), np.empty(0), 10, np.array([3.0, 1])).tolist() == [3, 1]
 
 
+def test_a_purchase_in_the_future_is_worth_no_more_than_one_today():
+    assert decayed_counts(np.array([0]), np.array([-10.0]), 5, np.zeros(1)).tolist() == [1]
+
+
 @pytest.mark.parametrize("half_life", [0, -1, float("nan")])
 def test_a_half_life_must_be_positive(half_life):
     with pytest.raises(SettingError, match="half-life"):

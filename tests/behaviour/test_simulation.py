@@ -109,6 +109,7 @@ def test_purchases_stand_in_the_order_of_their_dates_and_spread_over_the_year():
     dates = made.purchases["date"]
     assert dates.is_sorted()
     assert (dates[0], dates[-1]) == (date(2024, 1, 1), date(2024, 12, 31))
+    assert dates.n_unique() == 366  # the leap day is one of them
     months = dates.dt.month().value_counts()["count"].to_numpy()
     assert months.min() > 0.8 * months.max()
 
