@@ -11,7 +11,9 @@ of the five of the query's category. Intervals are 95% bootstraps over photos (s
 import argparse
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +22,35 @@ from PIL import Image
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.vision.backbones import Encoder, get_backbone, list_backbones
 from modiste.vision.embedding import PhotoJob, embed_photos
-from modiste.vision.masks import decode_mask, garment_pixels
+from modiste.vision.masks import decode_mask, encode_mask, garment_pixels
 from modiste.vision.parsing import Parser
+from modiste.vision.photos import open_photo
 from modiste.vision.reduction import fit_reduction
 
 TOP = 5
 Floats = NDArray[np.float64]
 
 
-def vectors_of(
-    jobs: list[PhotoJob], backbone: str, masking: str, crop: str, parser: Parser | None
-) -> NDArray[np.float32]:
-    """float32 (n, dim) in the order of the jobs; every photo must embed."""
+def vectors_of(jobs: list[PhotoJob], backbone: str, masking: str, crop: str) -> NDArray[np.float32]:
+    """float32 (n, dim) in the order of the jobs; every photo must embed. Without a mask a photo is embedded whole."""
     found: dict[str, NDArray[np.float32]] = {}
-    for batch in embed_photos(jobs, Encoder(get_backbone(backbone)), masking, crop, parser):
+    for batch in embed_photos(jobs, Encoder(get_backbone(backbone)), masking, crop):
         if batch.failures:
             raise SystemExit(f"not embedded: {batch.failures}")
         found.update(zip(batch.item_ids, batch.vectors, strict=True))
     return np.stack([found[job.item_id] for job in jobs])
+
+
+def parsed(jobs: list[PhotoJob], folder: Path) -> list[PhotoJob]:
+    """The jobs with the parser's masks, written into ``folder``: each photo is parsed once for all that follows."""
+    parser = Parser(get_backbone("garment_parser"))
+    masked = []
+    for number, job in enumerate(jobs):
+        labels = parser.parse(open_photo(Path(str(job.image))))
+        mask = folder / f"{number}.png"
+        encode_mask(labels).save(mask)
+        masked.append(replace(job, mask=str(mask) if labels.any() else None))
+    return masked
 
 
 def neighbours(vectors: NDArray[np.float32], apart: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -98,34 +111,33 @@ def street(data: Path) -> None:
 
     rng = np.random.default_rng(0)
     line("chance | – | – | – | –", np.stack([rng.choice(np.delete(each, i), TOP, replace=False) for i in each]))
-    for backbone, source, masking, crop in settings():
-        parser = Parser(get_backbone("garment_parser"), threads=1) if source == "parser" else None
-        jobs = [
-            PhotoJob(
-                row["item_id"],
-                str(data / "street" / row["image"]),
-                str(data / "street" / row["mask"]) if source == "given" else None,
-                labels,
-            )
-            for row, labels in zip(rows, own, strict=True)
-        ]
-        vectors = vectors_of(jobs, backbone, masking, crop, parser)
-        line(f"{backbone} | {source} | {masking} | {crop} | {vectors.shape[1]}", neighbours(vectors, each))
-        if vectors.shape[1] > 128:
-            reduced = fit_reduction(vectors, 128).apply(vectors)
-            line(f"{backbone} | {source} | {masking} | {crop} | 128 (PCA)", neighbours(reduced, each))
+    given = [
+        PhotoJob(row["item_id"], str(data / "street" / row["image"]), str(data / "street" / row["mask"]), labels)
+        for row, labels in zip(rows, own, strict=True)
+    ]
+    with TemporaryDirectory() as folder:
+        jobs = {"given": given, "parser": parsed(given, Path(folder))}
+        for backbone, source, masking, crop in settings():
+            vectors = vectors_of(jobs[source], backbone, masking, crop)
+            line(f"{backbone} | {source} | {masking} | {crop} | {vectors.shape[1]}", neighbours(vectors, each))
+            if vectors.shape[1] > 128:
+                reduced = fit_reduction(vectors, 128).apply(vectors)
+                line(f"{backbone} | {source} | {masking} | {crop} | 128 (PCA)", neighbours(reduced, each))
 
 
 def settings() -> Iterator[tuple[str, str, str, str]]:
-    """The combinations to try: every masking of the default backbone, the best of them for the others."""
-    parsers = [spec.name for spec in list_backbones("parser")]
+    """Every masking of the default backbone with given masks, the best ones with the parser's and other backbones."""
     for masking in ("none", "paper", "clothes", "own"):
-        for source in ("given", *(["parser"] if "garment_parser" in parsers and masking != "none" else [])):
-            for crop in ("centre", "garment"):
-                yield "efficientnet_lite0", source, masking, crop
+        for crop in ("centre", "garment") if masking != "none" else ("centre",):
+            yield "efficientnet_lite0", "given", masking, crop
+    for masking in ("paper", "clothes", "own"):
+        yield "efficientnet_lite0", "parser", masking, "centre"
+    yield "efficientnet_lite0", "parser", "own", "garment"
     for spec in list_backbones("backbone"):
         if spec.name != "efficientnet_lite0":
-            yield spec.name, "given", "own", spec.crop
+            yield spec.name, "given", "none", "centre"
+            for source in ("given", "parser"):
+                yield spec.name, source, "own", spec.crop
 
 
 def garments(data: Path) -> None:
@@ -144,17 +156,16 @@ def garments(data: Path) -> None:
         )
         for row in rows
     ]
-    parser = Parser(get_backbone("garment_parser"), threads=1) if list_backbones("parser") else None
     print("| backbone | masking | crop | dims | p@5, % |")
     print("| --- | --- | --- | --- | --- |")
-    for spec in list_backbones("backbone"):
-        for masking in ("none", *(("paper", "clothes", "own") if parser else ())):
-            for crop in ("centre", "garment") if masking != "own" else ("garment",):
-                vectors = vectors_of(jobs, spec.name, masking, crop, parser)
-                for name, shown in (
-                    (str(vectors.shape[1]), vectors),
-                    *([("128 (PCA)", fit_reduction(vectors, 128).apply(vectors))] if vectors.shape[1] > 128 else []),
-                ):
+    with TemporaryDirectory() as folder:
+        masked = parsed(jobs, Path(folder))
+        for spec in list_backbones("backbone"):
+            clothes = [("clothes", "centre"), ("clothes", "garment")] if spec.name == "efficientnet_lite0" else []
+            for masking, crop in [("none", "centre"), *clothes, ("own", "garment")]:
+                vectors = vectors_of(masked, spec.name, masking, crop)
+                reduced = [("128 (PCA)", fit_reduction(vectors, 128).apply(vectors))] if spec.dim > 128 else []
+                for name, shown in ((str(spec.dim), vectors), *reduced):
                     near = neighbours(shown, photographer)
                     hits = (kind[near] == kind[:, None]).mean(1)
                     print(f"| {spec.name} | {masking} | {crop} | {name} | {interval(hits, photographer)} |", flush=True)
