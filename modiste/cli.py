@@ -31,6 +31,9 @@ backbones = typer.Typer(no_args_is_help=True, help="List the networks that embed
 app.add_typer(add, name="add")
 app.add_typer(backbones, name="backbones")
 
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended, as shells have it."""
+
 ShopPath = Annotated[Path, typer.Argument(metavar="SHOP", help="The shop's folder.", show_default=False)]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any row or file was not taken.")]
 
@@ -42,9 +45,10 @@ def main() -> None:
     except ModisteError as error:
         _console(stderr=True).print(f"[bold red]error:[/] {_plain(error)}", highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        _console(stderr=True).print("interrupted; what was finished is kept, and the same command goes on from there")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _console(stderr=True).print("interrupted; what was finished is kept, the same command goes on from there")
+        raise
 
 
 @app.command(epilog="Example: modiste new street")

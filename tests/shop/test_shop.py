@@ -52,6 +52,17 @@ def test_a_photo_that_breaks_later_is_set_aside_when_embedding(shop, catalogue):
     assert shop.embed(masking="none", crop="centre").embedded == 0
 
 
+def test_an_interrupted_embedding_loses_a_batch_at_most_and_goes_on(shop):
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shop.embed(masking="none", crop="centre", progress=interrupt)
+    report = shop.embed(masking="none", crop="centre")
+    assert report.present == 16
+    assert report.embedded == 8
+
+
 def test_columns_of_a_shop_s_own_are_kept_as_attributes(shop):
     assert shop.items()["attributes"][0] == '{"season": "season 3"}'
 
