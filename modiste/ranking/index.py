@@ -41,7 +41,7 @@ class Index:
         candidates: Candidates,
         kinds: NDArray[np.float64],
         weights: Weights = ITEM_WEIGHTS,
-        connectivity: int = 16,
+        connectivity: int = 32,
         expansion: int = 128,
     ) -> None:
         self.item_ids = candidates.item_ids
@@ -71,8 +71,9 @@ class Index:
         """The ``top`` of ``pool`` proposals per query and gender, scored as ``candidates`` are now.
 
         As ``topk.rank``, but approximate in two ways: an item outside the pool is never found, and min-max scaling
-        takes the lowest and highest cosine that the graph could find. A query whose pool holds fewer than ``top``
-        admissible products is ranked exactly. Penalties other than 2 and distances only re-order the pool.
+        takes the lowest and highest cosine that the graph could find. Penalties other than 2 and distances only
+        re-order the pool. Ranked exactly is a query whose pool holds fewer than ``top`` admissible products, and one
+        without a photo or with α = 0: popularity and category alone are too flat for a graph to find its way.
 
         Raises:
             SettingError: ``candidates`` are other items than the index was built for, or ``pool`` is below ``top``.
@@ -85,7 +86,9 @@ class Index:
         if weights.scaling == "minmax" and weights.alpha:
             spans = self._spans(candidates, queries)
         points = self.space.queries(candidates, queries, weights, spans).points
-        pools = self._nearest(points, queries, pool)
+        guided = queries.embedded(candidates)[1] & (weights.alpha > 0)
+        nearest = self._nearest(points, queries, pool)
+        pools = [found if led else found[:0] for found, led in zip(nearest, guided, strict=True)]
         found = rank_among(candidates, queries, weights, pools, [(low, high) for low, high in spans.tolist()], top)
         short = np.flatnonzero(found.items[:, top - 1] < 0)
         if len(short):
