@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from modiste.catalog.palette import LABELS
 from modiste.errors import SettingError
 from modiste.lookbook.canvas import HEIGHT, OVERSAMPLING, WIDTH, Canvas
 from modiste.lookbook.figure import Body, Person, Pose
@@ -19,6 +20,9 @@ from modiste.lookbook.wardrobe import DEPARTMENTS, Garment, Rng, cut, dress_up, 
 
 VIEWS: Final = ("front", "side", "back", "full", "additional")
 _CODES: Final = {"front": 1, "side": 2, "back": 3, "full": 4, "additional": 7}
+
+_OWN_AT_LEAST = 0.034  # share of the photo that the item covers; where it is less, the camera steps closer
+_CLOSEST = 380.0  # units from top to bottom
 
 COLUMNS: Final = (
     "item_id",
@@ -139,22 +143,29 @@ def draw(look: Look) -> tuple[Image.Image, Image.Image, dict[str, str]]:
     body = Body(Person.draw(rng, look.gender, outfit.accessories.hat is not None), Pose.draw(rng, look.view))
     light = float(rng.choice((-1, 1)))
     scene = pick(rng, SCENES, (4, 2, 3, 2, 2, 1))
-    top, bottom = _frame(rng, item[0], look.view)
-    scale = HEIGHT * OVERSAMPLING / (bottom - top)
-    left = WIDTH * OVERSAMPLING / 2 + rng.uniform(-14, 14) * scale
-    floor = (796 - top) * scale / OVERSAMPLING
-    sheet = backdrop(rng, scene, floor, light)
-    ground_shadow(sheet, left / OVERSAMPLING, floor, 62 * scale / OVERSAMPLING, light)
-    canvas = Canvas(sheet, scale, (left, -top * scale), light)
-    paint_figure(canvas, body, outfit)
+    frame, offset = _frame(rng, item[0], look.view), float(rng.uniform(-14, 14))
     warmth, exposure = rng.uniform(-5, 5), rng.uniform(122, 134)
-    photo, mask = canvas.finish((round(exposure + warmth), round(exposure), round(exposure - warmth)))
-    return photo, mask, _truth(look, item[0], price, scene)
+    tint = (round(exposure + warmth), round(exposure), round(exposure - warmth))
+    own = [LABELS.index(garment.label) for garment in item]
+    middle = float(np.clip(item[0].hem - 110, 250, 560))
+    while True:
+        top, bottom = frame
+        scale = HEIGHT * OVERSAMPLING / (bottom - top)
+        left = WIDTH * OVERSAMPLING / 2 + offset * scale
+        floor = (796 - top) * scale / OVERSAMPLING
+        sheet = backdrop(np.random.default_rng([look.seed, look.number, _CODES[look.view], 1]), scene, floor, light)
+        ground_shadow(sheet, left / OVERSAMPLING, floor, 62 * scale / OVERSAMPLING, light)
+        canvas = Canvas(sheet, scale, (left, -top * scale), light)
+        paint_figure(canvas, body, outfit)
+        photo, mask = canvas.finish(tint)
+        if np.isin(np.asarray(canvas.labels)[::4, ::4], own).mean() > _OWN_AT_LEAST or bottom - top < _CLOSEST:
+            return photo, mask, _truth(look, item[0], price, scene)
+        frame = (middle + (top - middle) * 0.88, middle + (bottom - middle) * 0.88)  # step closer
 
 
 def _frame(rng: Rng, garment: Garment, view: str) -> tuple[float, float]:
     """Top and bottom of the photo in units: the whole figure, or closer to the garment."""
-    whole = (-46.0, 832.0) if garment.shape not in ("pants", "skirt") or garment.hem > 600 else (-30.0, 818.0)
+    whole = (-46.0, 832.0)
     if view == "full":
         return whole
     if garment.shape in ("pants", "skirt") or garment.hem > 480:
@@ -164,8 +175,8 @@ def _frame(rng: Rng, garment: Garment, view: str) -> tuple[float, float]:
             return (float(rng.uniform(225, 265)), 826.0) if garment.hem > 560 else (215.0, 690.0)
         return -36.0, min(garment.hem + 60, 832.0)
     if view == "additional":
-        return -30.0, float(rng.uniform(470, 500))
-    return -40.0, float(pick(rng, (560.0, 640.0, 832.0, 832.0)))
+        return -30.0, float(rng.uniform(480, 540))
+    return -40.0, float(pick(rng, (580.0, 660.0, 832.0, 832.0)))
 
 
 def _truth(look: Look, garment: Garment, price: float, scene: str) -> dict[str, str]:

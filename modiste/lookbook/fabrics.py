@@ -97,7 +97,7 @@ class Fabric:
         """float32 (side, side): how much of the accent shows, 0 to 1."""
         at = np.arange(side) % period / period
         if self.pattern == "stripes":
-            return np.repeat((at < 0.42)[:, None], side, axis=1).astype(np.float32)
+            return np.repeat((at < 0.36)[:, None], side, axis=1).astype(np.float32)
         if self.pattern == _STRIPES_UPRIGHT:
             return 0.8 * np.repeat((at < 0.16)[None, :], side, axis=0).astype(np.float32)
         if self.pattern == "checks":

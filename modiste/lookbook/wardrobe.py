@@ -92,8 +92,8 @@ def _tone(rng: Rng, name: str, shades: dict[str, tuple[RGB, ...]] = SHADES) -> R
 def _accent(rng: Rng, colour: RGB) -> RGB:
     """A second colour that can be told from the first but mostly keeps its hue, so that the first one names both."""
     choices = [s for shades in SHADES.values() for s in shades if abs(luminance(s) - luminance(colour)) > 0.22]
-    calm = mix(colour, (248, 245, 238) if luminance(colour) < 0.6 else (40, 40, 58), rng.uniform(0.45, 0.75))
-    return mix(pick(rng, choices), calm, rng.uniform(0.3, 0.9))
+    calm = mix(colour, (248, 245, 238) if luminance(colour) < 0.6 else (40, 40, 58), rng.uniform(0.4, 0.65))
+    return mix(pick(rng, choices), calm, rng.uniform(0.6, 1.0))
 
 
 def cloth(rng: Rng, patterns: str = "plain", weave: str = "smooth", names: Sequence[str] = ()) -> Fabric:
@@ -337,7 +337,7 @@ def _shorts(rng: Rng, gender: str) -> Garment:
         "pants",
         "pants",
         _denim(rng) if denim else cloth(rng, "plain plain stripes print checks"),
-        hem=float(rng.uniform(540, 582) if gender == "men" else pick(rng, (506, 524, 560))),
+        hem=float(rng.uniform(540, 582) if gender == "men" else pick(rng, (500, 524, 560))),
         ease=float(rng.uniform(5, 10)),
         flare=float(rng.uniform(2, 9)),
         details=frozenset({"jeans"} if denim else {"cords"} if _chance(rng, 0.5) else {"slant"}),
@@ -383,7 +383,7 @@ def _romper(rng: Rng, gender: str) -> Garment:
         "romper",
         "rompers",
         cloth(rng, "plain plain plain print dots stripes"),
-        hem=float(pick(rng, (742, 772)) if long else rng.uniform(492, 520)),
+        hem=float(pick(rng, (742, 772)) if long else rng.uniform(500, 528)),
         neck=pick(rng, ("straps", "v", "scoop", "collar")),
         sleeve=pick(rng, (0.0, 0.3, 0.9), (4, 3, 1)),
         volume=8,
