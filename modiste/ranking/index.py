@@ -5,6 +5,7 @@ that are scored exactly, with the popularity, filters and weights of the moment,
 """
 
 import numpy as np
+import onnxruntime  # noqa: F401  (first: with usearch 2.26 loaded before it, importing onnxruntime 1.32 crashes Python)
 from numpy.typing import NDArray
 
 from modiste.errors import MissingExtraError, SettingError

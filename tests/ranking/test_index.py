@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS, Weights
 from modiste.ranking.topk import Candidates, Queries, rank
 
-pytest.importorskip("usearch", reason="needs the extra ann (usearch)")
+if not find_spec("usearch"):  # not importorskip, which would import it before onnxruntime
+    pytest.skip("needs the extra ann (usearch)", allow_module_level=True)
 
 from modiste.ranking.index import Index
 
@@ -133,3 +135,9 @@ def test_without_usearch_the_error_says_what_to_install():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "pip install 'modiste[ann]'" in told
+
+
+def test_the_index_and_the_backbones_live_in_one_process():
+    code = "import modiste.ranking.index, onnxruntime; print(onnxruntime.get_available_providers())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "CPUExecutionProvider" in told
