@@ -11,6 +11,12 @@ from modiste.vision.masks import apply_mask
 MARGIN = 0.06
 """How much wider than the garment's box its crop is on each side, as a share of the box's longer side."""
 
+_LONGEST = 16
+"""How many times as long as wide a photo is read at most; enlarged whole, a thin strip would take gigabytes."""
+
+_FINEST = 16
+"""A garment twice as fine as so many pixels to one of the input's is averaged down to that, lest it take gigabytes."""
+
 Fill = tuple[int, int, int]
 BLACK: Fill = (0, 0, 0)
 """What removed pixels become in the paper."""
@@ -44,7 +50,11 @@ def prepare(
 
 
 def _centre(photo: Image.Image, spec: BackboneSpec) -> NDArray[np.uint8]:
-    """torchvision's Resize and CenterCrop on a Pillow image, roundings included."""
+    """torchvision's Resize and CenterCrop on a Pillow image, roundings included, and a long strip's ends left out."""
+    longest = _LONGEST * min(photo.size)
+    if max(photo.size) > longest:
+        left, top = max(0, photo.width - longest) // 2, max(0, photo.height - longest) // 2
+        photo = photo.crop((left, top, photo.width - left, photo.height - top))
     width, height = photo.size
     if width <= height:
         size = (spec.resize, int(spec.resize * height / width))
@@ -59,6 +69,10 @@ def _garment(photo: Image.Image, keep: NDArray[np.bool_], spec: BackboneSpec, fi
     rows, columns = np.flatnonzero(keep.any(1)), np.flatnonzero(keep.any(0))
     (top, bottom), (left, right) = (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)
     pixel = max((right - left) / spec.width, (bottom - top) / spec.height) * (1 + 2 * MARGIN)
+    if pixel >= 2 * _FINEST:
+        factor = int(pixel / _FINEST)
+        photo, pixel = photo.reduce(factor), pixel / factor
+        left, right, top, bottom = left // factor, -(-right // factor), top // factor, -(-bottom // factor)
     width, height = max(1, round(spec.width * pixel)), max(1, round(spec.height * pixel))
     window = Image.new("RGB", (width, height), fill)
     window.paste(photo, (int(width - left - right) // 2, int(height - top - bottom) // 2))

@@ -61,6 +61,19 @@ def test_a_users_folder_adds_networks(mean_colour: BackboneSpec, monkeypatch: py
     assert mean_colour.name not in {spec.name for spec in list_backbones("parser")}
 
 
+def test_a_shipped_network_is_not_replaced_by_a_users_of_its_name(
+    mean_colour: BackboneSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = mean_colour.path.with_suffix(".toml")
+    entry.rename(entry.with_name("efficientnet_lite0.toml"))
+    monkeypatch.setenv("MODISTE_CACHE", str(mean_colour.folder))
+    assert get_backbone("efficientnet_lite0").folder == SHIPPED
+
+
+def test_a_vector_of_nothing_stays_zero(mean_colour: BackboneSpec) -> None:
+    assert Encoder(mean_colour).embed(np.zeros((1, 3, 32, 32), np.float32)).tolist() == [[0, 0, 0]]
+
+
 def test_an_unknown_network_is_told_which_there_are_and_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

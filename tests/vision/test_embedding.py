@@ -1,6 +1,7 @@
 """Photos become vectors in batches; what can't be embedded is told, and nothing else suffers from it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from PIL import Image
 
 from modiste.errors import MaskError, SettingError
+from modiste.vision import embedding
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone
 from modiste.vision.embedding import EmbeddedBatch, PhotoJob, VectorSpace, embed_photos, labels_of
 from modiste.vision.masks import LABELS, encode_mask
 from modiste.vision.parsing import Parser
+from modiste.vision.photos import open_photo
 
 RED, GREEN, BLUE = np.eye(3)
 
@@ -147,6 +150,41 @@ def test_a_few_pixels_off_the_palette_are_remarked_on(outfit: Outfit, encoder: E
     vectors, _, remarks = together(embed_photos([job], encoder, "clothes", "garment"))
     assert list(vectors) == ["a"]
     assert remarks == {"a": "7 pixels of the mask lie off the palette"}
+
+
+def test_a_mask_counts_until_one_in_twenty_of_its_pixels_is_off_the_palette(outfit: Outfit, encoder: Encoder) -> None:
+    with Image.open(outfit.mask) as mask:
+        spoilt = mask.convert("RGB")
+    for high, usable in ((4, True), (5, False)):  # 4 and 5 rows of 96
+        spoilt.paste((128, 0, 128), (0, 0, 64, high))
+        spoilt.save(outfit.mask)
+        job = PhotoJob("a", outfit.image, outfit.mask)
+        vectors, failures, _ = together(embed_photos([job], encoder, "clothes", "garment"))
+        assert ("a" in vectors, "a" in failures) == (usable, not usable)
+
+
+def test_the_fill_reaches_the_vector(outfit: Outfit, encoder: Encoder) -> None:
+    job = PhotoJob("a", outfit.image, outfit.mask, frozenset({"dress"}))
+    vectors, _, _ = together(embed_photos([job], encoder, "own", "centre", fill=(0, 255, 0)))
+    assert vectors["a"] == pytest.approx(np.array([1, 3, 0]) / np.sqrt(10), abs=0.02)  # a quarter is the dress
+
+
+def test_no_more_than_two_batches_wait_for_the_network(
+    outfit: Outfit, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def noted(photo: bytes) -> Image.Image:
+        opened.append(photo)
+        return open_photo(photo)
+
+    monkeypatch.setattr(embedding, "open_photo", noted)
+    jobs = [PhotoJob(str(number), Path(outfit.image).read_bytes() + bytes([number])) for number in range(60)]
+    run = embed_photos(jobs, encoder, "none", "centre", batch_size=4)
+    next(run)
+    time.sleep(0.3)  # long enough to open all sixty
+    assert len(opened) <= 3 * 4
+    run.close()
 
 
 def test_order_and_vectors_do_not_depend_on_batches_or_workers(tmp_path: Path, encoder: Encoder) -> None:

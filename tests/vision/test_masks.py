@@ -70,6 +70,22 @@ def test_what_is_no_mask_is_refused(tmp_path: Path) -> None:
         decode_mask(tmp_path / "gone.png")
     with pytest.raises(MaskError, match="values up to 255; raw labels are 0 to 23"):
         decode_mask(Image.new("L", (2, 2), 255))
+    with pytest.raises(MaskError, match="raw labels are 0 to 23"):
+        decode_mask(Image.new("I", (2, 2), -1))
+
+
+def test_a_mask_too_large_to_unpack_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modiste.vision.masks.MAX_PIXELS", 23)
+    encode_mask(ONE_OF_EACH).save(tmp_path / "m.png")
+    with pytest.raises(MaskError, match=r"mask m\.png has more than"):
+        decode_mask(tmp_path / "m.png")
+
+
+def test_an_index_past_the_palettes_end_is_black_and_so_background() -> None:
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([int(level) for level in PALETTE[L["dress"]]])
+    picture.putpixel((1, 0), 7)
+    assert decode_mask(picture).labels.tolist() == [[L["dress"], 0]]
 
 
 def kept(masking: str, own: set[str] | None = None) -> set[str]:

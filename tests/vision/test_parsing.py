@@ -36,6 +36,15 @@ def test_a_photo_is_parsed_at_its_own_size(size: tuple[int, int], by_colour: Bac
     assert (labels == expected).mean() > (0.999 if size == (64, 96) else 0.95)
 
 
+def test_the_likeliest_of_several_labels_wins_not_the_last(by_colour: BackboneSpec) -> None:
+    photo = meadow(64, 96)
+    photo.paste((0, 255, 230), (0, 80, 64, 96))  # grass, pants second, frock far behind
+    photo.paste((250, 0, 255), (0, 0, 64, 8))  # pants, frock second
+    labels = Parser(by_colour).parse(photo)
+    assert (labels[80:] == 0).all()
+    assert (labels[:8] == PANTS).all()
+
+
 def test_enlarged_edges_are_smooth_not_staircases(by_colour: BackboneSpec) -> None:
     photo = Image.new("RGB", (640, 960), (0, 255, 0))
     for y in range(960):

@@ -1,5 +1,6 @@
 """What a network reads: torchvision's pre-processing to the pixel, or the garment's own box."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ def box(shape: tuple[int, int], top: int, bottom: int, left: int, right: int) ->
 def test_the_centre_crop_of_a_photo_of_the_right_size_is_its_middle(spec: BackboneSpec) -> None:
     photo = noise(300, 256)
     assert np.array_equal(prepare(photo, None, spec, "centre"), np.asarray(photo)[16:240, 38:262])
+
+
+def test_the_centre_crop_rounds_as_torchvision_does(spec: BackboneSpec) -> None:
+    tall = noise(200, 281)  # 256 · 281 / 200 = 359.68, cut to 359; (359 - 224) / 2 = 67.5, rounded to even
+    expected = np.asarray(tall.resize((256, 359), Image.Resampling.BILINEAR))[68:292, 16:240]
+    assert np.array_equal(prepare(tall, None, spec, "centre"), expected)
+    wide = noise(281, 200)
+    expected = np.asarray(wide.resize((359, 256), Image.Resampling.BILINEAR))[16:240, 68:292]
+    assert np.array_equal(prepare(wide, None, spec, "centre"), expected)
 
 
 @pytest.mark.parametrize("size", [(550, 825), (825, 550), (551, 367), (257, 259), (90, 61), (400, 2000)])
@@ -66,6 +76,38 @@ def test_the_garment_crop_shows_the_whole_garment_undistorted_with_a_margin(spec
     assert (rows[0] + rows[-1]) / 2 == pytest.approx(111.5, abs=1)
     assert (columns[0] + columns[-1]) / 2 == pytest.approx(111.5, abs=1)
     assert white[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+
+
+@pytest.mark.parametrize(("wide", "high"), [(600, 100), (100, 600), (300, 300)])
+def test_the_garments_longer_side_decides_its_size(wide: int, high: int, spec: BackboneSpec) -> None:
+    keep = box((800, 800), 20, 20 + high, 20, 20 + wide)
+    white = prepare(Image.new("RGB", (800, 800), "white"), keep, spec, "garment")[..., 0] > 127
+    seen = white.any(0).sum(), white.any(1).sum()
+    assert seen == pytest.approx((200 * wide / max(wide, high), 200 * high / max(wide, high)), abs=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory in Linux's unit")
+@pytest.mark.parametrize("crop", ["centre", "garment"])
+@pytest.mark.parametrize("size", [(4, 20_000), (20_000, 4)])
+def test_a_thin_strip_costs_no_more_memory_than_a_photo(size: tuple[int, int], crop: str, spec: BackboneSpec) -> None:
+    import resource
+
+    photo = Image.new("RGB", size, "red")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    prepared = prepare(photo, np.ones((size[1], size[0]), bool), spec, crop)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB; whole it would be gigabytes
+    assert (prepared[..., 0] > 0).any()
+    assert (prepared[..., 1:] == 0).all()
+
+
+def test_a_very_fine_photo_is_seen_like_a_coarse_one(spec: BackboneSpec) -> None:
+    coarse = noise(8, 10).resize((400, 1000), Image.Resampling.NEAREST)
+    fine = coarse.resize((3200, 8000), Image.Resampling.NEAREST)
+    seen = [
+        prepare(photo, box((photo.height, photo.width), 0, photo.height * 9 // 10, 0, photo.width), spec, "garment")
+        for photo in (coarse, fine)
+    ]
+    assert np.abs(seen[0].astype(int) - seen[1]).mean() < 1
 
 
 def test_the_garment_crop_does_not_depend_on_where_the_garment_is(spec: BackboneSpec) -> None:

@@ -32,6 +32,12 @@ def test_components_are_the_strongest_orthonormal_directions() -> None:
     assert reduction.components @ reduction.components.T == pytest.approx(np.eye(5), abs=1e-5)
 
 
+def test_the_sign_of_a_direction_is_that_of_its_largest_part() -> None:
+    for seed in range(5):
+        components = fit_reduction(blob(60, 9, seed), 9).components
+        assert (components[np.arange(9), np.abs(components).argmax(1)] > 0).all()
+
+
 @given(st.integers(0, 1000), st.integers(2, 12))
 def test_all_directions_kept_leave_angles_around_the_mean_as_they_were(seed: int, d: int) -> None:
     vectors = blob(40, d, seed)

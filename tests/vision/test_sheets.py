@@ -46,3 +46,20 @@ def test_rows_fill_lines_and_captions_stay_inside_their_card() -> None:
 def test_an_empty_sheet_is_refused() -> None:
     with pytest.raises(SettingError, match="a photo or more"):
         contact_sheet([])
+
+
+def test_a_mask_is_shown_upright() -> None:
+    labels = LABEL.copy()
+    labels[:50] = LABELS.index("dress")
+    sheet = np.asarray(contact_sheet([(PHOTO, labels, None, "")], height=100))
+    dress, hair = ((sheet == PALETTE[LABELS.index(name)]).all(2).any(1) for name in ("dress", "hair"))
+    assert np.flatnonzero(dress).max() < np.flatnonzero(hair).min()
+
+
+def test_a_caption_is_drawn_and_cut_at_its_own_card() -> None:
+    bare, short, long = (
+        np.asarray(contact_sheet([(PHOTO, None, None, text), (PHOTO, None, None, "")], height=100)).astype(int)
+        for text in ("", "a", "a very long caption " * 20)
+    )
+    assert (short != bare).any()
+    assert not (long != bare)[:, bare.shape[1] // 2 :].any()
