@@ -142,7 +142,7 @@ def draw(look: Look) -> tuple[Image.Image, Image.Image, dict[str, str]]:
     outfit = dress_up(rng, item, look.gender, pick(rng, ("warm", "cold")))
     body = Body(Person.draw(rng, look.gender, outfit.accessories.hat is not None), Pose.draw(rng, look.view))
     light = float(rng.choice((-1, 1)))
-    scene = pick(rng, SCENES, (4, 2, 3, 2, 2, 1))
+    scene = pick(rng, SCENES, (2, 2, 3, 3, 2, 1, 3))
     frame, offset = _frame(rng, item[0], look.view), float(rng.uniform(-14, 14))
     warmth, exposure = rng.uniform(-5, 5), rng.uniform(122, 134)
     tint = (round(exposure + warmth), round(exposure), round(exposure - warmth))

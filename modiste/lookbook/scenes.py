@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from modiste.lookbook.canvas import HEIGHT, WIDTH
-from modiste.lookbook.fabrics import RGB, mix
+from modiste.lookbook.fabrics import RGB, Fabric, mix
 from modiste.lookbook.wardrobe import Rng, pick
 
-SCENES: Final = ("studio", "arch", "street", "room", "park", "shore")
+SCENES: Final = ("studio", "arch", "street", "room", "park", "shore", "wallpaper")
 
 _WALLS: Final[tuple[RGB, ...]] = (
     (236, 232, 226),
@@ -42,9 +42,15 @@ def _fade(top: RGB, bottom: RGB, height: int = HEIGHT) -> Image.Image:
 def backdrop(rng: Rng, scene: str, floor: float, light: float) -> Image.Image:
     """RGB WIDTH x HEIGHT. ``floor`` is the height in pixels at which the figure's feet stand (it may lie below the
     photo), ``light`` the side the light comes from."""
-    sheet = {"studio": _studio, "arch": _arch, "street": _street, "room": _room, "park": _park, "shore": _shore}[scene](
-        rng, floor - 34
-    )
+    sheet = {
+        "studio": _studio,
+        "arch": _arch,
+        "street": _street,
+        "room": _room,
+        "park": _park,
+        "shore": _shore,
+        "wallpaper": _wallpaper,
+    }[scene](rng, floor - 34)
     glow = Image.new("L", (WIDTH // 4, HEIGHT // 4), 0)
     x, y = WIDTH / 8 + light * 22, 26
     ImageDraw.Draw(glow).ellipse((x - 30, y - 32, x + 30, y + 40), fill=70)
@@ -124,7 +130,7 @@ def _street(rng: Rng, horizon: float) -> Image.Image:
     lines = ImageDraw.Draw(ground)
     for k in range(-12, 13):
         lines.line((WIDTH / 2 + k * 20, 0, WIDTH / 2 + k * 62, 200), fill=mix(paving, (70, 66, 70), 0.22), width=2)
-    return _floored(sheet, ground, horizon, rng.uniform(1.6, 3.2))
+    return _floored(sheet, ground, horizon, rng.uniform(0.8, 1.8))
 
 
 def _room(rng: Rng, horizon: float) -> Image.Image:
@@ -164,6 +170,20 @@ def _room(rng: Rng, horizon: float) -> Image.Image:
     return _floored(sheet, ground, horizon, 1.2)
 
 
+def _wallpaper(rng: Rng, horizon: float) -> Image.Image:
+    wall = pick(rng, _WALLS)
+    accent = mix(pick(rng, _WALLS), (250, 246, 238), 0.2)
+    pattern = pick(rng, ("stripes", "pinstripes", "checks", "dots", "print"))
+    paper = Fabric(wall, pattern=pattern, accent=accent, repeat=float(rng.uniform(22, 44)), seed=int(rng.integers(99)))
+    tile = paper.tile(1.0)
+    rows, columns = np.arange(HEIGHT) % tile.shape[0], np.arange(WIDTH) % tile.shape[1]
+    sheet = Image.fromarray(tile[rows[:, None], columns[None, :]])
+    pen = ImageDraw.Draw(sheet)
+    pen.rectangle((0, horizon - 16, WIDTH, max(horizon, horizon - 16)), fill=mix(wall, (255, 255, 255), 0.7))
+    wood = pick(rng, ((196, 158, 120), (164, 122, 92), (120, 92, 76), (206, 200, 194)))
+    return _floored(sheet, _fade(wood, mix(wood, (255, 240, 220), 0.15), 200), horizon, 0.7)
+
+
 def _park(rng: Rng, horizon: float) -> Image.Image:
     sheet = _fade(mix((196, 216, 200), (250, 240, 206), rng.random()), (168, 190, 140))
     pen = ImageDraw.Draw(sheet)
@@ -177,7 +197,7 @@ def _park(rng: Rng, horizon: float) -> Image.Image:
         x, w = rng.uniform(0, WIDTH), rng.uniform(5, 11)
         pen.rectangle((x - w, 0, x + w, horizon + 4), fill=(98, 80, 66))
     grass = (176, 160, 108) if autumn else (128, 160, 92)
-    sheet = _floored(sheet, _fade(grass, mix(grass, (60, 80, 50), 0.25), 200), horizon, 5)
+    sheet = _floored(sheet, _fade(grass, mix(grass, (60, 80, 50), 0.25), 200), horizon, 3)
     bokeh = Image.new("L", sheet.size, 0)
     spots = ImageDraw.Draw(bokeh)
     for _ in range(16):

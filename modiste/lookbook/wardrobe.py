@@ -109,7 +109,7 @@ def cloth(rng: Rng, patterns: str = "plain", weave: str = "smooth", names: Seque
 
 
 def _denim(rng: Rng) -> Fabric:
-    name = pick(rng, tuple(DENIM), (3, 4, 3, 1.5, 1, 1))
+    name = pick(rng, tuple(DENIM), (6, 3, 1.5, 1, 1))
     return Fabric(_tone(rng, name, DENIM), name, weave="denim", seed=int(rng.integers(1 << 30)))
 
 
@@ -234,7 +234,7 @@ def _vest(rng: Rng, gender: str) -> Garment:
 
 
 def _outer(rng: Rng, kind: str) -> Garment:
-    neutral = ("beige", "black", "grey", "navy", "brown", "green", "red", "white", "teal")
+    neutral = ("beige", "black", "grey", "blue", "brown", "green", "red", "white")
     base = Garment(
         "outer", "outer", cloth(rng, names=neutral), hem=405, neck="lapel", sleeve=1.0, volume=10, ease=13, flare=3
     )
@@ -270,7 +270,7 @@ def _outer(rng: Rng, kind: str) -> Garment:
 
 def _suit(rng: Rng, gender: str) -> tuple[Garment, ...]:
     fabric = cloth(
-        rng, "plain plain pinstripes checks", names=("navy", "grey", "black", "beige", "brown", "blue", "green")
+        rng, "plain plain pinstripes checks", names=("blue", "blue", "grey", "black", "beige", "brown", "green")
     )
     if fabric.pattern != "plain":
         fabric = replace(fabric, accent=mix(fabric.colour, fabric.accent, 0.35))
@@ -505,5 +505,5 @@ def _accessories(rng: Rng, gender: str, season: str, worn: Sequence[Garment]) ->
         watch=_chance(rng, 0.25),
         belt=leather if _chance(rng, 0.4) else None,
         scarf=_tone(rng, pick(rng, tuple(SHADES))) if cold and not suit and _chance(rng, 0.2) else None,
-        tie=_tone(rng, pick(rng, ("red", "navy", "green", "purple", "grey"))) if suit and buttoned else None,
+        tie=_tone(rng, pick(rng, ("red", "blue", "green", "purple", "grey"))) if suit and buttoned else None,
     )
