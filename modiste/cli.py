@@ -223,6 +223,9 @@ def recommend(
     any_gender: Annotated[bool, typer.Option("--any-gender", help="Recommend the other gender's items too.")] = False,
     near: Annotated[str | None, typer.Option(metavar="LAT,LON", help="Instead of the shopper's place.")] = None,
     within: Annotated[float | None, typer.Option(metavar="KM", min=0, help="Only stores so near.")] = None,
+    half_life: Annotated[
+        float | None, typer.Option(metavar="DAYS", help="Let the popularity of old purchases fade.")
+    ] = None,
     space: Annotated[str | None, typer.Option(help="A backbone's name or a vector space; default: the latest.")] = None,
     each: Annotated[bool, typer.Option("--each", help="A list per purchase, as in the paper, not one merged.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
@@ -231,7 +234,7 @@ def recommend(
     """Recommend the Top-K for a shopper or an item, with the reasons."""
     options: dict[str, Any] = {
         "top": top, "weights": _weights(preset, alpha, beta, gamma, penalty), "trendiness": trendiness,
-        "any_gender": any_gender, "near": _place(near), "within_km": within, "space": space,
+        "any_gender": any_gender, "near": _place(near), "within_km": within, "space": space, "half_life": half_life,
     }  # fmt: skip
     with _open(path) as shop:
         if shopper is not None and item is None and (each or html):

@@ -338,16 +338,13 @@ class Shop:
         Raises UnknownIdError for an item the shop doesn't have; then nothing is recorded.
         """
         with self._writing("purchases_version") as connection:
-            have = {row.item_id for row in connection.execute(sa.select(db.items.c.item_id))}
+            have = _present(connection, db.items.c.item_id, [order.item_id for order in orders])
             for order in orders:
                 if order.item_id not in have:
                     raise UnknownIdError(f"no item {order.item_id!r} in {self.path.name}; nothing was recorded")
-            known = set(connection.execute(sa.select(db.shoppers.c.shopper_id)).scalars())
-            seen = set(
-                connection.execute(
-                    sa.select(db.purchases.c.order_id).where(db.purchases.c.order_id.is_not(None))
-                ).scalars()
-            )
+            known = _present(connection, db.shoppers.c.shopper_id, [order.shopper_id for order in orders])
+            numbers = [order.order_id for order in orders if order.order_id is not None]
+            seen = _present(connection, db.purchases.c.order_id, numbers)
             fresh: list[Purchase] = []
             for order in orders:
                 if order.order_id is None or order.order_id not in seen:
@@ -663,14 +660,18 @@ class Shop:
         space: VectorSpace | str | None = None,
         allowed: Collection[str] | None = None,
         exclude: Collection[str] = (),
+        half_life: float | None = None,
     ) -> Recommendations:
         """The Top-K for a shopper, merged over her purchases without repeats, or for someone looking at ``item``.
 
         Without purchases of hers the list is ranked by popularity alone, as her trendiness likes it. ``near`` is
         (latitude, longitude), by default the shopper's own place; ``within_km`` keeps only items in stores so near.
+        With ``half_life`` (days) old purchases count less in the popularity.
         Raises UnknownIdError and SettingError.
         """
-        asked = self._ask(shopper, item, top, weights, trendiness, any_gender, near, within_km, space, allowed, exclude)
+        asked = self._ask(
+            shopper, item, top, weights, trendiness, any_gender, near, within_km, space, allowed, exclude, half_life
+        )
         ranking = rank(asked.candidates, asked.queries, asked.weights, top)
         return Recommendations(asked.told(ranking, int(query), int(place)) for query, place in merge(ranking, top))
 
@@ -681,7 +682,7 @@ class Shop:
         """
         defaults: dict[str, Any] = {
             "weights": "balanced", "trendiness": None, "any_gender": False, "near": None, "within_km": None,
-            "space": None, "allowed": None, "exclude": (),
+            "space": None, "allowed": None, "exclude": (), "half_life": None,
         }  # fmt: skip
         asked = self._ask(shopper, None, top, **(defaults | options))
         ranking = rank(asked.candidates, asked.queries, asked.weights, top)
@@ -705,6 +706,7 @@ class Shop:
         space: VectorSpace | str | None,
         allowed: Collection[str] | None,
         exclude: Collection[str],
+        half_life: float | None,
     ) -> "_Asked":
         if (shopper is None) == (item is None):
             raise SettingError("name a shopper or an item, one of the two")
@@ -716,9 +718,11 @@ class Shop:
         rows = [self._item_row(catalogue, item)] if item is not None else self._bought(catalogue, shopper)
         tau = trendiness
         if tau is None:
-            tau = self.trendiness(shopper) if shopper is not None else float(normalise(self._counts())[rows[0]])
+            tau = (
+                self.trendiness(shopper) if shopper is not None else float(normalise(self._counts(half_life))[rows[0]])
+            )
         near = near or self._home(shopper)
-        candidates = self.candidates(space if self.spaces() else None)
+        candidates = self.candidates(space if self.spaces() else None, half_life)
         distances = self._distances(catalogue, near)
         keep = np.ones(len(catalogue.row), dtype=bool)
         if allowed is not None:
@@ -848,6 +852,15 @@ class Shop:
             if column.name is not None
         }
         return pl.DataFrame([tuple(row) for row in found], schema=types, orient="row")
+
+
+def _present(connection: sa.Connection, column: sa.Column[Any], values: Sequence[str], chunk: int = 500) -> set[str]:
+    """Those of ``values`` that stand in ``column``, asked for in chunks that any database takes."""
+    wanted = list(dict.fromkeys(values))
+    found: set[str] = set()
+    for start in range(0, len(wanted), chunk):
+        found.update(connection.execute(sa.select(column).where(column.in_(wanted[start : start + chunk]))).scalars())
+    return found
 
 
 _POLARS_TYPES: dict[type[Any], Any] = {

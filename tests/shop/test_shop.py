@@ -154,6 +154,16 @@ def test_popularity_rises_with_a_purchase_and_decays_with_its_age(shop):
     assert decayed["Denim-red-men-0"] == pytest.approx(start["Denim-red-men-0"] + 1.5)
 
 
+def test_old_purchases_count_less_in_recommendations_with_a_half_life(shop):
+    weights = Weights(0.0, 1.0, 0.0)
+    old = [Purchase("ann", "Denim-red-men-0", DAY - timedelta(days=300)) for _ in range(400)]
+    new = [Purchase("ann", "Denim-red-men-6", DAY) for _ in range(300)]
+    shop.record(old + new)
+    asked = {"item": "Denim-blue-men-0", "top": 1, "weights": weights, "trendiness": 1.0}
+    assert shop.recommend(**asked)[0].item_id == "Denim-red-men-0"
+    assert shop.recommend(**asked, half_life=30)[0].item_id == "Denim-red-men-6"
+
+
 def test_trendiness_is_the_given_one_else_estimated_from_purchases(shop):
     shop.set_shopper("given", trendiness=0.9)
     names = shop.items().sort("popularity")["item_id"].to_list()
