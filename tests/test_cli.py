@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 
@@ -21,9 +20,7 @@ def test_help_comes_at_once_and_imports_nothing_of_weight():
     heavy = "numpy polars onnxruntime sqlalchemy"
     code = f"import sys, modiste.cli; print([m for m in {heavy.split()} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
-    began = perf_counter()
     shown = run("--help")
-    assert perf_counter() - began < 10  # a sanity bound; half a second on an idle machine
     assert "recommend" in shown.stdout
     assert "Example" in run("recommend", "--help").stdout
 
