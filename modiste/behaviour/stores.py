@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from modiste.behaviour.popularity import Floats
 from modiste.catalog.items import Rejected
+from modiste.catalog.tables import read_table
 from modiste.errors import SettingError, SourceError
 
 EARTH_RADIUS_KM = 6371.0
@@ -67,12 +68,7 @@ def read_stores(file: Path) -> tuple[pl.DataFrame, list[Rejected]]:
 
     Rows with a missing id, an id seen before or an impossible place are rejected. Raises SourceError for the file.
     """
-    try:
-        frame = pl.read_parquet(file) if file.suffix.lower() == ".parquet" else pl.read_csv(file, infer_schema=False)
-    except FileNotFoundError as error:
-        raise SourceError(f"{file} doesn't exist") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"{file} can't be read as a table: {error}") from error
+    frame = read_table(file)
     for alias, name in _ALIASES.items():
         if alias in frame.columns and name not in frame.columns:
             frame = frame.rename({alias: name})

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
-
 from modiste.catalog.items import Rejected
+from modiste.catalog.tables import read_table
 from modiste.errors import SourceError
 
 _REQUIRED = ("shopper_id", "item_id", "date")
@@ -54,15 +53,3 @@ def read_orders(file: Path, known_items: Collection[str]) -> tuple[list[Purchase
         order = row.get("order_id")
         orders.append(Purchase(shopper, item, at, None if order is None else str(order)))
     return orders, rejected
-
-
-def read_table(file: Path) -> pl.DataFrame:
-    """A CSV (every column as text) or Parquet file as a frame. Raises SourceError."""
-    try:
-        if file.suffix.lower() == ".parquet":
-            return pl.read_parquet(file)
-        return pl.read_csv(file, infer_schema=False)
-    except FileNotFoundError as error:
-        raise SourceError(f"{file} doesn't exist") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"{file} can't be read as a table: {error}") from error
