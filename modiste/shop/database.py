@@ -1,16 +1,34 @@
-"""The shop's tables and the settings of its connection: SQLite in the shop's folder.
+"""The shop's tables, where they lie, and how they are reached: SQLite in the shop's folder, or PostgreSQL by URL.
 
-Everything here is the truth of a shop. What can be derived from it (matrices in memory, pages, lists) is never stored.
+Everything here is the truth of a shop. What can be derived from it (matrices in memory, pages, lists, the points that
+pgvector searches) is never part of these tables.
+
+A folder whose shop lies in PostgreSQL holds ``shop.toml`` with the URL instead of ``shop.db``. The URL is libpq's:
+``postgresql://user@host:5432/db``, with the password in it, in ``~/.pgpass``, in ``PGPASSWORD``, or nowhere. Where the
+environment has ``MODISTE_DATABASE``, that URL is used in place of the file's, so that no password need lie on disk.
+Several shops share one database when each has a PostgreSQL schema of its own, named in the URL: ``…/db?schema=street``.
 """
 
+import json
+import os
+import re
 import sqlite3
+import sys
+import tomllib
+from array import array
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import (
+    URL,
     Boolean,
     Column,
+    ColumnElement,
+    Connection,
     DateTime,
+    Dialect,
     Engine,
     Float,
     ForeignKey,
@@ -23,20 +41,79 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    exc,
+    func,
+    make_url,
 )
+from sqlalchemy.types import UserDefinedType
 
-SCHEMA_VERSION = 1
-"""Raised with every change to a table; a shop of a newer version than the program's is refused."""
+from modiste.errors import MissingExtraError, SettingError, SourceError
+
+SCHEMA_VERSION = 2
+"""The latest of ``migrations/versions``; older shops are brought up to it, newer ones are refused."""
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another one before it gives up."""
+
+ENVIRONMENT = "MODISTE_DATABASE"
+"""The environment variable whose URL is used in place of that in ``shop.toml``."""
+
+MIN_PGVECTOR = (0, 8)
+"""The first pgvector with ``halfvec`` and iterative index scans."""
+
+
+class _Wire(bytes):
+    """A vector as PostgreSQL sends and takes it: length, two zero bytes, big-endian float16."""
+
+
+class HalfVec(UserDefinedType[bytes]):
+    """pgvector's ``halfvec``; in Python float16 bytes, little endian, exactly as SQLite keeps them.
+
+    They travel as binary, never as text.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The type's name in SQL, with no dimension, since one table holds the vectors of all spaces."""
+        return "HALFVEC"
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[bytes | None], _Wire | None]:
+        """Python's bytes to PostgreSQL's."""
+        return lambda value: None if value is None else _Wire(to_wire(value))
+
+    def column_expression(self, colexpr: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Selected as the bytes that PostgreSQL's binary protocol would send."""
+        return func.halfvec_send(colexpr, type_=self)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[bytes | None], bytes | None]:
+        """PostgreSQL's bytes to Python's."""
+        return lambda value: None if value is None else _swapped(value[4:])
+
+
+def to_wire(vector: bytes) -> bytes:
+    """Little-endian float16 bytes as pgvector's binary form of a halfvec."""
+    return (len(vector) // 2).to_bytes(2, "big") + b"\0\0" + _swapped(vector)
+
+
+def _swapped(halves: bytes) -> bytes:
+    swapped = array("H", halves)
+    swapped.byteswap()
+    return swapped.tobytes()
+
+
+ID = String().with_variant(String(collation="C"), "postgresql")
+"""Ids are sorted by code point in both databases."""
+
+VECTOR = LargeBinary().with_variant(HalfVec(), "postgresql")
+"""float16 bytes, little endian."""
 
 metadata = MetaData()
 
 items = Table(
     "items",
     metadata,
-    Column("item_id", String, primary_key=True),
+    Column("item_id", ID, primary_key=True),
     Column("category", String),
     Column("gender", String),
     Column("image", String, comment="absolute, or relative to the shop's folder when it lies inside"),
@@ -44,7 +121,7 @@ items = Table(
     Column("product", String, nullable=False, index=True),
     Column("view", String),
     Column("price", Float),
-    Column("store_id", String),
+    Column("store_id", ID),
     Column("popularity", Float, comment="the count before any purchase here; null: not known"),
     Column("attributes", Text, nullable=False, comment="a JSON object of strings"),
     Column("stamp", String, nullable=False, comment="BLAKE2b of the photo's and the mask's bytes; empty: no photo"),
@@ -53,7 +130,7 @@ items = Table(
 stores = Table(
     "stores",
     metadata,
-    Column("store_id", String, primary_key=True),
+    Column("store_id", ID, primary_key=True),
     Column("name", String, nullable=False),
     Column("latitude", Float, nullable=False),
     Column("longitude", Float, nullable=False),
@@ -62,7 +139,7 @@ stores = Table(
 shoppers = Table(
     "shoppers",
     metadata,
-    Column("shopper_id", String, primary_key=True),
+    Column("shopper_id", ID, primary_key=True),
     Column("trendiness", Float, comment="null: to be estimated from her purchases"),
     Column("latitude", Float),
     Column("longitude", Float),
@@ -73,19 +150,20 @@ purchases = Table(
     "purchases",
     metadata,
     Column("purchase_id", Integer, primary_key=True, autoincrement=True),
-    Column("order_id", String, unique=True, comment="the shop's own key: a purchase sent twice is kept once"),
+    Column("order_id", ID, unique=True, comment="the shop's own key: a purchase sent twice is kept once"),
     Column("shopper_id", ForeignKey("shoppers.shopper_id", ondelete="CASCADE"), nullable=False),
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), nullable=False),
     Column("at", DateTime, nullable=False),
     Column("simulated", Boolean, nullable=False, default=False),
     Index("purchases_by_shopper", "shopper_id", "at"),
     Index("purchases_by_item", "item_id", "at"),
+    Index("purchases_by_time", "at"),
 )
 
 spaces = Table(
     "spaces",
     metadata,
-    Column("key", String, primary_key=True),
+    Column("key", ID, primary_key=True),
     Column("settings", Text, nullable=False, comment="the vector space as JSON"),
     Column("reduction", LargeBinary, comment="mean and components, .npz without pickle"),
     Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
@@ -96,7 +174,8 @@ vectors = Table(
     metadata,
     Column("space", ForeignKey("spaces.key", ondelete="CASCADE"), primary_key=True),
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
-    Column("vector", LargeBinary, nullable=False, comment="float16, little endian, of unit length"),
+    Column("vector", VECTOR, nullable=False, comment="float16, little endian, of unit length"),
+    Index("vectors_by_item", "item_id"),
 )
 
 failures = Table(
@@ -115,13 +194,66 @@ settings = Table(
 )
 
 
-def connect(file: Path) -> Engine:
+# Where a shop's tables lie
+
+
+def is_shop(folder: Path) -> bool:
+    """Whether a shop lives in ``folder``, whatever its database."""
+    return (folder / "shop.db").is_file() or (folder / "shop.toml").is_file()
+
+
+def connect(folder: Path) -> Engine:
+    """An engine for the shop in ``folder``. Connects to nothing yet.
+
+    Raises:
+        SourceError: there is no shop, or its ``shop.toml`` can't be read.
+        SettingError: the URL is not PostgreSQL's.
+        MissingExtraError: the shop lies in PostgreSQL and the extra ``postgres`` is not installed.
+    """
+    settings = folder / "shop.toml"
+    if not settings.is_file():
+        return sqlite(folder / "shop.db")
+    if url := os.environ.get(ENVIRONMENT):
+        return postgres(url)
+    try:
+        url = tomllib.loads(settings.read_text(encoding="utf-8"))["database"]
+    except (OSError, ValueError, KeyError):
+        url = None
+    if not isinstance(url, str):  # the parser's message would show the line, and with it the password
+        raise SourceError(f'{settings} should hold one line: database = "postgresql://user@host/db"')
+    return postgres(url)
+
+
+def remember(folder: Path, url: str) -> None:
+    """Write ``url`` to the folder's ``shop.toml``, for its owner's eyes only. Raises SourceError if there is one."""
+    try:
+        target = os.open(folder / "shop.toml", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise SourceError(f"{folder} is a shop already; open it, or choose another folder") from error
+    with os.fdopen(target, "w", encoding="utf-8") as file:
+        file.write(f"# Where this shop's tables lie; {ENVIRONMENT} in the environment overrides it.\n")
+        file.write(f"database = {json.dumps(url)}\n")
+
+
+def place(engine: Engine) -> str:
+    """Where the tables of ``engine`` lie, in words, without a password."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    host = url.host or url.query.get("host") or "this machine"
+    return f"the PostgreSQL database {url.database or url.username or ''!r} on {host}"
+
+
+# Engines
+
+
+def sqlite(file: Path) -> Engine:
     """An engine on the SQLite database at ``file``: write-ahead log, foreign keys on, writers queue instead of failing.
 
     A connection with the execution option ``writes`` begins ``IMMEDIATE``, so that two writers
     never read the same state and then overwrite one another.
     """
-    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(URL.create("sqlite", database=str(file)), connect_args={"timeout": BUSY_TIMEOUT_S})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
@@ -130,8 +262,102 @@ def connect(file: Path) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
+    def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
+    return _ready(engine)
+
+
+def postgres(url: str) -> Engine:
+    """An engine on the PostgreSQL database at ``url``, whose tables lie in the schema that its query names.
+
+    A connection with the execution option ``writes`` first takes the shop's advisory lock, which its transaction holds
+    to the end: writers queue for up to ``BUSY_TIMEOUT_S`` as they do on SQLite, so none reads what another is about to
+    overwrite, and none waits for one that waits for it. Connections speak UTC, are tested before each use, and belong
+    to one process.
+
+    Raises:
+        SettingError: the URL is not PostgreSQL's, or the schema's name is not a plain one.
+        MissingExtraError: the extra ``postgres`` is not installed.
+    """
+    parsed, schema = _parsed(url)
+    try:
+        from psycopg.adapt import Dumper
+        from psycopg.pq import Format
+    except ImportError as error:
+        raise MissingExtraError("postgres", "A shop in PostgreSQL") from error
+
+    class _WireDumper(Dumper):
+        format = Format.BINARY
+
+        def dump(self, obj: bytes) -> bytes:
+            return obj
+
+    given = parsed.query.get("options", "")
+    options = [given if isinstance(given, str) else " ".join(given)]
+    options += ["-cTimeZone=UTC", f"-clock_timeout={BUSY_TIMEOUT_S:.0f}s"]
+    options += [f"-csearch_path={schema},public"] if schema else []
+    engine = create_engine(
+        parsed.difference_update_query(["options"]),
+        connect_args={"options": " ".join(options), "connect_timeout": 10, "application_name": "modiste"},
+        isolation_level="READ COMMITTED",  # each statement sees what was committed before it, the lock taken
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        execution_options={"shop_schema": schema},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.adapters.register_dumper(_Wire, _WireDumper)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("writes", False):
+            connection.exec_driver_sql(
+                "SELECT pg_advisory_xact_lock(hashtextextended('modiste ' || coalesce(current_schema(), ''), 0))"
+            )
+
+    return _ready(engine)
+
+
+def _parsed(url: str) -> tuple[URL, str | None]:
+    """The URL for SQLAlchemy, and the schema it names. Nothing of a bad URL is told, since it may hold a password."""
+    hint = "write it as postgresql://user@host/db, with %40 for an @ in a password"
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        raise SettingError(f"the database is no URL; {hint}") from None
+    if parsed.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise SettingError(f"a shop's database may be PostgreSQL's, not {parsed.drivername}'s; {hint}")
+    if "@" in (parsed.host or ""):
+        raise SettingError(f"the database's URL has more than one @; {hint}")
+    schema = parsed.query.get("schema")
+    if schema is not None and not (isinstance(schema, str) and re.fullmatch("[a-z_][a-z0-9_]{0,62}", schema)):
+        raise SettingError("schema in the database's URL must be of small letters, digits and _, such as street_2")
+    return parsed.set(drivername="postgresql+psycopg").difference_update_query(["schema"]), schema
+
+
+_engines: WeakSet[Engine] = WeakSet()
+
+
+def _ready(engine: Engine) -> Engine:
+    _engines.add(engine)
+
+    @event.listens_for(engine, "handle_error")
+    def _explain(context: Any) -> None:
+        error = context.original_exception
+        if isinstance(error, UnicodeEncodeError) or "NUL (0x00)" in str(error):
+            raise SettingError("a text holds a character that the database can't keep: NUL, or half a surrogate pair")
+
     return engine
+
+
+def _forget_connections() -> None:
+    """A child process makes connections of its own; its parent's stay open, for the parent."""
+    for engine in _engines:
+        engine.dispose(close=False)
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget_connections)

@@ -4,16 +4,21 @@ Photos travel catalogue → vision → vectors here; the formula itself is in :m
 """
 
 import json
+import math
+import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from threading import Lock
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 import polars as pl
@@ -24,17 +29,21 @@ from modiste.behaviour.popularity import decayed_counts, normalise, popularity_a
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX, assign_items, distances_km, make_stores, read_stores
 from modiste.behaviour.trendiness import estimate_trendiness
+from modiste.behaviour.trends import bought_lately, popularity_over_time
 from modiste.catalog.items import GENDERS, Item, Rejected
 from modiste.catalog.readers import read_source
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import MaskError, PhotoError, SettingError, SourceError, UnknownIdError
-from modiste.ranking.relevance import Weights, preset, sentence
-from modiste.ranking.topk import Candidates, Queries, Ranking, merge, rank
+from modiste.ranking.relevance import Weights, preset
+from modiste.ranking.topk import Candidates, Queries, merge, rank
 from modiste.shop import database as db
+from modiste.shop import migrations
+from modiste.shop.asking import Asked, Found, Options, checked_place, checked_trendiness, gender_code, spread
+from modiste.shop.filters import Filter
 from modiste.shop.orders import Purchase, read_orders
-from modiste.shop.recommendations import Recommendation, Recommendations
-from modiste.vision.backbones import Encoder, get_backbone
-from modiste.vision.embedding import PhotoJob, VectorSpace, embed_photos, labels_of
+from modiste.shop.recommendations import Recommendations
+from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone, list_backbones
+from modiste.vision.embedding import Embedder, PhotoJob, VectorSpace, embed_photos, labels_of
 from modiste.vision.masks import garment_pixels
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import check_photo, open_photo
@@ -52,6 +61,12 @@ REDUCED_FROM = 4 * REDUCED_DIM
 
 START_COUNTS = 100
 """Simulated catalogues without a popularity of their own start at a uniform count between 0 and this (the paper)."""
+
+NEWS_HALF_LIFE = 30.0
+"""Days after which a purchase counts half in what is shown to a shopper nobody knows."""
+
+UPLOADS = "uploads"
+"""The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as long work goes on."""
@@ -82,6 +97,29 @@ class EmbedReport:
 
 
 @dataclass(frozen=True)
+class PutReport:
+    """What came of putting one item: whether it is new, whether it has a vector now, and if not, why."""
+
+    created: bool
+    embedded: bool
+    remark: str | None = None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far a shop is ready: counts; vectors, missing and failed are photos in the default vector space."""
+
+    items: int
+    photos: int
+    vectors: int
+    missing: int
+    failed: int
+    shoppers: int
+    purchases: int
+    last_purchase: datetime | None
+
+
+@dataclass(frozen=True)
 class _Catalogue:
     """The items in memory, in the order of their ids, as the ranking wants them; a cache of the database."""
 
@@ -107,65 +145,72 @@ class Shop:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.engine = db.connect(path / "shop.db")
+        self.engine = db.connect(path)
         categories = path / "categories.toml"
         self.taxonomy = Taxonomy.load(categories if categories.is_file() else None)
         self._catalogue_cache: _Catalogue | None = None
         self._vectors_cache: dict[str, tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = {}
+        self._purchases_cache: tuple[str, str, pl.DataFrame] | None = None
+        self._trendiness_cache: tuple[str, pl.DataFrame] | None = None
+        self._reductions: dict[str, Reduction] = {}
+        self._embedders: dict[str, Embedder] = {}
+        self._labeller: Parser | None = None
+        self._embedders_lock = Lock()
         self._counts_cache: tuple[str, float | None, np.ndarray[Any, Any]] | None = None
 
     # Making, opening, closing
 
     @classmethod
-    def create(cls, path: str | Path, *, categories: Path | None = None) -> Self:
+    def create(cls, path: str | Path, *, categories: Path | None = None, database: str | None = None) -> Self:
         """Make an empty shop in the folder ``path``, with its own taxonomy if ``categories`` names a TOML file.
 
-        Raises SourceError if there is a shop already, or the taxonomy is not valid.
+        Its tables lie in the folder, or in PostgreSQL with pgvector where ``database`` is a URL such as
+        ``postgresql://user@host/db?schema=street`` (the schema is made if need be; without one, the user's default).
+        The folder remembers the URL; the environment variable ``MODISTE_DATABASE`` is used in its place.
+        Raises SourceError if there is a shop already, the taxonomy is not valid or the database can't be used,
+        SettingError for another kind of URL, MissingExtraError without the extra ``postgres``.
         """
         folder = Path(path).resolve()
-        if (folder / "shop.db").exists():
+        if db.is_shop(folder):
             raise SourceError(f"{folder} is a shop already; open it, or choose another folder")
         if categories is not None:
             Taxonomy.load(categories)  # refuse a bad file before anything is written
+        if database is not None:
+            db.postgres(database).dispose()  # and a bad URL
         folder.mkdir(parents=True, exist_ok=True)
         if categories is not None:
             shutil.copyfile(categories, folder / "categories.toml")
+        if database is not None:
+            db.remember(folder, database)
         shop = cls(folder)
-        db.metadata.create_all(shop.engine)
-        with shop._writing() as connection:
-            connection.execute(
-                db.settings.insert(),
-                [
-                    {"name": "schema", "value": str(db.SCHEMA_VERSION)},
-                    {"name": "items_version", "value": "0"},
-                    {"name": "purchases_version", "value": "0"},
-                    {"name": "vectors_version", "value": "0"},
-                ],
-            )
+        try:
+            migrations.create(shop.engine)
+        except BaseException:
+            shop.close()
+            if database is not None:
+                (folder / "shop.toml").unlink()
+            raise
         return shop
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Open the shop in the folder ``path``. Raises SourceError if there is none, or a newer program's."""
+        """Open the shop in the folder ``path``, wherever its tables lie; an older program's are brought forward.
+
+        Raises SourceError if there is none, its database can't be used, or a newer program made it.
+        """
         folder = Path(path).resolve()
-        if not (folder / "shop.db").is_file():
+        if not db.is_shop(folder):
             raise SourceError(f"there is no shop in {folder}; make one with: modiste new {path}")
         shop = cls(folder)
         try:
-            schema = int(shop._setting("schema"))
-        except (sa.exc.DatabaseError, TypeError, ValueError) as error:
+            migrations.upgrade(shop.engine)
+        except BaseException:
             shop.close()
-            raise SourceError(f"{folder / 'shop.db'} is not a Modiste database") from error
-        if schema > db.SCHEMA_VERSION:
-            shop.close()
-            raise SourceError(
-                f"{folder} was made by a newer Modiste (schema {schema}, this one knows {db.SCHEMA_VERSION}); "
-                "upgrade with: pip install -U modiste"
-            )
+            raise
         return shop
 
     def close(self) -> None:
-        """Let go of the database's files."""
+        """Let go of the database."""
         self.engine.dispose()
 
     def __enter__(self) -> Self:
@@ -241,11 +286,70 @@ class Shop:
             for table_ in (db.vectors, db.failures):
                 connection.execute(table_.delete().where(table_.c.item_id == sa.bindparam("stale")), stale)
 
+    def put_item(self, item: Item, photo: bytes | None = None) -> PutReport:
+        """Make one item or replace what is known of it, recommendable at once.
+
+        ``photo``, an encoded picture, is kept in the shop's folder under its content's hash and embedded now, in the
+        default vector space (made with the defaults where there is none). Without it the item keeps the photo it has;
+        the item's own ``image`` and ``mask`` play no part. Raises SourceError for a gender, price or popularity that
+        can't be, and PhotoError for a broken photo; then nothing is changed.
+        """
+        _check_item(item)
+        known = self._row(sa.select(db.items).where(db.items.c.item_id == item.item_id))
+        if photo is not None:
+            item = replace(item, image=str(self._keep_photo(photo)), mask=None)
+        elif known is not None:
+            image, mask = self._full_path(known["image"]), self._full_path(known["mask"])
+            item = replace(item, image=image, mask=mask)
+        else:
+            item = replace(item, image=None, mask=None)
+        row = self._checked(replace(item, category=self.taxonomy.canonical(item.category)), known)
+        if isinstance(row, PhotoError):
+            raise row
+        with self._writing("items_version", "vectors_version") as connection:
+            wanted = sa.select(db.items).where(db.items.c.item_id == item.item_id)
+            known = connection.execute(wanted).mappings().one_or_none()
+            new, changed = ([row], []) if known is None else ([], [row])
+            self._store_items(connection, new, changed, {} if known is None else {item.item_id: known})
+        if known is not None and known["image"] != row["image"]:
+            self._drop_upload(known["image"])
+        failed = self._embed_one(item.item_id) if row["image"] is not None else "it has no photo"
+        return PutReport(known is None, failed is None, failed)
+
+    def _keep_photo(self, photo: bytes) -> Path:
+        """Write an encoded photo, found whole, into the uploads under its hash; there already, it stays."""
+        check_photo(photo)
+        with Image.open(BytesIO(photo)) as opened:
+            suffix = (opened.format or "bin").lower()
+        file = self.path / UPLOADS / f"{blake2b(photo, digest_size=16).hexdigest()}.{suffix}"
+        file.parent.mkdir(exist_ok=True)
+        if not file.exists():
+            with NamedTemporaryFile(dir=file.parent, delete=False) as written:
+                written.write(photo)
+                written.flush()
+                os.fsync(written.fileno())
+            Path(written.name).replace(file)
+        return file
+
+    def _drop_upload(self, image: str | None) -> None:
+        """Delete an uploaded photo that no item shows any more."""
+        if image is None or not image.startswith(UPLOADS + "/"):
+            return
+        if self._row(sa.select(db.items.c.item_id).where(db.items.c.image == image)) is None:
+            (self.path / image).unlink(missing_ok=True)
+
     def remove_item(self, item_id: str) -> None:
-        """Forget an item with its vectors and purchases. Raises UnknownIdError."""
+        """Forget an item with its vectors and purchases, and its photo if it was uploaded. Raises UnknownIdError."""
+        row = self._row(sa.select(db.items.c.image).where(db.items.c.item_id == item_id))
         with self._writing("items_version", "purchases_version", "vectors_version") as connection:
             if connection.execute(db.items.delete().where(db.items.c.item_id == item_id)).rowcount == 0:
                 raise UnknownIdError(f"no item {item_id!r} in {self.path.name}")
+        self._drop_upload(row["image"] if row else None)
+
+    def item(self, item_id: str) -> dict[str, Any]:
+        """One row of :meth:`items`. Raises UnknownIdError."""
+        catalogue = self._catalogue()
+        return catalogue.frame.row(self._item_row(catalogue, item_id), named=True)
 
     def items(self) -> pl.DataFrame:
         """All items in the order of their ids, with absolute paths; ``attributes`` is a JSON object."""
@@ -303,9 +407,30 @@ class Shop:
 
     def purchases(self) -> pl.DataFrame:
         """All purchases in the order in which they were made: shopper_id, item_id, at, order_id, simulated."""
+        return self._all_purchases().sort("at", "purchase_id").drop("purchase_id")
+
+    def _all_purchases(self) -> pl.DataFrame:
+        """All purchases in the order in which they were recorded, from memory but for those that came since."""
+        items, version = self._setting("items_version"), self._setting("purchases_version")
+        cached = self._purchases_cache
+        if cached is not None and cached[:2] == (items, version):
+            return cached[2]
         table = db.purchases.c
-        wanted = sa.select(table.shopper_id, table.item_id, table.at, table.order_id, table.simulated)
-        return self._frame(wanted.order_by(table.at, table.purchase_id))
+        wanted = sa.select(
+            table.purchase_id, table.shopper_id, table.item_id, table.at, table.order_id, table.simulated
+        ).order_by(table.purchase_id)
+        if cached is None or cached[0] != items:  # whatever deletes purchases changes the items' version
+            frame = self._frame(wanted)
+        else:
+            last = cached[2]["purchase_id"].max() if len(cached[2]) else 0
+            frame = pl.concat([cached[2], self._frame(wanted.where(table.purchase_id > last))])
+        self._purchases_cache = (items, version, frame)
+        return frame
+
+    def knows(self, shopper_id: str) -> bool:
+        """Whether there is such a shopper."""
+        wanted = sa.select(db.shoppers.c.shopper_id).where(db.shoppers.c.shopper_id == shopper_id)
+        return self._row(wanted) is not None
 
     def set_shopper(
         self,
@@ -399,7 +524,7 @@ class Shop:
             simulated=True,
         )
         bought = made.purchases.select("shopper_id", "item_id", at=pl.col("date").cast(pl.Datetime), simulated=True)
-        with self._writing("purchases_version") as connection:
+        with self._writing("items_version", "purchases_version") as connection:
             for table in (db.purchases, db.shoppers):
                 connection.execute(table.delete().where(table.c.simulated))
             connection.execute(
@@ -408,6 +533,36 @@ class Shop:
             )
             connection.execute(db.purchases.insert(), bought.to_dicts())
         return made
+
+    def trending(
+        self, window_days: float = 30.0, *, top: int = 10, categories: Collection[str] = (), at: datetime | None = None
+    ) -> pl.DataFrame:
+        """What is bought now, the most bought first; ties by popularity, then by id.
+
+        Columns item_id, category, popularity (count), normpop in [0, 1], bought (purchases in the ``window_days`` up
+        to ``at``, by default the last purchase), before (in as many days before those) and change (bought − before).
+        """
+        where = Filter(frozenset(categories))
+        items = self.items().select("item_id", "category", "price")
+        items = items.filter(pl.Series(where.keeps(items, self.taxonomy), dtype=pl.Boolean)).drop("price")
+        bought = self._all_purchases()
+        moment = at or bought["at"].max() or datetime(1970, 1, 1)
+        lately = bought_lately(bought, window_days, moment)  # type: ignore[arg-type]
+        return (
+            items.join(self.popularity(at=at), on="item_id")
+            .join(lately, on="item_id", how="left")
+            .with_columns(pl.col("bought", "before").fill_null(0))
+            .with_columns(change=pl.col("bought") - pl.col("before"))
+            .sort("bought", "popularity", "item_id", descending=[True, True, False])
+            .head(top)
+        )
+
+    def history(self, item_id: str, days: float = 7.0) -> pl.DataFrame:
+        """One item's popularity over time: columns at (begin of each period of ``days``), bought, popularity (its count
+        at the end). Raises UnknownIdError."""
+        start = self.item(item_id)["popularity"] or 0.0
+        bought = self._all_purchases().filter(pl.col("item_id") == item_id)
+        return popularity_over_time(bought["at"], start, days)
 
     def popularity(self, half_life: float | None = None, at: datetime | None = None) -> pl.DataFrame:
         """Columns item_id, popularity (count) and normpop in [0, 1] (min-max over the catalogue), by item id.
@@ -428,7 +583,7 @@ class Shop:
         catalogue = self._catalogue()
         start = catalogue.frame["popularity"].fill_null(0.0).to_numpy().astype(float)
         index = pl.DataFrame({"item_id": catalogue.frame["item_id"]}).with_row_index("row")
-        bought = self.purchases().join(index, on="item_id")
+        bought = self._all_purchases().join(index, on="item_id")
         if at is not None:
             bought = bought.filter(pl.col("at") <= at)
         now = pl.lit(at, pl.Datetime) if at else pl.col("at").max()
@@ -450,10 +605,49 @@ class Shop:
 
     def estimated_trendiness(self) -> pl.DataFrame:
         """Columns shopper_id, trendiness (estimated from purchases alone, shrunk towards the mean), purchases (n)."""
-        catalogue, bought = self._catalogue(), self.purchases()
-        rows = np.array([catalogue.row[one] for one in bought["item_id"]], dtype=np.int64)
-        start = catalogue.frame["popularity"].fill_null(0.0).to_numpy().astype(float)
-        return estimate_trendiness(bought["shopper_id"].to_list(), popularity_at_purchase(rows, start))
+        version = self._setting("items_version") + "/" + self._setting("purchases_version")
+        if self._trendiness_cache is None or self._trendiness_cache[0] != version:
+            catalogue, bought = self._catalogue(), self.purchases()
+            rows = np.array([catalogue.row[one] for one in bought["item_id"]], dtype=np.int64)
+            start = catalogue.frame["popularity"].fill_null(0.0).to_numpy().astype(float)
+            estimated = estimate_trendiness(bought["shopper_id"].to_list(), popularity_at_purchase(rows, start))
+            self._trendiness_cache = (version, estimated)
+        return self._trendiness_cache[1]
+
+    def _mean_trendiness(self) -> float:
+        """The mean over all shoppers, as given or else as estimated; 0.5 without any."""
+        known = self.shoppers().select("shopper_id", "trendiness")
+        joined = known.join(self.estimated_trendiness(), on="shopper_id", how="left")
+        mean = joined.select(pl.coalesce("trendiness", "trendiness_right").mean()).item()
+        return 0.5 if mean is None else float(mean)
+
+    def coverage(self) -> Coverage:
+        """How many items, photos, vectors, shoppers and purchases there are; vectors are those of the default space."""
+        spaces = self.spaces()
+        key = spaces[0].key if spaces else ""
+        with self.engine.connect() as connection:
+
+            def count(table: sa.Table, *conditions: Any) -> int:
+                return int(
+                    connection.execute(sa.select(sa.func.count()).select_from(table).where(*conditions)).scalar_one()
+                )
+
+            photos = count(db.items, db.items.c.image.is_not(None))
+            vectors, failed = (
+                count(db.vectors, db.vectors.c.space == key),
+                count(db.failures, db.failures.c.space == key),
+            )
+            last = connection.execute(sa.select(sa.func.max(db.purchases.c.at))).scalar_one()
+            return Coverage(
+                items=count(db.items),
+                photos=photos,
+                vectors=vectors,
+                missing=photos - vectors - failed,
+                failed=failed,
+                shoppers=count(db.shoppers),
+                purchases=count(db.purchases),
+                last_purchase=last,
+            )
 
     # Embedding
 
@@ -464,6 +658,7 @@ class Shop:
         crop: str | None = None,
         masks: str = "auto",
         *,
+        parser: str = DEFAULT_PARSER,
         fill: tuple[int, int, int] = (0, 0, 0),
         progress: Progress | None = None,
     ) -> EmbedReport:
@@ -474,31 +669,23 @@ class Shop:
 
         ``masking``: ``paper``, ``clothes``, ``own`` or ``none``. ``masks``: ``given`` uses the catalogue's masks
         (photos without one are embedded whole), ``parser`` the garment parser, ``auto`` the parser where none is given.
-        ``fill`` is the colour of removed pixels.
+        ``parser`` is the name of the network that parses. ``fill`` is the colour of removed pixels.
         """
         began = perf_counter()
         spec = get_backbone(backbone)
-        parser = self._parser(masking, masks)
-        space = VectorSpace.of(spec, masking, crop or spec.crop, masks, parser.spec if parser else None, fill)
+        reader = self._parser(masking, masks, parser)
+        space = VectorSpace.of(spec, masking, crop or spec.crop, masks, reader.spec if reader else None, fill)
         self._register(space)
         done = sa.select(db.vectors.c.item_id).where(db.vectors.c.space == space.key)
         aside = sa.select(db.failures.c.item_id).where(db.failures.c.space == space.key)
         with_photo = sa.select(db.items).where(db.items.c.image.is_not(None)).order_by(db.items.c.item_id)
         missing = self._rows(with_photo.where(db.items.c.item_id.not_in(done), db.items.c.item_id.not_in(aside)))
         present = len(self._rows(done))
-        jobs = [
-            PhotoJob(
-                row["item_id"],
-                str(self._full_path(row["image"])),
-                self._full_path(row["mask"]) if masks != "parser" else None,
-                self.taxonomy.labels(row["category"]),
-            )
-            for row in missing
-        ]
+        jobs = [self._job(row, masks) for row in missing]
         embedded = handled = 0
         remarks: list[Rejected] = []
         if jobs:
-            for batch in embed_photos(jobs, Encoder(spec), masking, space.crop, parser, fill=fill):
+            for batch in embed_photos(jobs, Encoder(spec), masking, space.crop, reader, fill=fill):
                 self._store_batch(space, batch.item_ids, batch.vectors, batch.failures)
                 embedded += len(batch.item_ids)
                 handled += len(batch.item_ids) + len(batch.failures)
@@ -508,9 +695,57 @@ class Shop:
         self._fit_reduction(space)
         return EmbedReport(space, embedded, present, self.failures(space), remarks, perf_counter() - began)
 
-    def _parser(self, masking: str, masks: str) -> Parser | None:
+    def _job(self, row: Any, masks: str) -> PhotoJob:
+        return PhotoJob(
+            row["item_id"],
+            str(self._full_path(row["image"])),
+            self._full_path(row["mask"]) if masks != "parser" else None,
+            self.taxonomy.labels(row["category"]),
+        )
+
+    def _parser(self, masking: str, masks: str, name: str = DEFAULT_PARSER) -> Parser | None:
         """The parser, if this way of masking can need it; one thread, since photos are parsed side by side."""
-        return None if masking == "none" or masks == "given" else Parser(get_backbone(DEFAULT_PARSER), threads=1)
+        return None if masking == "none" or masks == "given" else Parser(get_backbone(name), threads=1)
+
+    def _embed_one(self, item_id: str) -> str | None:
+        """Embed one item in the default vector space, made with the defaults if there is none; why not, or None."""
+        spaces = self.spaces()
+        if not spaces:
+            spec, parser = get_backbone(DEFAULT_BACKBONE), get_backbone(DEFAULT_PARSER)
+            spaces = [VectorSpace.of(spec, DEFAULT_MASKING, spec.crop, "auto", parser)]
+            self._register(spaces[0])
+        space = spaces[0]
+        row = self._row(sa.select(db.items).where(db.items.c.item_id == item_id))
+        there = sa.select(db.vectors.c.item_id).where(db.vectors.c.space == space.key, db.vectors.c.item_id == item_id)
+        if row is None or self._row(there) is not None:
+            return None
+        embedder, job = self._embedder(space), self._job(row, space.masks)
+        parser_ = embedder.parser if space.masks != "given" else None
+        for batch in embed_photos([job], embedder.encoder, space.masking, space.crop, parser_, fill=space.fill):
+            self._store_batch(space, batch.item_ids, batch.vectors, batch.failures)
+            return batch.failures[0][1] if batch.failures else None
+        return None
+
+    def _embedder(self, space: VectorSpace) -> Embedder:
+        """The space's networks, loaded once. A space of given masks parses photos without one all the same."""
+        with self._embedders_lock:
+            if space.key not in self._embedders:
+                parser = _parser_of(space) if space.masking != "none" else None
+                self._embedders[space.key] = Embedder(space, get_backbone(space.backbone), parser)
+            return self._embedders[space.key]
+
+    def labels(self, item_id: str) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+        """What the item's photo shows, as palette labels uint8 (h, w): its given mask, else the parser's.
+
+        None without a photo. Raises UnknownIdError, PhotoError, MaskError.
+        """
+        item = self.item(item_id)
+        if item["image"] is None:
+            return None
+        with self._embedders_lock:
+            if self._labeller is None and item["mask"] is None:
+                self._labeller = Parser(get_backbone(DEFAULT_PARSER))
+        return labels_of(open_photo(Path(item["image"])), item["mask"], self._labeller)
 
     def _register(self, space: VectorSpace) -> None:
         with self._writing("vectors_version") as connection:
@@ -524,19 +759,15 @@ class Shop:
         self, space: VectorSpace, item_ids: Sequence[str], vectors: Any, failures: Sequence[tuple[str, str]]
     ) -> None:
         with self._writing("vectors_version") as connection:
-            if len(item_ids):
-                connection.execute(
-                    db.vectors.insert(),
-                    [
-                        {"space": space.key, "item_id": one, "vector": vector.astype("<f2").tobytes()}
-                        for one, vector in zip(item_ids, vectors, strict=True)
-                    ],
-                )
-            if failures:
-                connection.execute(
-                    db.failures.insert(),
-                    [{"space": space.key, "item_id": one, "reason": reason} for one, reason in failures],
-                )
+            there = _present(connection, db.items.c.item_id, [*item_ids, *(one for one, _ in failures)])
+            for table, rows in (
+                (db.vectors, {one: {"vector": vector.astype("<f2").tobytes()} for one, vector in zip(item_ids, vectors, strict=True)}),
+                (db.failures, {one: {"reason": reason} for one, reason in failures}),
+            ):
+                chosen = sa.select(table.c.item_id).where(table.c.space == space.key, table.c.item_id.in_(list(rows)))
+                free = there.difference(connection.execute(chosen).scalars())  # another process may embed the same
+                if new := [{"space": space.key, "item_id": one, **row} for one, row in rows.items() if one in free]:
+                    connection.execute(table.insert(), new)
 
     def _fit_reduction(self, space: VectorSpace) -> None:
         """Fit the space's reduction once, when the catalogue is large enough; every later photo goes through it."""
@@ -611,8 +842,13 @@ class Shop:
         return [row["item_id"] for row in rows], halves.astype(np.float32)
 
     def _reduction(self, space: VectorSpace) -> Reduction | None:
-        row = self._row(sa.select(db.spaces.c.reduction).where(db.spaces.c.key == space.key))
-        return Reduction.from_bytes(row["reduction"]) if row is not None and row["reduction"] is not None else None
+        """The space's reduction; once fitted it never changes."""
+        if space.key not in self._reductions:
+            row = self._row(sa.select(db.spaces.c.reduction).where(db.spaces.c.key == space.key))
+            if row is None or row["reduction"] is None:
+                return None
+            self._reductions[space.key] = Reduction.from_bytes(row["reduction"])
+        return self._reductions[space.key]
 
     def _space(self, space: VectorSpace | str | None) -> VectorSpace:
         if isinstance(space, VectorSpace):
@@ -647,104 +883,135 @@ class Shop:
         )
 
     def recommend(
-        self,
-        shopper: str | None = None,
-        item: str | None = None,
-        *,
-        top: int = 5,
-        weights: str | Weights = "balanced",
-        trendiness: float | None = None,
-        any_gender: bool = False,
-        near: tuple[float, float] | None = None,
-        within_km: float | None = None,
-        space: VectorSpace | str | None = None,
-        allowed: Collection[str] | None = None,
-        exclude: Collection[str] = (),
-        half_life: float | None = None,
+        self, shopper: str | None = None, item: str | None = None, *, top: int = 5, **options: Unpack[Options]
     ) -> Recommendations:
         """The Top-K for a shopper, merged over her purchases without repeats, or for someone looking at ``item``.
 
-        Without purchases of hers the list is ranked by popularity alone, as her trendiness likes it. ``near`` is
-        (latitude, longitude), by default the shopper's own place; ``within_km`` keeps only items in stores so near.
-        With ``half_life`` (days) old purchases count less in the popularity.
+        Without purchases of hers the list is that of :meth:`introduce`. ``options``: :class:`Options`.
         Raises UnknownIdError and SettingError.
         """
-        asked = self._ask(
-            shopper, item, top, weights, trendiness, any_gender, near, within_km, space, allowed, exclude, half_life
-        )
+        if (shopper is None) == (item is None):
+            raise SettingError("name a shopper or an item, one of the two")
+        asked = self._ask_for(shopper, item, top, options)
+        if not len(asked.queries):
+            return self.introduce(top, shopper=shopper, **options)
         ranking = rank(asked.candidates, asked.queries, asked.weights, top)
         return Recommendations(asked.told(ranking, int(query), int(place)) for query, place in merge(ranking, top))
 
-    def recommend_each(self, shopper: str, *, top: int = 5, **options: Any) -> list[tuple[str, Recommendations]]:
+    def recommend_each(
+        self, shopper: str, *, top: int = 5, **options: Unpack[Options]
+    ) -> list[tuple[str, Recommendations]]:
         """The Top-K of each of the shopper's purchases, in the order she made them: the paper's way.
 
-        Takes the options of :meth:`recommend`.
+        Takes the options of :meth:`recommend`. Raises UnknownIdError and SettingError.
         """
-        defaults: dict[str, Any] = {
-            "weights": "balanced", "trendiness": None, "any_gender": False, "near": None, "within_km": None,
-            "space": None, "allowed": None, "exclude": (), "half_life": None,
-        }  # fmt: skip
-        asked = self._ask(shopper, None, top, **(defaults | options))
+        asked = self._ask_for(shopper, None, top, options)
         ranking = rank(asked.candidates, asked.queries, asked.weights, top)
         lists = []
-        for query, row in enumerate(asked.queries.item):
+        for query, row in enumerate(asked.queries.item.tolist()):
             places = [place for place in range(top) if ranking.items[query, place] >= 0]
             found = Recommendations(asked.told(ranking, query, place) for place in places)
-            lists.append((asked.candidates.item_ids[row] if row >= 0 else "", found))
+            lists.append((asked.candidates.item_ids[row], found))
         return lists
+
+    def introduce(self, top: int = 5, *, shopper: str | None = None, **options: Unpack[Options]) -> Recommendations:
+        """What to show a shopper of whom no purchase is known: by popularity alone, the best of each category first.
+
+        Popularity is as she likes it: her trendiness, the one in ``options``, or the population's mean. Old purchases
+        fade with a half-life of :data:`NEWS_HALF_LIFE` days unless ``options`` say otherwise; its weights play no part.
+        """
+        tau = checked_trendiness(options.get("trendiness"))
+        if tau is None:
+            tau = self.trendiness(shopper) if shopper is not None else self._mean_trendiness()
+        fresh = Options(**{**options, "half_life": options.get("half_life") or NEWS_HALF_LIFE})
+        fresh["weights"] = Weights(0.0, 1.0, 0.0)
+        asked = self._ask([-1], None, tau, "you like", self._home(shopper), top, fresh)
+        ranking = rank(asked.candidates, asked.queries, asked.weights, max(20 * top, 200))
+        places = spread(ranking, asked.candidates.category, top)
+        return Recommendations(asked.told(ranking, 0, place) for place in places)
+
+    def search(
+        self,
+        photo: bytes | Path | Image.Image,
+        *,
+        top: int = 12,
+        category: str | None = None,
+        **options: Unpack[Options],
+    ) -> Found:
+        """What looks like the garment on a photo that is in no catalogue; by default by looks alone ("visual").
+
+        ``category`` tells which of several garments is meant, where the space masks all but an item's own.
+        Raises PhotoError, SettingError, and UnknownIdError where nothing is embedded yet.
+        """
+        upright = photo if isinstance(photo, Image.Image) else open_photo(photo)
+        space = self._space(options.get("space"))
+        seen = self._embedder(space).see(upright, self.taxonomy.labels(category))
+        vector = seen.vector[None]
+        if (reduction := self._reduction(space)) is not None:
+            vector = reduction.apply(vector)
+        tau = options.get("trendiness")
+        asked = self._ask([-1], vector, 0.5 if tau is None else tau, "you look at", None, top, options, "visual")
+        ranking = rank(asked.candidates, asked.queries, asked.weights, top)
+        told = Recommendations(asked.told(ranking, int(query), int(place)) for query, place in merge(ranking, top))
+        return Found(upright, seen.labels, seen.keep, told)
+
+    def _ask_for(self, shopper: str | None, item: str | None, top: int, options: Options) -> Asked:
+        """The question about each purchase of ``shopper``, or about ``item``."""
+        catalogue = self._catalogue()
+        rows = [self._item_row(catalogue, item)] if item is not None else self._bought(catalogue, shopper)
+        tau = options.get("trendiness")
+        if shopper is not None:
+            tau = self.trendiness(shopper) if tau is None else tau
+            return self._ask(rows, None, tau, "you bought", self._home(shopper), top, options)
+        if tau is None:
+            tau = float(normalise(self._counts(options.get("half_life")))[rows[0]])
+        return self._ask(rows, None, tau, "you look at", None, top, options)
 
     def _ask(
         self,
-        shopper: str | None,
-        item: str | None,
+        rows: list[int],
+        vectors: np.ndarray[Any, np.dtype[np.float32]] | None,
+        tau: float,
+        verb: str,
+        home: tuple[float, float] | None,
         top: int,
-        weights: str | Weights,
-        trendiness: float | None,
-        any_gender: bool,
-        near: tuple[float, float] | None,
-        within_km: float | None,
-        space: VectorSpace | str | None,
-        allowed: Collection[str] | None,
-        exclude: Collection[str],
-        half_life: float | None,
-    ) -> "_Asked":
-        if (shopper is None) == (item is None):
-            raise SettingError("name a shopper or an item, one of the two")
+        options: Options,
+        weights: str = "balanced",
+    ) -> Asked:
+        """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
         if top < 1:
             raise SettingError(f"top must be at least 1, not {top}")
-        if trendiness is not None and not 0 <= trendiness <= 1:
-            raise SettingError(f"trendiness must be between 0 and 1, not {trendiness}")
+        checked_trendiness(tau)
         catalogue = self._catalogue()
-        rows = [self._item_row(catalogue, item)] if item is not None else self._bought(catalogue, shopper)
-        tau = trendiness
-        if tau is None:
-            tau = (
-                self.trendiness(shopper) if shopper is not None else float(normalise(self._counts(half_life))[rows[0]])
-            )
-        near = near or self._home(shopper)
-        candidates = self.candidates(space if self.spaces() else None, half_life)
-        distances = self._distances(catalogue, near)
-        keep = np.ones(len(catalogue.row), dtype=bool)
-        if allowed is not None:
-            keep &= np.fromiter((one in allowed for one in catalogue.row), dtype=bool, count=len(keep))
+        candidates = self.candidates(options.get("space"), options.get("half_life"))
+        distances = self._distances(catalogue, checked_place(options.get("near")) or home)
+        where = options.get("where")
+        keep = np.ones(len(catalogue.row), bool) if where is None else where.keeps(catalogue.frame, self.taxonomy)
+        within_km = options.get("within_km")
         if within_km is not None:
             if distances is None:
                 raise SettingError("within needs a place: give near as latitude and longitude, and add stores")
             keep &= np.nan_to_num(distances, nan=np.inf) <= within_km
-        candidates = candidates.updated(distance_km=distances, allowed=keep)
-        owned = np.array(sorted({*rows, *(self._item_row(catalogue, one) for one in exclude)}), dtype=np.int64)
-        queried = rows or [-1]
-        genders = np.zeros(len(queried), np.int8) if any_gender or not rows else catalogue.gender[queried]
-        queries = Queries(
-            item=np.array(queried, dtype=np.int64),
-            vectors=None,
-            trendiness=np.full(len(queried), tau),
-            gender=genders,
-            excluded=[owned] * len(queried),
+        unwanted = [self._item_row(catalogue, one) for one in options.get("exclude", ())]
+        owned = np.array(sorted({*unwanted, *(row for row in rows if row >= 0)}), dtype=np.int64)
+        item = np.array(rows, dtype=np.int64)
+        gender = options.get("gender")
+        if gender is not None:
+            genders = np.full(len(rows), gender_code(gender), np.int8)
+        elif options.get("any_gender"):
+            genders = np.zeros(len(rows), np.int8)
+        else:
+            genders = np.where(item >= 0, catalogue.gender[item] if len(catalogue.gender) else 0, 0).astype(np.int8)
+        queries = Queries(item, vectors, np.full(len(rows), float(tau)), genders, [owned] * len(rows))
+        chosen = options.get("weights", weights)
+        return Asked(
+            candidates.updated(distance_km=distances, allowed=keep),
+            queries,
+            chosen if isinstance(chosen, Weights) else preset(chosen),
+            catalogue.frame,
+            distances,
+            verb,
         )
-        chosen = weights if isinstance(weights, Weights) else preset(weights)
-        verb = "you bought" if shopper is not None else "you look at"
-        return _Asked(candidates, queries, chosen, catalogue.frame, distances, verb)
 
     def _bought(self, catalogue: _Catalogue, shopper: str | None) -> list[int]:
         table = db.purchases.c
@@ -873,48 +1140,6 @@ _POLARS_TYPES: dict[type[Any], Any] = {
 }
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A question put to the ranking, with what is needed to tell the answer."""
-
-    candidates: Candidates
-    queries: Queries
-    weights: Weights
-    frame: pl.DataFrame
-    distances: np.ndarray[Any, Any] | None
-    verb: str
-
-    def told(self, ranking: Ranking, query: int, place: int) -> Recommendation:
-        row, cause = int(ranking.items[query, place]), int(self.queries.item[query])
-        item = self.frame.row(row, named=True)
-        terms = {
-            name: float(getattr(ranking, name)[query, place])
-            for name in ("visual", "popularity", "category", "distance")
-        }
-        km = None if self.distances is None or np.isnan(self.distances[row]) else float(self.distances[row])
-        return Recommendation(
-            item_id=item["item_id"],
-            relevance=float(ranking.relevance[query, place]),
-            **terms,
-            because=self.candidates.item_ids[cause] if cause >= 0 else None,
-            store_id=item["store_id"],
-            distance_km=km,
-            image=item["image"],
-            kind=item["category"],
-            why=sentence(
-                self.weights,
-                **terms,
-                trendiness=float(self.queries.trendiness[query]),
-                distance_km=km,
-                cause=self._cause(cause),
-            ),
-        )
-
-    def _cause(self, row: int) -> str:
-        kind = self.frame["category"][row] if row >= 0 else None
-        return f"the {kind.replace('_', ' ').lower()} {self.verb}" if kind else f"what {self.verb}"
-
-
 def _stamp(item: Item) -> str:
     """A fingerprint of the photo's and the mask's bytes, empty without a photo."""
     if item.image is None:
@@ -923,3 +1148,23 @@ def _stamp(item: Item) -> str:
     for path in (item.image, item.mask):
         digest.update(Path(path).read_bytes() if path else b"\0")
     return digest.hexdigest()
+
+
+def _parser_of(space: VectorSpace) -> BackboneSpec:
+    """The installed parser that the space was made with; the default one where it used none."""
+    for spec in list_backbones(kind="parser"):
+        if spec.sha256 == space.parser:
+            return spec
+    return get_backbone(DEFAULT_PARSER)
+
+
+def _check_item(item: Item) -> None:
+    """Raises SourceError for what a catalogue's reader would not take."""
+    if not item.item_id.strip():
+        raise SourceError("an item needs an id")
+    if item.gender is not None and item.gender not in GENDERS:
+        raise SourceError(f"item {item.item_id!r}: no gender {item.gender!r}; there are: {', '.join(GENDERS)}")
+    for name in ("price", "popularity"):
+        value = getattr(item, name)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise SourceError(f"item {item.item_id!r}: {name} is {value}; it is a finite number of at least 0")

@@ -150,6 +150,43 @@ def embed_photos(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One photo as a vector space sees it: its labels in the palette, uint8 (h, w), the pixels kept, bool (h, w), both
+    None where it was taken whole, and its unit vector, float32 (dim,), before any reduction."""
+
+    labels: NDArray[np.uint8] | None
+    keep: NDArray[np.bool_] | None
+    vector: NDArray[np.float32]
+
+
+class Embedder:
+    """A vector space's networks, loaded once, for photos that come one at a time; safe to use from several threads.
+
+    Raises SettingError where the installed networks are not those the space was made with.
+    """
+
+    def __init__(self, space: VectorSpace, spec: BackboneSpec, parser: BackboneSpec | None) -> None:
+        if spec.sha256 != space.weights or (space.parser and (parser is None or parser.sha256 != space.parser)):
+            raise SettingError(
+                f"the vectors of {space.key} were made with other networks than those installed; embed the catalogue "
+                "again with: modiste embed"
+            )
+        self.space = space
+        self.encoder = Encoder(spec)
+        self.parser = Parser(parser) if parser else None
+
+    def see(self, photo: Image.Image, own: frozenset[str] = frozenset()) -> Seen:
+        """Parse an RGB photo, keep its garment pixels, embed it. ``own``: the labels of the garment that is meant."""
+        labels = keep = None
+        if self.parser and self.space.masking != "none":
+            labels = self.parser.parse(photo)
+            keep = garment_pixels(labels, self.space.masking, own)
+            keep = keep if keep.any() else None
+        square = prepare(photo, keep, self.encoder.spec, self.space.crop, self.space.fill)
+        return Seen(labels, keep, self.encoder.embed(normalise(square[None], self.encoder.spec))[0])
+
+
 def labels_of(photo: Image.Image, mask: str | None, parser: Parser | None) -> NDArray[np.uint8] | None:
     """The labels of :func:`mask_of` alone."""
     found = mask_of(photo, mask, parser)

@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -10,6 +9,7 @@ from threading import Thread
 import numpy as np
 import polars as pl
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 
 from modiste.errors import ModisteError, SettingError, SourceError, UnknownIdError
@@ -263,13 +263,10 @@ def test_a_shop_moves_with_its_folder(tmp_path, catalogue):
 
 
 def test_a_newer_shop_is_refused_with_the_remedy(shop):
-    path = shop.path
-    shop.close()
-    with sqlite3.connect(path / "shop.db") as connection:
-        connection.execute("UPDATE settings SET value = '99' WHERE name = 'schema'")
-    connection.close()
+    with shop.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE settings SET value = '99' WHERE name = 'schema'"))
     with pytest.raises(SourceError, match="pip install -U modiste"):
-        Shop.open(path)
+        Shop.open(shop.path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, but long enough to look like a file of some kind" * 20])

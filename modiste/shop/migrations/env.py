@@ -1,0 +1,8 @@
+"""What Alembic runs: the migrations, on the connection and in the transaction of whoever asked for them."""
+
+from alembic import context
+
+from modiste.shop.database import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

@@ -1,0 +1,197 @@
+"""Items, photos and purchases that come one at a time, and the questions a service asks."""
+
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modiste import Item, Purchase, Shop
+from modiste.errors import PhotoError, SettingError, SourceError, UnknownIdError
+from modiste.shop.filters import Filter
+
+NOON = datetime(2026, 3, 1, 12)
+
+
+def encoded(catalogue: Path, name: str, kind: str = "PNG") -> bytes:
+    buffer = BytesIO()
+    Image.open(catalogue.parent / f"{name}.png").convert("RGB").save(buffer, kind, quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def test_an_uploaded_item_is_recommended_at_once_and_gone_with_its_photo(shop, catalogue):
+    photo = encoded(catalogue, "Dresses-red-women-0")
+    report = shop.put_item(Item("new", category="dress", gender="women", price=20.0), photo)
+    assert (report.created, report.embedded, report.remark) == (True, True, None)
+    assert shop.item("new")["category"] == "Dresses"
+    found = shop.recommend(item="Dresses-red-women-0", top=1, weights="visual")
+    assert found[0].item_id == "new"
+    assert found[0].visual == pytest.approx(1, abs=0.01)
+    kept = Path(shop.item("new")["image"])
+    assert kept.read_bytes() == photo
+    assert kept.parent == shop.path / "uploads"
+    shop.remove_item("new")
+    assert not kept.exists()
+    with pytest.raises(UnknownIdError):
+        shop.item("new")
+
+
+def test_metadata_without_a_photo_keeps_the_photo_and_a_new_photo_replaces_it(shop, catalogue):
+    shop.put_item(Item("new", category="Dresses"), encoded(catalogue, "Dresses-red-women-0"))
+    first = Path(shop.item("new")["image"])
+    report = shop.put_item(Item("new", category="Dresses", price=5.0))
+    assert (report.created, report.embedded) == (False, True)
+    assert shop.item("new")["price"] == 5.0
+    assert Path(shop.item("new")["image"]) == first
+    shop.put_item(Item("new", category="Denim"), encoded(catalogue, "Denim-blue-women-0", "JPEG"))
+    assert not first.exists()
+    assert Path(shop.item("new")["image"]).suffix == ".jpeg"
+    assert shop.recommend(item="new", top=1, weights="visual", gender="women")[0].item_id == "Denim-blue-women-0"
+
+
+def test_a_shared_upload_stays_as_long_as_an_item_shows_it(shop, catalogue):
+    photo = encoded(catalogue, "Dresses-red-women-0")
+    shop.put_item(Item("a"), photo)
+    shop.put_item(Item("b"), photo)
+    kept = Path(shop.item("a")["image"])
+    assert shop.item("b")["image"] == str(kept)
+    shop.remove_item("a")
+    assert kept.exists()
+    shop.remove_item("b")
+    assert not kept.exists()
+
+
+def test_a_broken_photo_or_value_changes_nothing(shop, catalogue):
+    whole = encoded(catalogue, "Dresses-red-women-0")
+    for photo in (b"", b"no photo", whole[: len(whole) // 2]):
+        with pytest.raises(PhotoError):
+            shop.put_item(Item("new"), photo)
+    for item in (Item("new", gender="cats"), Item("new", price=-1.0), Item("new", popularity=float("nan")), Item(" ")):
+        with pytest.raises(SourceError):
+            shop.put_item(item)
+    assert len(shop.items()) == 24
+
+
+def test_the_first_photo_of_an_empty_shop_makes_the_default_space(tmp_path, catalogue):
+    with Shop.create(tmp_path / "empty") as shop:
+        with pytest.raises(UnknownIdError, match="modiste embed"):
+            shop.search(encoded(catalogue, "Dresses-red-women-0"))
+        shop.put_item(Item("one", category="Dresses"), encoded(catalogue, "Dresses-red-women-0"))
+        shop.put_item(Item("two", category="Dresses"), encoded(catalogue, "Dresses-blue-women-0"))
+        assert [space.masking for space in shop.spaces()] == ["own"]
+        found = shop.search(encoded(catalogue, "Dresses-red-women-0"), category="Dresses")
+        assert found.recommendations[0].item_id == "one"
+        assert found.labels is not None
+        assert found.labels.shape == (144, 96)
+        assert found.keep is not None
+
+
+def test_a_photo_finds_what_looks_like_it(shop, catalogue):
+    photo = encoded(catalogue, "Denim-blue-men-6", "JPEG")
+    found = shop.search(photo, top=3)
+    assert found.labels is None  # this shop compares whole photos
+    assert found.photo.size == (96, 144)
+    assert found.recommendations[0].item_id == "Denim-blue-men-6"
+    assert "your photo" in found.recommendations[0].why
+    women = shop.search(photo, top=24, gender="women")
+    assert {one.item_id.split("-")[2] for one in women.recommendations} == {"women"}
+    with pytest.raises(PhotoError):
+        shop.search(b"no photo")
+
+
+def test_filters_join_by_and_or_by_or(shop):
+    for number, name in enumerate(shop.items()["item_id"].to_list()):
+        row = shop.item(name)
+        shop.put_item(Item(name, category=row["category"], gender=row["gender"], price=float(number)))
+
+    def kinds(where: Filter) -> set[tuple[str, bool]]:
+        found = shop.recommend(item="Dresses-red-women-0", top=30, any_gender=True, where=where)
+        return {(one.kind, shop.item(one.item_id)["price"] <= 15) for one in found}
+
+    denim = frozenset({"jeans"})
+    assert kinds(Filter(denim)) == {("Denim", True)}
+    assert kinds(Filter(denim, max_price=15.0)) == {("Denim", True)}
+    assert kinds(Filter(frozenset({"Tees_Tanks"}), max_price=15.0)) == set()
+    both = kinds(Filter(frozenset({"Tees_Tanks"}), max_price=15.0, any_of=True))
+    assert both == {("Denim", True), ("Dresses", True), ("Tees_Tanks", False)}
+    with pytest.raises(SettingError, match="above"):
+        Filter(min_price=2, max_price=1)
+    with pytest.raises(SettingError, match="min_price"):
+        Filter(min_price=float("nan"))
+
+
+def test_nobody_we_know_gets_popular_things_of_every_kind_and_a_contrarian_others(shop):
+    followed = shop.introduce(3, trendiness=1.0)
+    assert {one.kind for one in followed} == {"Dresses", "Denim", "Tees_Tanks"}
+    assert followed[0].item_id == "Tees_Tanks-blue-men-6"  # the most popular of all
+    assert all(one.because is None for one in followed)
+    avoided = shop.introduce(3, trendiness=0.0)
+    assert avoided[0].item_id == "Dresses-red-women-0"  # never bought
+    assert {one.kind for one in avoided} == {"Dresses", "Denim", "Tees_Tanks"}
+    assert not shop.knows("eve")
+    shop.set_shopper("eve", trendiness=0.0)
+    assert shop.knows("eve")
+    assert [one.item_id for one in shop.recommend("eve", top=3)] == [one.item_id for one in avoided]
+
+
+def test_what_is_bought_now_comes_first_with_its_change(shop):
+    shop.record([Purchase("ann", "Denim-red-women-0", NOON - timedelta(days=days)) for days in (40, 41)])
+    shop.record([Purchase("bea", "Denim-blue-women-0", NOON - timedelta(days=days)) for days in (0, 1, 35)])
+    found = shop.trending(30, top=2)
+    assert found.select("item_id", "bought", "before", "change").rows() == [
+        ("Denim-blue-women-0", 2, 1, 1),
+        ("Tees_Tanks-blue-men-6", 0, 0, 0),
+    ]
+    assert shop.trending(30, top=50, categories=["jeans"])["category"].unique().to_list() == ["Denim"]
+    falling = shop.trending(30, top=50).filter(item_id="Denim-red-women-0")
+    assert falling["change"].to_list() == [-2]
+    with pytest.raises(SettingError, match="window"):
+        shop.trending(0)
+
+
+def test_an_item_s_history_adds_up_to_its_popularity(shop):
+    days = (0, 1, 8, 30)
+    shop.record([Purchase("ann", "Denim-red-women-0", NOON + timedelta(days=day)) for day in days])
+    found = shop.history("Denim-red-women-0", days=7)
+    assert found["bought"].to_list() == [2, 1, 0, 0, 1]
+    assert found["at"][0] == datetime(2026, 3, 1)
+    popularity = shop.popularity().filter(item_id="Denim-red-women-0")["popularity"][0]
+    assert found["popularity"][-1] == popularity
+    assert shop.history("Denim-blue-women-0").is_empty()
+    with pytest.raises(UnknownIdError):
+        shop.history("nothing")
+
+
+def test_purchases_are_read_anew_whoever_recorded_or_deleted_them(shop):
+    with Shop.open(shop.path) as other:
+        assert other.purchases().is_empty()
+        shop.record([Purchase("ann", "Denim-red-women-0", NOON)])
+        assert other.purchases().height == 1
+        other.record([Purchase("ann", "Denim-blue-women-0", NOON - timedelta(days=1))])
+        assert shop.purchases()["item_id"].to_list() == ["Denim-blue-women-0", "Denim-red-women-0"]
+        shop.remove_item("Denim-blue-women-0")
+        assert other.purchases()["item_id"].to_list() == ["Denim-red-women-0"]
+        assert other.coverage().purchases == 1
+
+
+def test_coverage_counts_what_is_there(shop, catalogue):
+    found = shop.coverage()
+    assert (found.items, found.photos, found.vectors, found.missing, found.failed) == (24, 24, 24, 0, 0)
+    assert (found.shoppers, found.purchases, found.last_purchase) == (0, 0, None)
+    shop.put_item(Item("bare"))
+    shop.record([Purchase("ann", "bare", NOON)])
+    found = shop.coverage()
+    assert (found.items, found.photos, found.shoppers, found.last_purchase) == (25, 24, 1, NOON)
+
+
+def test_an_item_s_labels_are_its_mask_s_or_the_parser_s(shop, catalogue):
+    labels = shop.labels("Dresses-red-women-0")
+    assert labels is not None
+    assert labels.shape == (144, 96)
+    assert np.unique(labels).size > 1
+    shop.put_item(Item("bare"))
+    assert shop.labels("bare") is None
+    with pytest.raises(UnknownIdError):
+        shop.labels("nothing")
