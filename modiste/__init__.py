@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modiste.catalog.items import Item as Item
+    from modiste.client import Client as Client
     from modiste.ranking.relevance import Weights as Weights
     from modiste.shop.orders import Purchase as Purchase
     from modiste.shop.recommendations import Recommendation as Recommendation
     from modiste.shop.shop import Shop as Shop
 
 __version__ = "0.1.0"
-__all__ = ["Item", "Purchase", "Recommendation", "Shop", "Weights", "__version__"]
+__all__ = ["Client", "Item", "Purchase", "Recommendation", "Shop", "Weights", "__version__"]
 
 _HOMES = {
+    "Client": "modiste.client",
     "Item": "modiste.catalog.items",
     "Purchase": "modiste.shop.orders",
     "Recommendation": "modiste.shop.recommendations",

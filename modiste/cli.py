@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modiste.errors import ModisteError, SettingError
+from modiste.errors import MissingExtraError, ModisteError, SettingError
 
 if TYPE_CHECKING:
     from modiste.catalog.items import Rejected
     from modiste.ranking.relevance import Weights
+    from modiste.shop.filters import Filter
     from modiste.shop.recommendations import Recommendation
 
 app = typer.Typer(
@@ -51,17 +52,20 @@ def main() -> None:
         raise
 
 
-@app.command(epilog="Example: modiste new street")
+@app.command(epilog="Examples: modiste new street | modiste new street --database postgresql://modiste@db/street")
 def new(
     path: ShopPath,
     categories: Annotated[
         Path | None, typer.Option(help="A taxonomy of your own (TOML); default: the paper's 17 categories.")
     ] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="postgresql://... with pgvector; default: a file in the folder.")
+    ] = None,
 ) -> None:
     """Make an empty shop."""
     from modiste.shop.shop import Shop
 
-    with Shop.create(path, categories=categories) as shop:
+    with Shop.create(path, categories=categories, database=database) as shop:
         _console().print(f"made {shop.path}; next: modiste add items {path} PHOTOS-OR-TABLE")
 
 
@@ -176,6 +180,7 @@ def embed(
     mask_source: Annotated[
         str, typer.Option("--masks", help="given, parser, or auto: the parser where no mask is given.")
     ] = "auto",
+    parser: Annotated[str, typer.Option(help="The parser's name, see: modiste backbones list.")] = "garment_parser",
     fill: Annotated[str, typer.Option(metavar="R,G,B", help="The colour of removed pixels.")] = "0,0,0",
     strict: Strict = False,
 ) -> None:
@@ -184,7 +189,7 @@ def embed(
 
     with _open(path) as shop, _progress("embedding") as progress:
         chosen = (backbone or DEFAULT_BACKBONE, masking or DEFAULT_MASKING, crop, mask_source)
-        report = shop.embed(*chosen, fill=_colour(fill), progress=progress)
+        report = shop.embed(*chosen, parser=parser, fill=_colour(fill), progress=progress)
     rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
     _console().print(f"embedded {report.embedded}{rate}, {report.present} were there; vector space {report.space.key}")
     _report(report.remarks, path, False, "remarks")
@@ -226,6 +231,8 @@ def recommend(
     half_life: Annotated[
         float | None, typer.Option(metavar="DAYS", help="Let the popularity of old purchases fade.")
     ] = None,
+    only: Annotated[list[str] | None, typer.Option("--category", help="Only this kind; may be given again.")] = None,
+    price: Annotated[str | None, typer.Option(metavar="MIN-MAX", help="Only prices so, such as 20-80 or -80.")] = None,
     space: Annotated[str | None, typer.Option(help="A backbone's name or a vector space; default: the latest.")] = None,
     each: Annotated[bool, typer.Option("--each", help="A list per purchase, as in the paper, not one merged.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
@@ -235,6 +242,7 @@ def recommend(
     options: dict[str, Any] = {
         "top": top, "weights": _weights(preset, alpha, beta, gamma, penalty), "trendiness": trendiness,
         "any_gender": any_gender, "near": _place(near), "within_km": within, "space": space, "half_life": half_life,
+        "where": _filter(only or [], price),
     }  # fmt: skip
     with _open(path) as shop:
         if shopper is not None and item is None and (each or html):
@@ -258,17 +266,19 @@ def recommend(
 def evaluate(
     path: ShopPath,
     what: Annotated[str, typer.Argument(help="backbones, ablation, trendiness or all.")] = "all",
-    out: Annotated[Path | None, typer.Option(help="A folder for the tables and figures.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for the tables and figures; default: SHOP/experiments.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 42,
 ) -> None:
     """Work out the paper's tables and figures for this shop, beside the paper's own numbers."""
     from modiste.evaluation import evaluate as run
 
     with _open(path) as shop:
-        report = run(shop, what, out, seed=seed)
+        folder = out or path / "experiments"
+        report = run(shop, what, folder, seed=seed)
     print(report.markdown)
-    if out:
-        _console(stderr=True).print(f"wrote {out}")
+    _console(stderr=True).print(f"wrote {folder}")
 
 
 @backbones.command("list")
@@ -296,15 +306,31 @@ def export(
     _console().print(f"wrote {export_backbone(name, weights)}")
 
 
-@app.command(epilog="Example: modiste demo demo-shop")
+@app.command(epilog="Examples: modiste demo demo-shop | modiste demo demo-shop --serve")
 def demo(
-    path: Annotated[Path, typer.Argument(metavar="SHOP", help="Where to make it; made anew each time.")] = Path(
-        "demo-shop"
-    ),
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SHOP", help="Where to make it; made anew each time, but by --serve only if it isn't there."
+        ),
+    ] = Path("demo-shop"),
     products: Annotated[int, typer.Option(min=18, help="How many garments to draw.")] = 160,
     seed: Annotated[int, typer.Option(min=0)] = 42,
+    keep_serving: Annotated[bool, typer.Option("--serve", help="Then serve its page, until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page.")] = 8000,
 ) -> None:
     """Draw a look book, embed it, simulate a year and recommend: everything at once."""
+    if keep_serving and (path / "shop.db").exists():
+        serve(path, port=port)
+        return
+    _draw_demo(path, products, seed)
+    if keep_serving:
+        serve(path, port=port)
+    else:
+        _console().print(f"the page: http://127.0.0.1:{port}/ after: modiste demo {path} --serve", soft_wrap=True)
+
+
+def _draw_demo(path: Path, products: int, seed: int) -> None:
     from modiste.lookbook import draw_lookbook
     from modiste.shop.shop import Shop
 
@@ -327,6 +353,39 @@ def demo(
     _console().print(f"pictures: {(path / 'recommendations.html').resolve()}", soft_wrap=True)
 
 
+@app.command(epilog="Example: modiste serve street --port 8000; then open http://127.0.0.1:8000/")
+def serve(
+    path: ShopPath,
+    host: Annotated[
+        str, typer.Option(help="The address to bind to; another than this machine's own needs MODISTE_TOKEN.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes.")] = 1,
+) -> None:
+    """Serve the shop: its page for the merchandiser and the routes under /v1, until Ctrl-C."""
+    try:
+        from modiste.server import app as service
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("server", "modiste serve") from error
+
+    settings = service.check(path, host)
+    console = _console(stderr=True)
+    console.print(f"the page: http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)", soft_wrap=True)
+    if settings.token is None:
+        console.print("without MODISTE_TOKEN only this machine can read and write", highlight=False)
+    service.serve(path, host, port, workers)
+
+
+@app.command(epilog="Example: modiste backup street backups/2026-11-25")
+def backup(
+    path: ShopPath,
+    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the copy.")],
+) -> None:
+    """Copy a shop as it is at one moment, while it goes on being served; the copy is a shop itself."""
+    with _open(path) as shop:
+        _console().print(f"copied to {shop.backup(to)}", soft_wrap=True)
+
+
 @app.command()
 def doctor() -> None:
     """Tell what is installed, what is missing, and how to mend it."""
@@ -345,7 +404,10 @@ def doctor() -> None:
         fault = verify(spec)
         broken |= fault is not None
         console.print(f"  model {spec.name}: {'ok' if fault is None else _plain(fault)}", highlight=False)
-    for extra, package in (("ann", "usearch"), ("export", "torch")):
+    extras = (
+        ("ann", "usearch"), ("server", "fastapi"), ("client", "httpx"), ("postgres", "psycopg"), ("export", "torch"),
+    )  # fmt: skip
+    for extra, package in extras:
         try:
             console.print(f"  extra {extra}: {package} {version(package)}", highlight=False)
         except PackageNotFoundError:
@@ -386,6 +448,19 @@ def _place(near: str | None) -> tuple[float, float] | None:
     return latitude, longitude
 
 
+def _filter(categories: list[str], price: str | None) -> "Filter":
+    from modiste.shop.filters import Filter
+
+    low, dash, high = (price or "-").partition("-")
+    try:
+        bounds = [float(bound) if bound else None for bound in (low, high)]
+    except ValueError:
+        dash = ""
+    if not dash:
+        raise SettingError(f"--price takes the lowest and the highest, such as 20-80, 20- or -80; not {price!r}")
+    return Filter(frozenset(categories), bounds[0], bounds[1])
+
+
 def _colour(fill: str) -> tuple[int, int, int]:
     try:
         red, green, blue = (int(part) for part in fill.split(","))
@@ -400,7 +475,7 @@ def _clear_demo(path: Path) -> None:
     """Remove an earlier demo; refuse a folder that holds anything else."""
     import shutil
 
-    ours = {"book", "shop.db", "shop.db-wal", "shop.db-shm", "recommendations.html"}
+    ours = {"book", "shop.db", "shop.db-wal", "shop.db-shm", "recommendations.html", "experiments", "uploads"}
     if path.exists():
         if not path.is_dir() or {one.name for one in path.iterdir()} - ours:
             raise SettingError(f"{path} holds other things than a demo shop; choose another place: modiste demo PATH")

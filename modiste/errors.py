@@ -33,3 +33,23 @@ class MissingExtraError(ModisteError, ImportError):
 
     def __init__(self, extra: str, why: str) -> None:
         super().__init__(f"{why} needs an extra: pip install 'modiste[{extra}]'")
+
+
+class ServiceError(ModisteError):
+    """A service that refused a request, or that can't be reached.
+
+    ``status`` is its HTTP status (None: no answer came), ``request_id`` finds the request in its log, and
+    ``retry_after`` says in how many seconds to come back, where it is busy.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after

@@ -143,7 +143,7 @@ class Stream:
     def alter(self, sample: Sample, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """One altered copy: photo uint8 (height, width, 3) and label map uint8 (height, width)."""
         rng = self.rng
-        if sample.labels.shape[::-1] == STREET_SIZE and rng.random() < 0.12:
+        if sample.labels.shape[::-1] == STREET_SIZE and rng.random() < 0.08:
             sample = self.single_garment(sample) or sample
             alone = True
         else:
@@ -160,7 +160,7 @@ class Stream:
         """Flip, turn, scale, stretch and shift."""
         rng = self.rng
         h, w = sample.labels.shape
-        scale = np.exp(rng.uniform(np.log(0.65), np.log(1.5))) if is_street else np.exp(rng.uniform(-0.35, 0.2))
+        scale = np.exp(rng.uniform(np.log(0.7), np.log(1.45))) if is_street else np.exp(rng.uniform(-0.35, 0.2))
         stretch = np.exp(rng.uniform(-0.15, 0.15))
         scale_x, scale_y = width / w * scale * stretch, height / h * scale / stretch
         angle = rng.normal(0, 7 if is_street else 20) * np.pi / 180

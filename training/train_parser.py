@@ -97,8 +97,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20, help="an epoch is as many samples as there are street photos")
     parser.add_argument("--minutes", type=float, help="end by then: the schedule follows the clock, not the epochs")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--small-share", type=float, default=0.5, help="share of the training with small photos")
-    parser.add_argument("--garment-share", type=float, default=0.28, help="share of photos of a single garment")
+    parser.add_argument("--small-share", type=float, default=0.2, help="share of the training with small photos")
+    parser.add_argument("--garment-share", type=float, default=0.22, help="share of photos of a single garment")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--resume", action="store_true")
     args = parser.parse_args()
@@ -154,8 +154,9 @@ def main() -> None:
         for part in [*network.stem.modules(), *network.stages.modules()]:
             if isinstance(part, nn.BatchNorm2d):
                 part.eval()  # ImageNet's statistics are steadier than those of eight photos
-        logits = network(normalise(photos, device))
-        loss = loss_of(logits, torch.from_numpy(labels).to(device).long(), weights, merge)
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = network(normalise(photos, device))
+        loss = loss_of(logits.float(), torch.from_numpy(labels).to(device).long(), weights, merge)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)

@@ -61,7 +61,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question put to the ranking, with what is needed to tell the answer. ``verb`` ends "the denim …"."""
+    """A question put to the ranking, with what is needed to tell the answer. ``verb`` ends "the denim …".
+
+    ``space`` is the vector space the candidates' vectors are of, None where nothing is embedded.
+    """
 
     candidates: Candidates
     queries: Queries
@@ -69,6 +72,7 @@ class Asked:
     frame: pl.DataFrame
     distances: NDArray[np.float64] | None
     verb: str
+    space: VectorSpace | None
 
     def told(self, ranking: Ranking, query: int, place: int) -> Recommendation:
         """One place of the ranking as a recommendation with its reasons."""

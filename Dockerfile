@@ -1,0 +1,9 @@
+# The service for one shop, whose folder is mounted at /shop. Not built where it was written (no container engine there).
+FROM python:3.12-slim
+COPY . /src
+RUN pip install --no-cache-dir --constraint /src/requirements.lock "/src[server,postgres]" && rm -rf /src \
+    && useradd --uid 1000 modiste
+USER modiste
+EXPOSE 8000
+# MODISTE_TOKEN is required: without it the service only binds to loopback, which nobody outside a container reaches.
+CMD ["modiste", "serve", "/shop", "--host", "0.0.0.0"]

@@ -1,0 +1,68 @@
+"""What Prometheus reads at /metrics: how long requests take, and what the shop holds."""
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from modiste.shop.shop import Coverage
+
+BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the latency histogram, in seconds."""
+
+METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"})
+"""Methods with a name of their own in the histogram; anyone can send any other word."""
+
+
+class Meters:
+    """The latency histogram of one worker; with PROMETHEUS_MULTIPROC_DIR set, the scrape adds up all workers'."""
+
+    def __init__(self) -> None:
+        self._own = CollectorRegistry()
+        self._latency = Histogram(
+            "modiste_request_seconds",
+            "Time from a request's arrival to the end of its answer, by route.",
+            ("method", "route", "status"),
+            buckets=BUCKETS,
+            registry=self._own,
+        )
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request; ``route`` is its template, never the path itself."""
+        self._latency.labels(method if method in METHODS else "other", route, str(status)).observe(seconds)
+
+    def scrape(self, coverage: Callable[[], Coverage]) -> bytes:
+        """The metrics in Prometheus's text format."""
+        registry = self._own
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        gauges = CollectorRegistry()
+        gauges.register(_ShopCollector(coverage()))
+        return generate_latest(registry) + generate_latest(gauges)
+
+
+class _ShopCollector(Collector):
+    def __init__(self, coverage: Coverage) -> None:
+        self._coverage = coverage
+
+    def collect(self) -> Iterator[Metric]:
+        has = self._coverage
+        for name, what in (
+            ("items", "Items in the shop."),
+            ("photos", "Items with a photo."),
+            ("vectors", "Items with an embedding in the default vector space."),
+            ("missing", "Items whose photo has no embedding yet."),
+            ("failed", "Items whose photo can't be embedded."),
+            ("shoppers", "Shoppers."),
+            ("purchases", "Purchases."),
+        ):
+            title = "modiste_vectors_missing" if name == "missing" else f"modiste_{name}"
+            yield GaugeMetricFamily(title, what, value=getattr(has, name))
+        if has.last_purchase is not None:
+            age = (datetime.now(UTC).replace(tzinfo=None) - has.last_purchase).total_seconds()
+            yield GaugeMetricFamily("modiste_popularity_age_seconds", "Time since the last purchase.", value=age)

@@ -1,0 +1,73 @@
+"""What the service may do and how much of it at once, read from the environment by every worker."""
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modiste.errors import SettingError
+from modiste.vision.photos import MAX_PIXELS
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+"""The names by which a service without a token may be called."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The service's settings.
+
+    ``token`` is asked of every write (None: writes come from this machine only). ``origins`` are the web origins that
+    browsers may call from (CORS). A photo has at most ``max_upload`` bytes and ``max_pixels`` pixels. ``embed_at_once``
+    photos are worked on at a time in each worker, ``embed_queue`` more may wait; each worker answers ``in_flight``
+    requests at a time. What is beyond is refused with 429.
+    """
+
+    token: str | None = None
+    origins: tuple[str, ...] = ()
+    max_upload: int = 20_000_000
+    max_pixels: int = MAX_PIXELS
+    embed_at_once: int = 2
+    embed_queue: int = 16
+    in_flight: int = 128
+
+    def __post_init__(self) -> None:
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
+            raise SettingError(
+                "MODISTE_TOKEN may hold ASCII letters, digits and signs only; make one with: openssl rand -hex 32"
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """The settings that the variables MODISTE_… ask for. Raises SettingError for a value that is no number."""
+        return cls(
+            token=environment.get("MODISTE_TOKEN", "").strip() or None,
+            origins=tuple(
+                one.strip().rstrip("/") for one in environment.get("MODISTE_CORS", "").split(",") if one.strip()
+            ),
+            max_upload=round(1e6 * _number(environment, "MODISTE_MAX_UPLOAD_MB", cls.max_upload / 1e6)),
+            max_pixels=round(1e6 * _number(environment, "MODISTE_MAX_MEGAPIXELS", cls.max_pixels / 1e6)),
+            embed_at_once=math.ceil(_number(environment, "MODISTE_EMBED_AT_ONCE", cls.embed_at_once)),
+            embed_queue=math.ceil(_number(environment, "MODISTE_EMBED_QUEUE", cls.embed_queue, least=0)),
+            in_flight=math.ceil(_number(environment, "MODISTE_IN_FLIGHT", cls.in_flight)),
+        )
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, least: float = 0.01) -> float:
+    given = environment.get(name, "").strip()
+    try:
+        value = float(given) if given else float(default)
+    except ValueError as error:
+        raise SettingError(f"{name} is {given!r}; it must be a number such as {default:g}") from error
+    if not least <= value <= 1e6:
+        raise SettingError(f"{name} is {given!r}; it must be from {least:g} to 1000000")
+    return value
+
+
+def is_local(host: str) -> bool:
+    """Whether ``host`` (a name or an address) is this machine's own loopback."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() in LOCAL_NAMES
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address.is_loopback or bool(mapped and mapped.is_loopback)

@@ -1,0 +1,383 @@
+"""What a merchandiser does, in a real browser against the live service, at a phone's and a desk's width."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from modiste.evaluation import evaluate
+from modiste.lookbook import draw_lookbook
+from modiste.shop.shop import Shop
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDTHS = {"phone": (390, 844), "desk": (1280, 900)}
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+]  # fmt: skip
+ADDRESSES = {
+    "shoppers": "/shoppers",
+    "shopper": "/shoppers/{shopper}?alpha=0.1&beta=0.9&trendiness=1",
+    "items": "/items?category=Dresses",
+    "item": "/items/{item}?shopper={shopper}",
+    "search": "/search",
+    "experiments": "/experiments",
+    "missing": "/items/nothing",
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small shop of drawn photos with masks, prices, stores and a simulated year."""
+    folder = tmp_path_factory.mktemp("e2e")
+    book = draw_lookbook(folder / "book", products=26)
+    with Shop.create(folder / "demo") as shop:
+        assert not shop.add_items(book.table).rejected
+        shop.embed()
+        shop.simulate(12, 4)
+    return folder / "demo"
+
+
+@pytest.fixture(scope="module")
+def names(demo: Path) -> dict[str, str]:
+    """A shopper who bought the most, and the item that was bought first."""
+    with Shop.open(demo) as shop:
+        bought = shop.purchases()
+    return {
+        "shopper": bought["shopper_id"].value_counts(sort=True)["shopper_id"][0],
+        "item": bought["item_id"][0],
+    }
+
+
+@pytest.fixture(scope="module")
+def service(demo: Path) -> Iterator[str]:
+    """The address of ``modiste serve`` over the demo shop, in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", "from modiste.cli import main; main()", "serve", str(demo), "--port", str(port)]
+    environment = os.environ | {"MODISTE_MAX_UPLOAD_MB": "1"}
+    log = demo.parent / "serve.log"
+    with log.open("wb") as written:
+        process = subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT, env=environment)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            if process.poll() is not None or _answers(f"{address}/shoppers"):
+                break
+            time.sleep(0.1)
+        assert _answers(f"{address}/shoppers"), log.read_text()
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Not for the whole session: while it is open, this thread has an event loop."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium here (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield made
+        made.close()
+
+
+class Visit:
+    """Opens pages, and notes what goes wrong on them in ``troubles``."""
+
+    def __init__(self, browser: Browser, service: str) -> None:
+        self.browser, self.service = browser, service
+        self.troubles: list[str] = []
+        self.pages: list[Page] = []
+
+    def __call__(self, address: str, width: str = "desk", scheme: str = "light", scripts: bool = True) -> Page:
+        across, down = WIDTHS[width]
+        context = self.browser.new_context(
+            viewport={"width": across, "height": down},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            java_script_enabled=scripts,
+            base_url=self.service,
+        )
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda said: said.type in ("error", "warning") and self.troubles.append(said.text))
+        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        page.on("requestfailed", lambda lost: self._lost(lost.url, lost.failure))
+        page.on("response", lambda got: got.status >= 400 and self.troubles.append(f"{got.status} {got.url}"))
+        page.on("request", lambda sent: self._sent(sent.url))
+        page.goto(address)
+        self.pages.append(page)
+        return page
+
+    def _lost(self, url: str, why: str | None) -> None:
+        if why != "net::ERR_ABORTED":  # a page was left before its pictures were there
+            self.troubles.append(f"{why} {url}")
+
+    def _sent(self, url: str) -> None:
+        if not url.startswith((self.service, "data:")):
+            self.troubles.append(f"from elsewhere: {url}")
+
+    def expected(self, *what: str) -> None:
+        """Take back the troubles that name one of ``what``; there must have been some."""
+        assert self.troubles
+        self.troubles[:] = [trouble for trouble in self.troubles if not any(one in trouble for one in what)]
+
+
+@pytest.fixture
+def visit(browser: Browser, service: str) -> Iterator[Visit]:
+    made = Visit(browser, service)
+    yield made
+    for page in made.pages:
+        wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        page.context.close()
+        assert wide[0] <= wide[1], f"{page.url} is {wide[0]} pixels wide"
+    assert made.troubles == []
+
+
+def order(page: Page) -> list[str]:
+    """The items of the first purchase's list, best first."""
+    return page.locator("#lists ol.row").first.locator("> li > a").evaluate_all("found => found.map(a => a.pathname)")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_steering_a_shoppers_lists_by_keyboard(visit: Visit, names: dict[str, str], width: str) -> None:
+    page = visit("/", width)
+    page.get_by_label("Shopper", exact=True).fill(names["shopper"])
+    expect(page.locator(".person").first).to_contain_text(f"Shopper {names['shopper']}")
+    page.get_by_role("link", name=re.compile(rf"^Shopper {names['shopper']}\b")).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Shopper {names['shopper']}")
+    expect(page.locator("#changes")).to_contain_text("These are the lists of balanced")
+    before = order(page)
+
+    page.locator("#alpha").focus()
+    page.keyboard.press("Home")
+    page.locator("#trendiness").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#alpha-out")).to_have_text("0.00")
+    expect(page.locator("#changes")).to_contain_text("Against balanced")
+    expect(page).to_have_url(re.compile(r"alpha=0&.*trendiness=1&"))
+    after = order(page)
+    assert after != before
+    new = page.locator("#lists ol.row").first.locator(".card.new > a").evaluate_all("all => all.map(a => a.pathname)")
+    assert new == [one for one in after if one not in before]
+    rose = page.locator("#lists ol.row").first.locator(".card.rose > a").evaluate_all("all => all.map(a => a.pathname)")
+    assert rose == [one for one in after if one in before and after.index(one) < before.index(one)]
+    expect(page.locator("#lists section").first.locator("div.dropped li")).to_have_count(len(new))
+    assert page.evaluate("document.activeElement.id") == "trendiness", "the slider keeps the focus"
+
+    page.reload()
+    expect(page.locator("#alpha-out")).to_have_text("0.00")
+    assert order(page) == after, "the address keeps the state"
+
+    page.get_by_role("link", name="paper", exact=True).click()
+    expect(page.locator("#preset-paper")).to_have_attribute("aria-current", "true")
+    expect(page.locator("#alpha")).to_have_value("0.4")
+    expect(page.locator("#trendiness")).to_have_value("1")
+    page.get_by_role("link", name="reset", exact=True).click()
+    expect(page.locator("#changes")).to_contain_text("These are the lists of balanced")
+    assert order(page) == before
+
+
+def test_without_any_weight_the_page_says_so(visit: Visit, names: dict[str, str]) -> None:
+    page = visit(f"/shoppers/{names['shopper']}?preset=visual")
+    page.locator("#alpha").focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_role("alert")).to_contain_text("every weight is 0")
+    visit.expected("422")
+    page.keyboard.press("End")
+    expect(page.locator("#lists .card").first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_from_the_wall_to_an_item_its_mask_and_its_stores(visit: Visit, names: dict[str, str], width: str) -> None:
+    page = visit("/items", width)
+    expect(page.locator(".count")).to_have_text("52 items")
+    expect(page.locator(".wall > li > a.picture, .wall > li:not(.more)")).to_have_count(48)
+    page.get_by_role("link", name="Show more").click()
+    expect(page.locator(".wall > li:not(.more)")).to_have_count(52)
+    page.get_by_label("Gender").select_option("women")
+    page.locator(".tick", has_text="Dresses").click()
+    expect(page.locator(".count")).to_contain_text("of 52")
+    expect(page).to_have_url(re.compile("gender=women.*category=Dresses"))
+    kinds = page.locator(".wall .kind").all_inner_texts()
+    assert kinds
+    assert set(kinds) == {"Dresses"}
+    page.get_by_label("Price to").fill("1")
+    expect(page.locator("#wall")).to_contain_text("No item is like that")
+    page.get_by_label("Price to").fill("")
+    page.locator(".wall a").first.click()
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Dresses")
+    over = page.locator("img.over")
+    expect(over).to_have_attribute("alt", re.compile("Parsed: .*dress"))
+    assert over.evaluate("image => image.complete && image.naturalWidth") == 256
+    page.locator("#see-through").focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".layers img").first).to_be_hidden()
+    expect(page.locator("#similar .card")).to_have_count(8)
+    page.get_by_role("link", name="visual", exact=True).click()
+    expect(page.locator("#by-visual")).to_have_attribute("aria-current", "true")
+    expect(page.locator("#similar .terms").first).not_to_contain_text("popularity")
+    expect(page.locator("svg.map .store")).to_have_count(5)
+    expect(page.locator("svg.map .store.own")).to_have_count(1)
+    page.get_by_label(re.compile("home of shopper")).fill(names["shopper"])
+    page.keyboard.press("Enter")
+    expect(page.locator("#stores tr.own")).to_contain_text(re.compile(r"has it\s*\d+\.\d km"))
+    expect(page.locator("svg.map")).to_contain_text(f"shopper {names['shopper']}")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_searching_with_a_photo(visit: Visit, demo: Path, width: str) -> None:
+    page = visit("/search", width)
+    photo = next((demo.parent / "book" / "photos").glob("WOMEN-Dresses*"))
+    page.get_by_label("A photo of a garment").set_input_files(photo)
+    expect(page.get_by_role("heading", name="What was seen")).to_be_visible()
+    expect(page.locator("#found img.over")).to_have_attribute("alt", re.compile("Parsed: "))
+    expect(page.locator("#found .card")).to_have_count(12)
+    page.locator("[name=category]").select_option("Skirts")
+    expect(page.locator("#found .card .kind").first).to_contain_text("Skirts")
+    assert {text.split(maxsplit=1)[1] for text in page.locator("#found .card .kind").all_inner_texts()} == {"Skirts"}
+
+
+def test_dropping_a_photo_searches(visit: Visit, demo: Path) -> None:
+    page = visit("/search")
+    photo = next((demo.parent / "book" / "photos").glob("MEN-*"))
+    transfer = page.evaluate_handle(
+        """bytes => {
+            const made = new DataTransfer();
+            made.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
+            return made;
+        }""",
+        list(photo.read_bytes()),
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+    expect(page.locator("#found .card")).to_have_count(12)
+
+
+def test_what_is_no_photo_or_too_large_is_told(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no photo")
+    (tmp_path / "large.png").write_bytes(bytes(2_000_000))
+    page = visit("/search")
+    page.get_by_label("A photo of a garment").set_input_files(tmp_path / "large.png")
+    expect(page.get_by_role("alert")).to_contain_text("larger than 1 MB")
+    assert visit.troubles == [], "it is told before it is sent"
+    page.get_by_label("A photo of a garment").set_input_files(tmp_path / "text.png")
+    expect(page.get_by_role("alert")).to_contain_text("Not a photo that can be read")
+    visit.expected("422")
+
+
+@pytest.fixture(scope="module")
+def evaluated(demo: Path) -> Path:
+    """A folder with an experiment of the demo shop."""
+    with Shop.open(demo) as shop:
+        evaluate(shop, "trendiness", demo.parent / "tables")
+    return demo.parent / "tables"
+
+
+@pytest.fixture
+def not_evaluated(demo: Path) -> Iterator[None]:
+    """A shop whose experiments are away when the test and its pages are over."""
+    yield
+    shutil.rmtree(demo / "experiments", ignore_errors=True)
+
+
+@pytest.mark.usefixtures("not_evaluated")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_experiments_before_and_after_they_were_run(visit: Visit, demo: Path, evaluated: Path, width: str) -> None:
+    page = visit("/experiments", width)
+    expect(page.locator("pre")).to_have_text("modiste evaluate demo all")
+    shutil.copytree(evaluated, demo / "experiments")
+    page.reload()
+    expect(page.get_by_role("table")).to_be_visible()
+    expect(page.get_by_role("heading", name="Table 3: trendiness")).to_be_visible()
+    page.get_by_role("img", name="table3").scroll_into_view_if_needed()
+    page.wait_for_function("[...document.images].every(one => one.complete && one.naturalWidth > 0)")
+
+
+def test_the_keyboard_can_skip_to_the_content(visit: Visit) -> None:
+    page = visit("/shoppers")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    expect(page.locator(".skip")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_the_pages_work_without_scripts(visit: Visit, names: dict[str, str], demo: Path) -> None:
+    page = visit(f"/shoppers/{names['shopper']}?alpha=0.9", scripts=False)
+    page.get_by_label("Compare with").select_option("visual")
+    page.get_by_role("button", name="Re-rank").click()
+    expect(page.locator("#changes")).to_contain_text("Against visual")
+    expect(page.locator("#alpha")).to_have_value("0.9")
+    page.goto("/items")
+    page.get_by_label("Words").fill("skirts")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".count")).to_contain_text("of 52")
+    page.goto("/search")
+    page.get_by_label("A photo of a garment").set_input_files(next((demo.parent / "book" / "photos").glob("MEN-*")))
+    page.get_by_role("button", name="Look").click()
+    expect(page.locator("#found .card")).to_have_count(12)
+
+
+# Accessibility
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    given = os.environ.get("MODISTE_AXE")
+    file = Path(given) if given else ROOT / "build/axe/node_modules/axe-core/axe.min.js"
+    if not file.is_file():
+        pytest.skip(f"no axe-core at {file} (npm install --prefix build/axe axe-core@4.14.1, or set MODISTE_AXE)")
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("not_evaluated")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_axe_finds_no_serious_fault(
+    request: pytest.FixtureRequest,
+    visit: Visit,
+    names: dict[str, str],
+    demo: Path,
+    axe: str,
+    name: str,
+    width: str,
+    scheme: str,
+) -> None:
+    if name == "experiments":
+        shutil.copytree(request.getfixturevalue("evaluated"), demo / "experiments")
+    page = visit(ADDRESSES[name].format_map(names), width, scheme)
+    if name == "search":
+        page.get_by_label("A photo of a garment").set_input_files(next((demo.parent / "book" / "photos").glob("MEN-*")))
+        expect(page.locator("#found .card")).to_have_count(12)
+    if name == "missing":
+        visit.expected("404")
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    told = [(one["id"], one["help"], [node["html"][:160] for node in one["nodes"][:3]]) for one in serious]
+    assert not serious, json.dumps(told, indent=1)
+    assert len(found["passes"]) > 10, "axe looked at nothing"

@@ -1,0 +1,122 @@
+"""modiste.Client against the live service."""
+
+import importlib
+import typing
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import modiste
+from modiste.client import Client
+from modiste.errors import ModisteError, PhotoError, ServiceError
+from modiste.server import schemas
+from modiste.server.settings import Settings
+
+from .conftest import TOKEN, drawn, free_port, running
+
+DRESS = "Dresses-red-women"
+
+
+@pytest.fixture
+def client(shop_path: Path) -> Iterator[Client]:
+    with running(shop_path, Settings(token=TOKEN)) as url, modiste.Client(url, TOKEN) as made:
+        yield made
+
+
+def test_items_are_put_read_and_forgotten(client: Client, tmp_path: Path) -> None:
+    assert client.items(limit=2, categories=["Dresses", "Denim"])["total"] == 8
+    (tmp_path / "photo.png").write_bytes(drawn())
+    put = client.put_item(
+        "a/b", tmp_path / "photo.png", category="Dresses", gender="women", price=12.5, attributes={"fit": "ä"}
+    )
+    assert (put["created"], put["embedded"], put["item"]["attributes"]) == (True, True, {"fit": "ä"})
+    assert client.put_item("a/b", drawn("Denim"))["created"] is False
+    assert client.item("a/b")["category"] is None
+    assert client.photo("a/b") == drawn("Denim")
+    assert Image.open(BytesIO(client.thumbnail("a/b", 50))).size[1] == 50
+    assert Image.open(BytesIO(client.mask("a/b"))).mode == "P"
+    client.delete_item("a/b")
+    with pytest.raises(ServiceError, match="no item 'a/b'"):
+        client.item("a/b")
+
+
+@pytest.mark.parametrize("item_id", [".", "..", "a/..", "/", "ü", "%2F"])
+def test_ids_are_sent_as_they_are(client: Client, item_id: str) -> None:
+    assert client.put_item(item_id)["item"]["item_id"] == item_id
+    assert client.item(item_id)["item_id"] == item_id
+    client.delete_item(item_id)
+
+
+def test_recommendations_come_as_asked(client: Client) -> None:
+    found = client.recommend("1", top=2, near=(48.8, 2.3), within=5, gender="any", exclude=[DRESS], explain=True)
+    assert found["known"]
+    assert len(found["recommendations"]) == 2
+    assert all(one["why"] and one["store_id"] == "left" for one in found["recommendations"])
+    assert client.similar(DRESS, preset="visual", top=1)["recommendations"][0]["because"] == DRESS
+    assert client.search(drawn("Denim", "blue"), top=1)["recommendations"][0]["item_id"].startswith("Denim-blue")
+    assert client.trending(7, top=1, categories=["Dresses"])["items"][0]["category"] == "Dresses"
+    assert not client.recommend("nobody")["known"]
+
+
+def test_shoppers_stores_and_purchases(client: Client) -> None:
+    assert client.put_shopper("7", trendiness=0.25)["trendiness"] == 0.25
+    assert client.shopper("7")["estimated"] is False
+    orders: list[modiste.client.Purchase] = [
+        {"shopper_id": "7", "item_id": DRESS, "at": datetime(2025, 3, 1, tzinfo=UTC), "order_id": "B-1"},
+        {"shopper_id": "7", "item_id": DRESS, "at": "2025-03-02"},
+        {"shopper_id": "7", "item_id": DRESS},
+    ]
+    assert client.record(orders) == {"recorded": 3, "known": 0}
+    assert client.record(orders[:1]) == {"recorded": 0, "known": 1}
+    assert [store["store_id"] for store in client.stores(near=(48.9, 2.4))] == ["right", "left"]
+    assert client.health() == {"alive": True, "ready": True}
+    assert "modiste_items 12" in client.metrics()
+
+
+def test_a_refusal_is_told_in_the_services_words(client: Client) -> None:
+    with pytest.raises(ServiceError, match=r"limit.*\(422\)") as refused:
+        client.items(limit=0)
+    assert isinstance(refused.value, ModisteError)
+    assert refused.value.status == 422
+    assert refused.value.request_id
+    with (
+        modiste.Client(str(client._http.base_url), "wrong") as stranger,
+        pytest.raises(ServiceError, match="MODISTE_TOKEN") as refused,
+    ):
+        stranger.delete_item(DRESS)
+    assert refused.value.status == 401
+    with pytest.raises(PhotoError, match=r"none\.png"):
+        client.search(Path("none.png"))
+
+
+def test_a_busy_service_says_when_to_come_back(template: Path) -> None:
+    with (
+        running(template, Settings(in_flight=0)) as url,
+        modiste.Client(url) as client,
+        pytest.raises(ServiceError, match="busy") as refused,
+    ):
+        client.stores()
+    assert (refused.value.status, refused.value.retry_after) == (429, 1.0)
+
+
+def test_a_service_that_is_not_up_is_told() -> None:
+    with (
+        modiste.Client(f"http://127.0.0.1:{free_port()}") as client,
+        pytest.raises(ServiceError, match="modiste serve"),
+    ):
+        client.stores()
+
+
+def test_the_clients_types_are_the_services() -> None:
+    ours = importlib.import_module("modiste.client")
+    names = (
+        "Item Items Put Terms Recommendation Similar ForShopper Found Shopper Trend Trending Store Recorded Health "
+        "Filters Browsing Asking ShopperAsking SearchAsking"
+    )
+    for name in names.split():
+        assert set(typing.get_type_hints(getattr(ours, name))) == set(getattr(schemas, name).model_fields), name
+    assert set(typing.get_type_hints(ours.Purchase)) == set(schemas.PurchaseIn.model_fields)

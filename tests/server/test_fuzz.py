@@ -1,0 +1,51 @@
+"""Whatever is asked, allowed by the OpenAPI or not, is answered as the OpenAPI says, and never with a 5xx."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from modiste.catalog.items import Item
+from modiste.server.app import create_app
+from modiste.server.settings import Settings
+from modiste.shop.shop import Shop
+
+from .conftest import BEARER, TOKEN, drawn, running
+
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.ignored_auth,
+    checks.unsupported_method,
+    checks.allow_header_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def address(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a live service whose shop has the item and the shopper of the examples."""
+    path = Path(shutil.copytree(template, tmp_path_factory.mktemp("fuzzed") / "street"))
+    with Shop.open(path) as shop:
+        shop.put_item(Item("0002", "Dresses", "women"), drawn())
+    with running(path, Settings(token=TOKEN)) as url:
+        yield url
+
+
+schema = schemathesis.openapi.from_dict(create_app(".").openapi())
+
+
+@schema.parametrize()
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+def test_every_route_keeps_its_word(case: schemathesis.Case, address: str) -> None:
+    if isinstance(case.body, dict) and isinstance(case.body.get("photo"), str):
+        case.body["photo"] = drawn()  # no fuzzer draws a photo, and the question that comes with it is to be answered
+    case.call_and_validate(base_url=address, headers=BEARER, checks=CHECKS)

@@ -1,0 +1,272 @@
+"""Items over HTTP: listed, put, pictured, forgotten."""
+
+import base64
+import json
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from modiste.catalog.items import Item
+from modiste.server.settings import Settings
+from modiste.shop.shop import Shop
+from modiste.vision.masks import decode_mask
+
+from .conftest import ONCE, TOKEN, drawn, running
+
+RED = "/v1/items/Dresses-red-women"
+
+
+def test_the_catalogue_comes_in_pages(reading: httpx.Client) -> None:
+    first = reading.get("/v1/items", params={"limit": 5}).json()
+    last = reading.get("/v1/items", params={"limit": 5, "offset": 10}).json()
+    assert (first["total"], len(first["items"]), len(last["items"])) == (12, 5, 2)
+    assert first["items"][0]["item_id"] == "Denim-blue-men"
+    assert last["items"][-1]["item_id"] == "Tees_Tanks-red-women"
+
+
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        ({"categories": "Dresses"}, 4),
+        ({"categories": ["Dresses", "denim"]}, 8),
+        ({"gender": "women"}, 6),
+        ({"store_id": "left"}, 6),
+        ({"min_price": 110}, 2),
+        ({"categories": "Dresses", "min_price": 110}, 0),
+        ({"categories": "Dresses", "min_price": 110, "match": "any"}, 6),
+        ({"categories": "Hats"}, 0),
+    ],
+)
+def test_filters_narrow_the_catalogue(reading: httpx.Client, asked: dict[str, str], count: int) -> None:
+    assert reading.get("/v1/items", params=asked).json()["total"] == count
+
+
+def test_an_item_tells_its_popularity_now(service: httpx.Client) -> None:
+    before = service.get(RED).json()
+    service.post("/v1/purchases", json={"shopper_id": "9", "item_id": "Dresses-red-women"}).raise_for_status()
+    after = service.get(RED).json()
+    assert before["popularity"] == after["popularity"] == 0
+    assert after["popularity_now"] == before["popularity_now"] + 1
+    assert before["photo"] == f"{RED}/photo"
+
+
+def test_an_item_put_with_a_photo_is_recommended_at_once(service: httpx.Client) -> None:
+    put = service.put(
+        "/v1/items/new",
+        data={"category": "Dresses", "gender": "women", "price": "25", "attributes": '{"season": "spring"}'},
+        files={"photo": ("any.png", drawn("Dresses", "red"))},
+    )
+    assert put.status_code == 201
+    assert put.json()["embedded"]
+    assert put.json()["item"]["attributes"] == {"season": "spring"}
+    similar = service.get(f"{RED}/similar", params={"preset": "visual", "top": 1}).json()["recommendations"]
+    assert similar[0]["item_id"] == "new"
+    assert similar[0]["relevance"] == pytest.approx(1, abs=1e-3)
+
+
+def test_an_item_put_again_forgets_what_is_left_out_but_keeps_its_photo(service: httpx.Client) -> None:
+    photo = service.get(f"{RED}/photo").content
+    put = service.put(RED, data={"category": "Denim"})
+    assert put.status_code == 200
+    assert (
+        put.json()["item"] | {"category": "Denim", "price": None, "store_id": None, "gender": None}
+        == put.json()["item"]
+    )
+    assert service.get(f"{RED}/photo").content == photo
+
+
+def test_an_item_without_a_photo_has_no_pictures(service: httpx.Client) -> None:
+    assert service.put("/v1/items/bare").status_code == 201
+    item = service.get("/v1/items/bare").json()
+    assert (item["photo"], item["thumbnail"], item["mask"]) == (None, None, None)
+    for part in ("photo", "thumbnail", "mask"):
+        answer = service.get(f"/v1/items/bare/{part}")
+        assert (answer.status_code, answer.json()["detail"]) == (404, "item 'bare' has no photo")
+
+
+@pytest.mark.parametrize("content", [b"", b"no photo at all", drawn()[:200]])
+def test_a_broken_photo_changes_nothing(service: httpx.Client, content: bytes) -> None:
+    before = service.get(RED).json()
+    put = service.put(RED, data={"category": "Denim"}, files={"photo": ("any.png", content)})
+    assert put.status_code == 422
+    assert "photo" in put.json()["detail"]
+    assert service.get(RED).json() == before
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"gender": "ladies"},
+        {"price": "-1"},
+        {"price": "nan"},
+        {"price": "inf"},
+        {"popularity": "1e300"},
+        {"attributes": "no json"},
+        {"attributes": '["a", "b"]'},
+        {"attributes": '{"a": 1}'},
+        {"attributes": '{"a": "\\ud800"}'},
+        {"category": "a\x00b"},
+        {"view": "x" * 501},
+    ],
+)
+def test_fields_that_cannot_be_are_refused(service: httpx.Client, form: dict[str, str]) -> None:
+    put = service.put("/v1/items/new", data=form)
+    assert put.status_code == 422, put.text
+    assert next(iter(form)) in put.json()["detail"]
+    assert service.get("/v1/items/new").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "item_id", ["a/b", "/", "//", "a/../b", "ä ö", "100%", "a?b#c", "x/photo/y", "'; drop table items", "😀"]
+)
+def test_an_id_may_be_any_text(service: httpx.Client, item_id: str) -> None:
+    path = f"/v1/items/{quote(item_id, safe='')}"
+    assert service.put(path, files={"photo": ("any.png", drawn())}).status_code == 201
+    item = service.get(path).json()
+    assert item["item_id"] == item_id
+    assert service.get(item["thumbnail"]).headers["content-type"] == "image/jpeg"
+    assert service.get(f"{path}/similar").json()["item_id"] == item_id
+    assert service.delete(path).status_code == 204
+    assert service.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("item_id", ["%00", "a%0Ab", "a%1Fb", "%C2%85", "x" * 201])
+def test_an_id_with_control_characters_is_none(service: httpx.Client, item_id: str) -> None:
+    assert service.put(f"/v1/items/{item_id}").status_code in (404, 422)
+    assert service.get(f"/v1/items/{item_id}").status_code in (404, 422)
+
+
+def test_an_id_that_reads_like_a_picture_cannot_be_put(service: httpx.Client) -> None:
+    assert service.put("/v1/items/a%2Fphoto").status_code == 405
+
+
+def test_a_deleted_item_is_gone_with_its_purchases(service: httpx.Client) -> None:
+    assert service.delete(RED).status_code == 204
+    assert service.get(RED).status_code == 404
+    assert service.delete(RED).status_code == 404
+    assert service.get("/v1/shoppers/1").json()["purchases"] == 0
+    shown = service.get("/v1/items/Dresses-blue-women/similar", params={"top": 20}).json()["recommendations"]
+    assert "Dresses-red-women" not in [one["item_id"] for one in shown]
+
+
+def test_a_photo_is_served_as_it_was_given(service: httpx.Client) -> None:
+    for form, kind in (
+        ("PNG", "png"),
+        ("JPEG", "jpeg"),
+        ("WEBP", "webp"),
+        ("BMP", "bmp"),
+        ("TIFF", "tiff"),
+        ("GIF", "gif"),
+    ):
+        content = drawn(form=form)
+        service.put("/v1/items/new", files={"photo": ("any", content)}).raise_for_status()
+        answer = service.get("/v1/items/new/photo")
+        assert answer.content == content
+        assert answer.headers["content-type"] == f"image/{kind}"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_thumbnail_is_as_high_as_asked(reading: httpx.Client) -> None:
+    answer = reading.get(f"{RED}/thumbnail", params={"height": 60})
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert Image.open(BytesIO(answer.content)).size == (40, 60)
+    assert reading.get(f"{RED}/thumbnail", params={"height": 4}).status_code == 422
+
+
+def test_a_mask_is_a_palette_png_of_the_photos_size(reading: httpx.Client) -> None:
+    answer = reading.get(f"{RED}/mask")
+    assert answer.headers["content-type"] == "image/png"
+    picture = Image.open(BytesIO(answer.content))
+    assert (picture.mode, picture.size) == ("P", (96, 144))
+    assert len(np.unique(decode_mask(picture).labels)) > 1
+
+
+@pytest.mark.parametrize("part", ["photo", "thumbnail", "mask"])
+def test_an_unchanged_picture_is_not_sent_again_and_a_changed_one_is(service: httpx.Client, part: str) -> None:
+    first = service.get(f"{RED}/{part}")
+    tag = first.headers["etag"]
+    assert "max-age" in first.headers["cache-control"]
+    again = service.get(f"{RED}/{part}", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert service.get(f"{RED}/{part}", headers={"If-None-Match": f'"other", W/{tag}'}).status_code == 304
+    service.put(RED, files={"photo": ("any.png", drawn("Denim", "blue"))}).raise_for_status()
+    changed = service.get(f"{RED}/{part}", headers={"If-None-Match": tag})
+    assert changed.status_code == 200
+    assert changed.content != first.content
+
+
+def test_a_thumbnail_follows_the_photo_of_another_process(service: httpx.Client, shop_path: Path) -> None:
+    before = service.get(f"{RED}/thumbnail").content
+    with Shop.open(shop_path) as other:
+        item = other.item("Dresses-red-women")
+        Path(item["image"]).write_bytes(drawn("Denim", "blue"))
+        other.add_items(shop_path / "photos" / "items.csv")
+    assert service.get(f"{RED}/thumbnail").content != before
+
+
+def test_only_photos_are_served_whatever_the_catalogue_names(service: httpx.Client, shop_path: Path) -> None:
+    photo = shop_path / "photos" / "Dresses-red-women.png"
+    photo.write_text("root:x:0:0")
+    for part in ("photo", "thumbnail", "mask"):
+        answer = service.get(f"{RED}/{part}")
+        assert answer.status_code in (404, 422)
+        assert "root" not in answer.text
+    photo.unlink()
+    for part in ("photo", "thumbnail", "mask"):
+        assert service.get(f"{RED}/{part}").status_code in (404, 422)
+
+
+def test_similar_items_are_explained_when_asked(reading: httpx.Client) -> None:
+    plain = reading.get(f"{RED}/similar", params={"top": 3}).json()["recommendations"]
+    told = reading.get(f"{RED}/similar", params={"top": 3, "explain": 1}).json()["recommendations"]
+    assert [one["why"] for one in plain] == [None] * 3
+    assert all(one["why"].endswith(".") for one in told)
+    for one in told:
+        assert sum(one["terms"].values()) == pytest.approx(one["relevance"])
+        assert one["because"] == "Dresses-red-women"
+        assert one["photo"] == f"/v1/items/{one['item_id']}/photo"
+
+
+def test_a_photo_finds_what_looks_like_it(reading: httpx.Client) -> None:
+    answer = reading.post(
+        "/v1/search", params={"top": 2, "explain": 1}, files={"photo": ("a.png", drawn("Denim", "blue"))}
+    )
+    assert answer.status_code == 200
+    found = answer.json()
+    assert {one["item_id"] for one in found["recommendations"]} == {"Denim-blue-men", "Denim-blue-women"}
+    assert (found["width"], found["height"]) == (96, 144)
+    assert (found["labels"], found["mask"]) == (None, None)  # the shop's vectors are of whole photos
+    assert all(one["because"] is None and "photo" in one["why"] for one in found["recommendations"])
+
+
+def test_a_search_shows_the_mask_that_was_used(tmp_path: Path) -> None:
+    with Shop.create(tmp_path / "masked") as shop:
+        shop.put_item(Item("only", "Dresses"), drawn())
+    with running(tmp_path / "masked", Settings(token=TOKEN)) as url:
+        found = ONCE.post(f"{url}/v1/search", files={"photo": ("a.png", drawn())}).json()
+    pictures = [Image.open(BytesIO(base64.b64decode(found[name].partition(",")[2]))) for name in ("labels", "mask")]
+    labels, kept = decode_mask(pictures[0]).labels, np.asarray(pictures[1])
+    assert labels.shape == kept.shape == (144, 96)
+    assert set(np.unique(kept)) == {0, 255}
+    assert (labels[kept == 255] != 0).mean() > 0.9  # what was kept is garment
+    assert [one["item_id"] for one in found["recommendations"]] == ["only"]
+
+
+def test_a_search_is_a_read(reading: httpx.Client) -> None:
+    assert "authorization" not in reading.headers
+    assert reading.post("/v1/search", files={"photo": ("a.png", b"none")}).status_code == 422
+    assert reading.post("/v1/search").status_code == 422
+    assert "photo" in reading.post("/v1/search").json()["detail"]
+
+
+def test_json_of_all_answers_has_no_nan(reading: httpx.Client) -> None:
+    def strict(token: str) -> float:
+        raise AssertionError(token)
+
+    for path in ("/v1/items", f"{RED}/similar", "/v1/trending", "/v1/stores", "/v1/shoppers/1/recommendations"):
+        json.loads(reading.get(path).text, parse_constant=strict)

@@ -1,0 +1,219 @@
+"""Who may write, and how much the service takes at once."""
+
+import socket
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from modiste.errors import SettingError
+from modiste.server.settings import Settings, is_local
+
+from .conftest import BEARER, ONCE, TOKEN, drawn, running, until
+
+ORDER = {"shopper_id": "7", "item_id": "Dresses-red-women"}
+
+
+def write_all(client: httpx.Client, **headers: str) -> set[int]:
+    """Every route that writes, tried with these headers; the statuses."""
+    return {
+        client.put("/v1/items/x", headers=headers).status_code,
+        client.delete("/v1/items/x", headers=headers).status_code,
+        client.put("/v1/shoppers/x", json={}, headers=headers).status_code,
+        client.post("/v1/purchases", json=ORDER, headers=headers).status_code,
+    }
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer \xff"],
+)
+def test_writes_need_the_token(reading: httpx.Client, authorization: str) -> None:
+    answer = reading.post("/v1/purchases", json=ORDER, headers={"Authorization": authorization.encode("latin-1")})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert TOKEN not in answer.text
+    assert write_all(reading) == {401}
+
+
+def test_reads_need_no_token(reading: httpx.Client) -> None:
+    assert reading.get("/v1/items").status_code == 200
+
+
+def test_a_body_is_not_read_for_one_who_may_not_write(reading: httpx.Client) -> None:
+    with socket.create_connection((reading.base_url.host, reading.base_url.port or 0), timeout=120) as raw:
+        raw.sendall(
+            b"PUT /v1/items/x HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            b"Content-Length: 1000000\r\n\r\n--b\r\n"
+        )
+        assert raw.recv(100).startswith(b"HTTP/1.1 401")
+
+
+def test_without_a_token_this_machine_may_write_and_web_pages_may_not(shop_path: Path) -> None:
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url) as client:
+        port = client.base_url.port
+        assert client.post("/v1/purchases", json=ORDER).status_code == 200
+        assert write_all(client, Origin=url) == {201, 204, 200}
+        for headers in (
+            {"Origin": "https://elsewhere.example"},
+            {"Origin": f"http://127.0.0.1:{(port or 0) + 1}"},
+            {"Origin": "null"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"X-Forwarded-For": "127.0.0.1"},
+            {"Forwarded": "for=127.0.0.1"},
+        ):
+            assert write_all(client, **headers) == {403}, headers
+        rebound = {"Host": f"attacker.example:{port}", "Origin": f"http://attacker.example:{port}"}
+        assert write_all(client, **rebound) == {403}
+        assert client.get("/v1/items", headers=rebound).status_code == 403
+        assert client.get("/v1/items", headers={"Host": f"LOCALHOST:{port}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("::ffff:127.0.0.1", True), ("localhost", True),
+        ("0.0.0.0", False), ("192.168.0.2", False), ("::", False), ("localhost.example", False), ("", False),
+        ("127.0.0.1.example", False),
+    ],
+)  # fmt: skip
+def test_what_is_this_machine(host: str, local: bool) -> None:
+    assert is_local(host) is local
+
+
+def test_cors_is_off_unless_configured(reading: httpx.Client, template: Path) -> None:
+    asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    assert "access-control-allow-origin" not in reading.get("/v1/items", headers=asks).headers
+    assert reading.options("/v1/purchases", headers=asks).status_code == 405
+    with running(template, Settings(token=TOKEN, origins=("https://shop.example",))) as url:
+        allowed = ONCE.options(f"{url}/v1/purchases", headers=asks)
+        assert allowed.headers["access-control-allow-origin"] == "https://shop.example"
+        other = ONCE.get(f"{url}/v1/items", headers={"Origin": "https://other.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_large_upload_is_refused_as_it_comes(template: Path) -> None:
+    with running(template, Settings(token=TOKEN, max_upload=50_000)) as url:
+        said = ONCE.post(f"{url}/v1/search", files={"photo": ("a", b"x" * 60_000)})
+        assert said.status_code == 413
+        assert "0.05 MB" in said.json()["detail"]
+
+        def endless():  # says no length, and never ends by itself
+            yield b'--b\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n'
+            for _ in range(100_000):
+                yield b"x" * 1000
+
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        unsaid = ONCE.post(f"{url}/v1/search", content=endless(), headers=form)
+        assert unsaid.status_code == 413
+        assert ONCE.get(f"{url}/health").status_code == 200
+
+
+def test_a_large_body_of_json_is_refused(reading: httpx.Client) -> None:
+    body = b'[{"shopper_id": "' + b"x" * 1_100_000 + b'"}]'
+    answer = reading.post("/v1/purchases", content=body, headers=BEARER | {"Content-Type": "application/json"})
+    assert answer.status_code == 413
+
+
+def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(template: Path) -> None:
+    with running(template, Settings(token=TOKEN, max_pixels=100_000)) as url:
+        answer = ONCE.post(f"{url}/v1/search", files={"photo": ("a", drawn(size=(1000, 1000)))})
+        assert (answer.status_code, "0.1 megapixels" in answer.json()["detail"]) == (422, True)
+        put = ONCE.put(f"{url}/v1/items/x", files={"photo": ("a", drawn(size=(1000, 1000)))}, headers=BEARER)
+        assert put.status_code == 422
+        assert ONCE.get(f"{url}/v1/items/x").status_code == 404
+
+
+def part(name: str, content: str) -> bytes:
+    """A multipart body of one field."""
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{content}\r\n--b--\r\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"x"),
+        ("multipart/form-data; boundary=b", b"--b\r\n\r\n"),
+        ("multipart/form-data; boundary=b; charset=utf-7", part("category", "+2AA-")),
+        ("multipart/form-data; boundary=b; charset=no-such", part("photo", "x")),
+        ("application/x-www-form-urlencoded", b"photo=x&category=%ED%A0%80%00"),
+        ("application/json", b'{"photo": "x"}'),
+        ("text/plain", b"x"),
+    ],
+)
+def test_forms_that_are_none_are_refused(service: httpx.Client, form: str, body: bytes) -> None:
+    for method, path in (("POST", "/v1/search"), ("PUT", "/v1/items/x")):
+        answer = service.request(method, path, content=body, headers={"Content-Type": form})
+        assert answer.status_code < 500
+        assert method == "PUT" or answer.status_code in (400, 422)
+
+
+def test_more_photos_than_the_service_takes_are_refused_and_the_rest_are_answered(template: Path) -> None:
+    """One photo at a time, one more may wait, and sixteen come at once."""
+    photo, start = drawn(size=(1600, 2400), form="JPEG"), threading.Barrier(16)
+    with running(template, Settings(token=TOKEN, embed_at_once=1, embed_queue=1)) as url:
+
+        def ask(_: int) -> httpx.Response:
+            start.wait()
+            return ONCE.post(f"{url}/v1/search", files={"photo": ("a", photo)})
+
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(ask, range(16)))
+            counts = Counter(answer.status_code for answer in answers)
+        assert set(counts) == {200, 429}
+        assert counts[200] >= 2
+        for answer in answers:
+            if answer.status_code == 429:
+                assert int(answer.headers["retry-after"]) >= 1
+                assert "busy" in answer.json()["detail"]
+        assert ONCE.post(f"{url}/v1/search", files={"photo": ("a", photo)}).status_code == 200
+
+
+def test_more_requests_than_the_service_takes_are_refused_but_it_can_still_be_watched(template: Path) -> None:
+    with running(template, Settings(token=TOKEN, in_flight=1)) as url:
+        address = httpx.URL(url)
+        with socket.create_connection((address.host, address.port or 0), timeout=120) as slow:
+            slow.sendall(
+                b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+                b"Content-Length: 100\r\n\r\n--b\r\n"
+            )
+            until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 429)
+            assert ONCE.get(f"{url}/v1/stores").headers["retry-after"] == "1"
+            assert ONCE.get(f"{url}/health").status_code == 200
+            assert ONCE.get(f"{url}/metrics").status_code == 200
+        until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 200)
+
+
+def test_settings_come_from_the_environment() -> None:
+    given = {
+        "MODISTE_TOKEN": " abc ",
+        "MODISTE_CORS": "https://a.example/, https://b.example",
+        "MODISTE_MAX_UPLOAD_MB": "1.5",
+        "MODISTE_MAX_MEGAPIXELS": "12",
+        "MODISTE_EMBED_AT_ONCE": "3",
+        "MODISTE_EMBED_QUEUE": "0",
+        "MODISTE_IN_FLIGHT": "7",
+    }
+    made = Settings("abc", ("https://a.example", "https://b.example"), 1_500_000, 12_000_000, 3, 0, 7)
+    assert Settings.from_environment(given) == made
+    assert Settings.from_environment({"MODISTE_TOKEN": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MODISTE_IN_FLIGHT", "many"),
+        ("MODISTE_IN_FLIGHT", "0"),
+        ("MODISTE_MAX_UPLOAD_MB", "nan"),
+        ("MODISTE_TOKEN", "a b"),
+        ("MODISTE_TOKEN", "ü"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        Settings.from_environment({name: value})

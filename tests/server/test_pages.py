@@ -1,0 +1,467 @@
+"""The pages' answers: what stands in them, what they do with odd shops and odd ids, and that they can't be tricked."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import polars as pl
+import pytest
+import uvicorn
+from PIL import Image, ImageDraw
+
+from modiste.ranking.relevance import PRESETS
+from modiste.server import charts
+from modiste.server.app import create_app
+from modiste.server.pages import Steering, compare
+from modiste.server.settings import Settings
+from modiste.shop.recommendations import Recommendation
+from modiste.shop.shop import Shop
+
+HOSTILE = """a/b #1?<script>alert(1)</script>&"'.png"""
+PART = {"HX-Request": "true"}
+
+
+@contextmanager
+def served(path: Path, settings: Settings) -> Iterator[httpx.Client]:
+    """A visitor to the live service over a shop, who follows where it leads."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(path, settings), log_config=None, access_log=False, ws="none"))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with httpx.Client(base_url=address, follow_redirects=True, timeout=60) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture
+def visit() -> Iterator[Callable[[Path], httpx.Client]]:
+    with ExitStack() as stack:
+        yield lambda path: stack.enter_context(served(path, Settings(max_upload=500_000)))
+
+
+@pytest.fixture
+def client(visit: Callable[[Path], httpx.Client], shop_path: Path) -> httpx.Client:
+    return visit(shop_path)
+
+
+class Page(HTMLParser):
+    """The elements of a page, by tag, with their attributes; void elements need no end."""
+
+    VOID = frozenset({"meta", "link", "img", "input", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: dict[str, list[dict[str, str]]] = {}
+        self.open: list[str] = []
+        self.feed(text)
+        assert not self.open, f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.setdefault(tag, []).append({name: value or "" for name, value in attributes})
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found.setdefault(tag, []).append({name: value or "" for name, value in attributes})
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> ends nothing"
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return self.found.get(tag, [])
+
+
+def page(client: httpx.Client, address: str, status: int = 200) -> Page:
+    answer = client.get(address)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    made = Page(answer.text)
+    assert not any("style" in one for elements in made.found.values() for one in elements), "a style attribute"
+    assert all("src" in one for one in made.all("script")), "an inline script"
+    return made
+
+
+def drawn(path: Path, colour: str = "crimson") -> Path:
+    photo = Image.new("RGB", (96, 144), "white")
+    ImageDraw.Draw(photo).rectangle((24, 16, 72, 136), fill=colour)
+    photo.save(path)
+    return path
+
+
+def one(item_id: str, relevance: float = 1.0) -> Recommendation:
+    return Recommendation(item_id, relevance, relevance, 0, 0, 0, None, None, None, None, None, "")
+
+
+# What stands in them
+
+
+@pytest.mark.parametrize(
+    "address", ["/shoppers", "/shoppers/1", "/items", "/items/Dresses-red-women", "/search", "/experiments"]
+)
+def test_every_page_answers_and_allows_nothing_from_elsewhere(client: httpx.Client, address: str) -> None:
+    made = page(client, address)
+    assert len(made.all("h1")) == len(made.all("main")) == 1
+    policy = client.get(address).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for tag, name in (("script", "src"), ("link", "href"), ("img", "src"), ("image", "href")):
+        for element in made.all(tag):
+            assert element[name].startswith(("/", "data:image/")), element
+
+
+def test_the_front_door_leads_to_the_shoppers(client: httpx.Client) -> None:
+    assert client.get("/").url.path == "/shoppers"
+
+
+def test_what_the_pages_load_is_there(client: httpx.Client) -> None:
+    made = page(client, "/shoppers/1")
+    addresses = [one["src"] for one in made.all("script")] + [one["href"] for one in made.all("link")]
+    addresses += [one["src"] for one in made.all("img")] + [one["href"] for one in made.all("image")]
+    assert len(addresses) > 8
+    for address in addresses:
+        assert client.get(address).status_code == 200, address
+
+
+def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path: Path) -> None:
+    made = page(client, "/shoppers/1?alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3")
+    with Shop.open(shop_path) as shop:
+        weights = Steering.of({"alpha": "0.2", "beta": "0.7", "gamma": "0.1", "penalty": "4"}, 0.5).weights
+        (_, wanted), *_ = shop.recommend_each("1", top=3, weights=weights, trendiness=0.9)
+    text = client.get("/shoppers/1?alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
+    shown = re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', text)
+    assert shown == [found.item_id for found in wanted]
+    sliders = {one["name"]: one["value"] for one in made.all("input")}
+    assert sliders == {"alpha": "0.2", "beta": "0.7", "gamma": "0.1", "penalty": "4", "trendiness": "0.9", "top": "3"}
+
+
+def test_htmx_gets_the_lists_alone_and_the_presets_beside(client: httpx.Client) -> None:
+    answer = client.get("/shoppers/1?preset=paper", headers=PART | {"HX-Target": "lists"})
+    assert "<html" not in answer.text
+    assert 'hx-swap-oob="true"' in answer.text
+    assert "HX-Request" in answer.headers["vary"]
+    chosen = re.search(r'id="preset-(\w+)"[^>]*aria-current="true"', answer.text)
+    assert chosen is not None
+    assert chosen[1] == "paper"
+
+
+def test_the_lists_tell_what_changed_against_a_preset(client: httpx.Client) -> None:
+    still = client.get("/shoppers/1").text
+    assert "These are the lists of" in still
+    assert 'class="mark new"' not in still
+    moved = client.get("/shoppers/1?alpha=0&beta=1&gamma=0&trendiness=1&top=2").text
+    count = int(re.search(r"</span> (\d+) new</span>", moved)[1])  # type: ignore[index]
+    assert count == len(re.findall(r'<li class="card new">', moved)) > 0
+    assert "dropped out" in moved
+
+
+def test_comparing_tells_new_risen_fallen_and_dropped() -> None:
+    moved, dropped = compare([one("b"), one("a"), one("new"), one("d")], [one("a"), one("b"), one("c"), one("d")])
+    assert [(found.one.item_id, found.mark, found.by) for found in moved] == [
+        ("b", "rose", 1), ("a", "fell", 1), ("new", "new", 0), ("d", "same", 0)
+    ]  # fmt: skip
+    assert [(found.one.item_id, found.before) for found in dropped] == [("c", 3)]
+
+
+def test_sliders_keep_to_their_ranges_whatever_the_address_says() -> None:
+    query = {
+        "alpha": "-3",
+        "beta": "nan",
+        "penalty": "5.2",
+        "trendiness": "7",
+        "top": "1e9",
+        "preset": "?",
+        "against": "?",
+    }
+    steering = Steering.of(query, 0.4)
+    assert (steering.weights.alpha, steering.weights.beta) == (0, PRESETS["balanced"].beta)
+    assert (steering.weights.penalty, steering.trendiness, steering.top, steering.against) == (6, 1, 20, "balanced")
+    assert Steering.of({"trendiness": "0.41"}, 0.4123).trendiness == 0.4123, "the slider's nearest step is her own"
+    assert Steering.of({"preset": "paper"}, 0.4).preset == "paper"
+
+
+def test_all_weights_zero_is_told_kindly(client: httpx.Client) -> None:
+    answer = client.get("/shoppers/1?alpha=0&beta=0&gamma=0", headers=PART | {"HX-Target": "lists"})
+    assert answer.status_code == 422
+    assert "every weight is 0" in answer.text
+    assert "<html" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 12), ("category=Denim", 4), ("category=Denim&category=Dresses", 8), ("gender=men", 6), ("q=denim-RED", 2),
+        ("category=Denim&gender=men", 2), ("category=Denim&gender=men&match=any", 8), ("min_price=100", 3),
+        ("max_price=20&category=Denim&match=any", 6), ("min_price=&max_price=", 12), ("min_price=rubbish", 12),
+        ("q=tees tanks", 4),
+        ("q=%25", 0), ("category=Nothing", 0), ("page=2", 12),
+    ],
+)  # fmt: skip
+def test_the_wall_is_filtered(client: httpx.Client, query: str, count: int) -> None:
+    answer = client.get(f"/items?{query}", headers=PART | {"HX-Target": "wall"})
+    assert answer.status_code == 200
+    assert re.search(rf">{count} items? ?(of 12)?<", answer.text), answer.text[:200]
+    assert answer.text.count("/thumbnail") == (0 if query == "page=2" else count)
+
+
+def test_prices_the_wrong_way_round_are_told(client: httpx.Client) -> None:
+    answer = client.get("/items?min_price=50&max_price=20", headers=PART | {"HX-Target": "wall"})
+    assert answer.status_code == 422
+    assert "above max_price" in answer.text
+
+
+def test_the_wall_goes_on_where_it_stopped(visit: Callable[[Path], httpx.Client], tmp_path: Path) -> None:
+    with Shop.create(tmp_path / "shop") as shop:
+        pl.DataFrame({"item_id": [f"n{number:03}" for number in range(110)]}).write_csv(tmp_path / "items.csv")
+        shop.add_items(tmp_path / "items.csv")
+    client = visit(tmp_path / "shop")
+    address, seen = "/items?q=n", []
+    while address:
+        text = client.get(address, headers=PART | {"HX-Target": "more"}).text
+        seen += re.findall(r'href="/items/(n\d+)"', text)
+        following = re.search(r'class="button" href="([^"]+)"', text)
+        address = following[1].replace("&amp;", "&") if following else ""
+    assert seen == [f"n{number:03}" for number in range(110)]
+
+
+def test_an_item_shows_its_parse_its_stores_and_what_is_like_it(client: httpx.Client) -> None:
+    text = client.get("/items/Dresses-red-women?near=48.8,2.3").text
+    page(client, "/items/Dresses-red-women?near=48.8,2.3")
+    assert "data:image/png;base64," in text
+    assert re.search(r'<tr class="own"><th scope="row">Left</th><td>has it</td><td class="number">0\.0 km</td>', text)
+    assert re.search(r'<tr class="other"><th scope="row">Right</th>.*13\.\d km', text)
+    assert len(re.findall('<li class="card', text)) == 5  # the other women's garments
+    assert 'class="chart history"' in text
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("near=nowhere", "latitude, longitude"),
+        ("near=91,2", "latitude, longitude"),
+        ("shopper=9", "no shopper 9"),
+        ("shopper=1", "not known where"),
+    ],
+)
+def test_a_place_that_is_none_is_told(client: httpx.Client, query: str, told: str) -> None:
+    answer = client.get(f"/items/Dresses-red-women?{query}", headers=PART | {"HX-Target": "stores"})
+    assert answer.status_code == 200
+    assert told in answer.text
+
+
+# Search
+
+
+def test_a_photo_finds_what_looks_like_it(client: httpx.Client, tmp_path: Path) -> None:
+    sent = {"photo": ("coat.png", drawn(tmp_path / "coat.png").read_bytes(), "image/png")}
+    answer = client.post("/search", files=sent, data={"category": "Dresses", "gender": "women"})
+    assert answer.status_code == 200
+    Page(answer.text)
+    shown = re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', answer.text)
+    assert shown == ["Dresses-red-women", "Dresses-blue-women"]
+    assert "data:image/jpeg;base64," in answer.text
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "Choose a photo"),
+        ({"photo": ("", b"")}, "Choose a photo"),
+        ({"photo": ("a.png", b"")}, "empty"),
+        ({"photo": ("a.png", b"no photo at all")}, "Not a photo"),
+        ({"photo": ("a.png", b"\x89PNG\r\n\x1a\n broken")}, ""),
+    ],
+)
+def test_what_is_no_photo_is_told_kindly(client: httpx.Client, files: dict[str, tuple[str, bytes]], told: str) -> None:
+    answer = client.post("/search", files=files, data={"category": ""}, headers=PART | {"HX-Target": "found"})
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert told in answer.text
+
+
+def test_a_photo_of_too_many_pixels_is_refused(shop_path: Path, tmp_path: Path) -> None:
+    with served(shop_path, Settings(max_pixels=10_000)) as client:
+        answer = client.post("/search", files={"photo": ("a.png", drawn(tmp_path / "a.png").read_bytes())})
+    assert answer.status_code == 422
+    assert "megapixels" in answer.text
+
+
+def test_a_body_that_grows_too_large_is_refused_as_a_page(client: httpx.Client) -> None:
+    def body() -> Iterator[bytes]:  # of no length that is told beforehand
+        yield b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a.png"\r\n\r\n'
+        for _ in range(10):
+            yield bytes(100_000)
+        yield b"\r\n--x--\r\n"
+
+    answer = client.post("/search", content=body(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 413
+    assert "smaller photo" in answer.text
+
+
+# Odd shops
+
+
+def test_an_empty_shop_says_how_to_begin(visit: Callable[[Path], httpx.Client], tmp_path: Path) -> None:
+    Shop.create(tmp_path / "shop").close()
+    client = visit(tmp_path / "shop")
+    for address, told in (
+        ("/shoppers", "modiste add purchases"), ("/items", "modiste add items"), ("/search", "modiste embed"),
+        ("/experiments", "modiste evaluate shop all"),
+    ):  # fmt: skip
+        page(client, address)
+        assert told in client.get(address).text
+    answer = client.post("/search", files={"photo": ("a.png", drawn(tmp_path / "a.png").read_bytes())})
+    assert answer.status_code in (404, 422)
+    assert "modiste embed" in answer.text
+
+
+def test_a_shop_without_vectors_purchases_or_stores(visit: Callable[[Path], httpx.Client], tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    drawn(tmp_path / "photos" / "red.png")
+    (tmp_path / "photos" / "items.csv").write_text("item_id,image,category\nred,red.png,Dresses\nbare,,Dresses\n")
+    with Shop.create(tmp_path / "shop") as shop:
+        shop.add_items(tmp_path / "photos" / "items.csv")
+        shop.set_shopper("new")
+    client = visit(tmp_path / "shop")
+    page(client, "/shoppers")
+    page(client, "/shoppers/new")
+    text = client.get("/shoppers/new").text
+    assert "Nothing bought yet" in text
+    assert "modiste embed" in text
+    for item_id in ("red", "bare"):
+        page(client, f"/items/{item_id}")
+    text = client.get("/items/bare").text
+    assert "This item has no photo" in text
+    assert "There are no stores yet" in text
+
+
+def test_a_photo_that_vanished_stops_nothing(client: httpx.Client, shop_path: Path) -> None:
+    (shop_path / "photos" / "Dresses-red-women.png").unlink()
+    page(client, "/items/Dresses-red-women")
+
+
+@pytest.mark.parametrize("address", ["/shoppers/nobody", "/items/nothing", "/items/a%2Fb", "/experiments/nothing.png"])
+def test_what_is_not_there_is_told_on_a_page(client: httpx.Client, address: str) -> None:
+    made = page(client, address, 404)
+    assert made.all("nav")
+    part = client.get(address, headers=PART | {"HX-Target": "lists"})
+    assert part.status_code == 404
+    assert "<html" not in part.text
+
+
+def test_hostile_ids_are_text_everywhere(visit: Callable[[Path], httpx.Client], tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    drawn(folder / "one.png")
+    kinds = [HOSTILE, "Dresses"]
+    frame = pl.DataFrame({"item_id": [HOSTILE, "plain"], "image": ["one.png", "one.png"], "category": kinds})
+    frame.with_columns(store_id=pl.lit(HOSTILE), note=pl.lit(HOSTILE)).write_csv(folder / "items.csv")
+    pl.DataFrame({"store_id": [HOSTILE], "name": [HOSTILE], "latitude": [48.8], "longitude": [2.3]}).write_csv(
+        folder / "stores.csv"
+    )
+    pl.DataFrame({"shopper_id": [HOSTILE], "item_id": [HOSTILE], "date": ["2025-03-01"]}).write_csv(
+        folder / "orders.csv"
+    )
+    with Shop.create(tmp_path / "shop") as shop:
+        assert not shop.add_items(folder / "items.csv").rejected
+        shop.add_stores(folder / "stores.csv")
+        shop.add_purchases(folder / "orders.csv")
+        shop.embed(masking="none")
+    client = visit(tmp_path / "shop")
+    encoded = quote(HOSTILE, safe="")
+    for address in (
+        "/shoppers", f"/shoppers/{encoded}", f"/shoppers?q={encoded}", "/items", f"/items/{encoded}", "/items/plain",
+        f"/items/{encoded}?shopper={encoded}", f"/items?q={encoded}&category={encoded}",
+    ):  # fmt: skip
+        made = page(client, address)
+        assert "<script>alert" not in client.get(address).text
+        links = [one["href"] for one in made.all("a") if one["href"].startswith(("/items/", "/shoppers/"))]
+        assert all(client.get(link).status_code == 200 for link in set(links)), address
+        for picture in {one["src"] for one in made.all("img")} | {one["href"] for one in made.all("image")}:
+            assert picture.startswith("data:") or client.get(picture).status_code == 200, picture
+    answer = client.get(f"/items/missing{encoded}")
+    assert answer.status_code == 404
+    assert "<script>alert" not in answer.text
+
+
+# Experiments
+
+
+@pytest.fixture
+def experiments(shop_path: Path) -> Path:
+    folder = shop_path / "experiments"
+    folder.mkdir()
+    (folder / "tables.md").write_text(
+        "# Evaluation\n\n## Table 1\n\n| | MAE |\n| --- | --- |\n| ours | <b>1.0</b> |\n\n![table1](table1.png)\n"
+        "\n![evil](https://example.com/x.png)\n<script>alert(1)</script>\n"
+    )
+    drawn(folder / "table1.png")
+    drawn(folder / "other figure.png")
+    (folder / "table1.csv").write_text("row,mae\nours,1.0\n")
+    (folder / "secret.txt").write_text("secret")
+    (folder / "link.png").symlink_to(shop_path / "shop.db")
+    (folder / "folder.png").mkdir()
+    return folder
+
+
+@pytest.mark.usefixtures("experiments")
+def test_experiments_show_tables_and_figures(client: httpx.Client) -> None:
+    made = page(client, "/experiments")
+    text = client.get("/experiments").text
+    assert "<table>" in text
+    assert "&lt;b&gt;1.0" in text
+    assert "<script>alert" not in text
+    assert "example.com" not in text
+    assert {one["src"] for one in made.all("img")} == {"/experiments/table1.png", "/experiments/other%20figure.png"}
+    for address in ("/experiments/table1.png", "/experiments/other%20figure.png", "/experiments/table1.csv"):
+        assert client.get(address).status_code == 200
+    assert client.get("/experiments/table1.csv").headers["content-type"].startswith("text/csv")
+
+
+@pytest.mark.usefixtures("experiments")
+@pytest.mark.parametrize(
+    "name",
+    ["secret.txt", "link.png", "folder.png", "tables.md", "..%2Fshop.db", "%2e%2e%2fshop.db", "%2Fetc%2Fpasswd"],
+)
+def test_nothing_else_in_the_folder_or_beyond_is_served(client: httpx.Client, name: str) -> None:
+    answer = client.get(f"/experiments/{name}")
+    assert answer.status_code == 404
+    assert "secret" not in answer.text.replace("secret.txt", "")
+
+
+# Charts
+
+
+def test_a_map_draws_right_angles_and_a_true_scale() -> None:
+    places = [charts.Place("a", 48.0, 2.0, "own"), charts.Place("b", 48.0, 2.2, "other")]
+    drawing = str(charts.store_map(places, None))
+    (x1, y1), (x2, y2) = (
+        (float(x), float(y)) for x, y in re.findall(r'class="store \w+" cx="([\d.]+)" cy="([\d.]+)"', drawing)
+    )
+    bar, length = (
+        re.search(r'class="scale" d="M18 [\d.]+ V[\d.]+ H([\d.]+)', drawing),
+        re.search(r">(\d+) km<", drawing),
+    )
+    assert bar is not None
+    assert length is not None
+    assert y1 == y2
+    away = 0.2 * 111.195 * 0.66913  # km along the parallel of 48 degrees
+    assert abs(x2 - x1) / away == pytest.approx((float(bar[1]) - 18) / int(length[1]), rel=0.01)
+
+
+def test_every_label_of_the_parser_has_a_colour_of_its_own() -> None:
+    assert len(set(charts.LABEL_COLOURS)) == len(charts.LABEL_COLOURS) == 24

@@ -1,0 +1,108 @@
+"""``modiste serve``: what it refuses, how it ends, and that what it acknowledged is never lost."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from modiste.shop.shop import Shop
+
+from .conftest import BEARER, COMMAND, ONCE, TOKEN, Served, drawn, until
+
+
+def modiste(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command that is expected to end by itself."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MODISTE_")}
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, *words], capture_output=True, text=True, timeout=180, env=clean | environment
+    )
+
+
+def test_without_a_token_only_this_machines_addresses_are_bound(shop_path: Path, serve: Callable[..., Served]) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1", "shop.example"):
+        refused = modiste("serve", str(shop_path), "--host", host)
+        assert refused.returncode == 2
+        assert "MODISTE_TOKEN" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    served = serve(shop_path)
+    assert f"{served.url}/" in served.err.read_text()
+    assert "only this machine" in served.err.read_text()
+    assert served.stop() in (0, -signal.SIGTERM)
+
+
+def test_with_a_token_any_address_is_bound(shop_path: Path, serve: Callable[..., Served]) -> None:
+    served = serve(shop_path, "--host", "0.0.0.0", MODISTE_TOKEN=TOKEN)
+    order = {"shopper_id": "7", "item_id": "Dresses-red-women"}
+    assert ONCE.post(f"{served.url}/v1/purchases", json=order).status_code == 401
+    assert ONCE.post(f"{served.url}/v1/purchases", json=order, headers=BEARER).status_code == 200
+
+
+def test_what_is_no_shop_is_not_served(tmp_path: Path) -> None:
+    refused = modiste("serve", str(tmp_path / "none"))
+    assert refused.returncode == 2
+    assert "modiste new" in " ".join(refused.stderr.split())
+
+
+def test_a_setting_that_makes_no_sense_stops_it_at_once(shop_path: Path) -> None:
+    refused = modiste("serve", str(shop_path), MODISTE_IN_FLIGHT="many")
+    assert (refused.returncode, "MODISTE_IN_FLIGHT" in refused.stderr) == (2, True)
+
+
+def test_the_missing_extra_is_named(shop_path: Path) -> None:
+    blocked = "import sys; sys.modules['fastapi'] = None; " + COMMAND
+    refused = subprocess.run(
+        [sys.executable, "-c", blocked, "serve", str(shop_path)], capture_output=True, text=True, timeout=180
+    )
+    assert refused.returncode == 2
+    assert "pip install 'modiste[server]'" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_gracefully(shop_path: Path, serve: Callable[..., Served], by: signal.Signals, workers: str) -> None:
+    served = serve(shop_path, "--workers", workers)
+    served.process.send_signal(by)
+    assert served.process.wait(120) in (0, -by)
+    assert "Traceback" not in served.out.read_text() + served.err.read_text()
+    assert any("shutdown complete" in line["message"] for line in served.logs)
+    with pytest.raises(httpx.TransportError):
+        ONCE.get(f"{served.url}/health")
+
+
+def test_an_acknowledged_purchase_survives_the_death_of_the_service(
+    shop_path: Path, serve: Callable[..., Served]
+) -> None:
+    served = serve(shop_path, MODISTE_TOKEN=TOKEN)
+    orders = [{"shopper_id": "7", "item_id": "Dresses-red-women", "order_id": f"B-{number}"} for number in range(20)]
+    with httpx.Client(base_url=served.url, headers=BEARER) as client:
+        for order in orders:
+            assert client.post("/v1/purchases", json=order).json() == {"recorded": 1, "known": 0}
+        put = client.put("/v1/items/new", files={"photo": ("a", drawn())}, timeout=180)
+        assert put.status_code == 201
+        served.process.kill()
+    served.process.wait(120)
+    with Shop.open(shop_path) as shop:
+        kept = shop.purchases()["order_id"].to_list()
+        assert [order["order_id"] for order in orders if order["order_id"] not in kept] == []
+        assert Path(shop.item("new")["image"]).read_bytes() == drawn()
+        assert "new" in shop.vectors()[0]
+
+
+def test_two_services_of_one_shop_see_each_others_purchases(shop_path: Path, serve: Callable[..., Served]) -> None:
+    one, other = serve(shop_path, MODISTE_TOKEN=TOKEN), serve(shop_path, MODISTE_TOKEN=TOKEN)
+    item = "/v1/items/Dresses-red-women"
+    assert ONCE.get(other.url + item).json()["popularity_now"] == 1
+    order = {"shopper_id": "7", "item_id": "Dresses-red-women", "order_id": "B-1"}
+    assert ONCE.post(f"{one.url}/v1/purchases", json=order, headers=BEARER).json()["recorded"] == 1
+    until(lambda: ONCE.get(other.url + item).json()["popularity_now"] == 2, seconds=1)
+    assert ONCE.get(f"{other.url}/v1/shoppers/7/recommendations").json()["known"]
+    assert ONCE.post(f"{other.url}/v1/purchases", json=order, headers=BEARER).json() == {"recorded": 0, "known": 1}
+    ONCE.put(f"{one.url}/v1/items/new", headers=BEARER, files={"photo": ("a", drawn())}).raise_for_status()
+    until(lambda: ONCE.get(f"{other.url}/v1/items/new").status_code == 200, seconds=1)
+    similar = ONCE.get(f"{other.url}/v1/items/new/similar", params={"top": 1, "preset": "visual"}).json()
+    assert similar["recommendations"][0]["relevance"] > 0.99

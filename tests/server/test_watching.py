@@ -1,0 +1,146 @@
+"""What an operator sees: health, metrics, logs, request ids, headers."""
+
+import json
+import logging
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from modiste.server.app import create_app
+from modiste.server.logs import REQUESTS, JsonFormatter
+from modiste.server.settings import Settings
+from modiste.shop.shop import Shop
+
+from .conftest import BEARER, ONCE, TOKEN, Served, drawn, metric, running
+
+ORDER = {"shopper_id": "7", "item_id": "Dresses-red-women"}
+
+
+def test_a_service_with_a_database_is_ready(reading: httpx.Client) -> None:
+    answer = reading.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"alive": True, "ready": True})
+
+
+def test_a_service_without_its_database_is_alive_but_not_ready(service: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop, shop.engine.connect() as connection:
+        for table in ("spaces", "settings"):
+            connection.execute(text(f"ALTER TABLE {table} RENAME TO gone_{table}"))
+        connection.commit()
+    answer = service.get("/health")
+    assert (answer.status_code, answer.json()) == (503, {"alive": True, "ready": False})
+    answer = service.get("/v1/items")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "database" in answer.json()["detail"]
+
+
+def test_metrics_count_requests_by_route_and_tell_what_the_shop_holds(service: httpx.Client) -> None:
+    for path in ("/v1/items/Dresses-red-women", "/v1/items/Denim-red-men", "/v1/items/none", "/v1/nowhere"):
+        service.get(path)
+    service.request("BREW", "/v1/items")
+    service.put("/v1/items/bare")
+    service.post("/v1/purchases", json=ORDER).raise_for_status()
+    found = service.get("/metrics").text
+    seconds = "modiste_request_seconds_count"
+    assert metric(found, seconds, route="/v1/items/{item_id}", method="GET", status="200") == 2
+    assert metric(found, seconds, route="/v1/items/{item_id}", method="GET", status="404") == 1
+    assert metric(found, seconds, route="none", status="404") == 1
+    assert metric(found, seconds, method="other", status="405") == 1
+    assert (metric(found, "modiste_items"), metric(found, "modiste_photos")) == (13, 12)
+    assert (metric(found, "modiste_vectors"), metric(found, "modiste_vectors_missing")) == (12, 0)
+    assert metric(found, "modiste_purchases") == 3
+    assert 0 <= metric(found, "modiste_popularity_age_seconds") < 60
+    assert "Denim-red-men" not in found
+
+
+def test_metrics_tell_of_vectors_that_are_missing(service: httpx.Client, shop_path: Path) -> None:
+    (shop_path / "photos" / "more.png").write_bytes(drawn())
+    (shop_path / "photos" / "more.csv").write_text("item_id,image\nmore,more.png\n")
+    with Shop.open(shop_path) as shop:
+        shop.add_items(shop_path / "photos" / "more.csv")
+    assert metric(service.get("/metrics").text, "modiste_vectors_missing") == 1
+
+
+def test_two_workers_count_as_one(shop_path: Path, serve: Callable[..., Served]) -> None:
+    served = serve(shop_path, "--workers", "2", MODISTE_TOKEN=TOKEN)
+    for _ in range(40):  # each on a connection of its own, so that both workers answer
+        assert ONCE.get(f"{served.url}/v1/stores").status_code == 200
+    found = {
+        metric(ONCE.get(f"{served.url}/metrics").text, "modiste_request_seconds_count", route="/v1/stores")
+        for _ in range(20)
+    }
+    assert found == {40.0}
+    assert served.stop() == 0
+
+
+def test_a_sane_request_id_is_kept_and_another_is_made(reading: httpx.Client) -> None:
+    assert reading.get("/v1/stores", headers={"X-Request-ID": "abc-1.2_3"}).headers["x-request-id"] == "abc-1.2_3"
+    sent: list[dict[str, str]] = [{}, {"X-Request-ID": "a b"}, {"X-Request-ID": "x" * 65}]
+    made = [reading.get("/v1/stores", headers=headers).headers["x-request-id"] for headers in sent]
+    assert len(set(made)) == 3
+    assert all(len(one) == 32 for one in made)
+    assert reading.get("/v1/nowhere", headers={"X-Request-ID": "abc"}).headers["x-request-id"] == "abc"
+
+
+def test_every_request_is_one_line_of_json_without_secrets(shop_path: Path, serve: Callable[..., Served]) -> None:
+    served = serve(shop_path, MODISTE_TOKEN=TOKEN)
+    ONCE.post(f"{served.url}/v1/purchases", json=ORDER, headers=BEARER | {"X-Request-ID": "one"}).raise_for_status()
+    ONCE.get(f"{served.url}/v1/shoppers/1/recommendations?top=0", headers={"X-Request-ID": "two"})
+    ONCE.post(f"{served.url}/v1/purchases", json=ORDER, headers={"Authorization": "Bearer wrong-one"})
+    served.stop()
+    lines = {line.get("request_id"): line for line in served.logs}
+    assert (lines["one"]["method"], lines["one"]["route"], lines["one"]["status"]) == ("POST", "/v1/purchases", 200)
+    assert lines["one"]["level"] == "info"
+    assert lines["one"]["ms"] > 0
+    assert lines["one"]["time"].endswith("+00:00")
+    assert (lines["two"]["route"], lines["two"]["status"]) == ("/v1/shoppers/{shopper_id}/recommendations", 422)
+    assert any(line["logger"] == "uvicorn.error" for line in served.logs)
+    everything = served.out.read_text() + served.err.read_text()
+    assert TOKEN not in everything
+    assert "wrong-one" not in everything
+
+
+def test_an_unforeseen_error_is_told_by_its_id_and_explained_in_the_log_only(shop_path: Path) -> None:
+    app = create_app(shop_path, Settings(token=TOKEN))
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("the secret of the shop")
+
+    log = StringIO()
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(JsonFormatter())
+    REQUESTS.addHandler(handler)
+    try:
+        with running(app, Settings()) as url:
+            answer = ONCE.get(f"{url}/broken", headers={"X-Request-ID": "abc"})
+    finally:
+        REQUESTS.removeHandler(handler)
+    assert answer.status_code == 500
+    assert answer.json()["request_id"] == "abc"
+    assert "secret" not in answer.text
+    (line,) = [one for one in map(json.loads, log.getvalue().splitlines()) if one["level"] == "error"]
+    assert line["request_id"] == "abc"
+    assert "RuntimeError: the secret of the shop" in line["traceback"]
+
+
+@pytest.mark.parametrize("path", ["/v1/items", "/v1/nowhere", "/health", "/"])
+def test_every_answer_has_the_safe_headers(reading: httpx.Client, path: str) -> None:
+    headers = reading.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src" in headers["content-security-policy"]
+    assert "server" not in headers or "uvicorn" in headers["server"]
+
+
+def test_errors_have_one_shape(reading: httpx.Client) -> None:
+    for method, path, status in (
+        ("GET", "/v1/nowhere", 404),
+        ("PATCH", "/v1/items", 405),
+        ("GET", "/v1/items?limit=0", 422),
+    ):
+        answer = reading.request(method, path)
+        assert answer.status_code == status
+        assert list(answer.json()) == ["detail"]
