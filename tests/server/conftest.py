@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import polars as pl
@@ -47,12 +49,15 @@ def drawn(kind: str = "Dresses", colour: str = "red", size: tuple[int, int] = (9
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop of 12 garments (3 kinds × 2 colours × 2 genders) with prices, 2 stores and 2 shoppers; to be copied."""
     folder = tmp_path_factory.mktemp("template")
     photos = folder / "shop" / "photos"
-    with Shop.create(folder / "shop") as shop:
+    database = None
+    if request.param == "postgresql":
+        database = new_database(request.getfixturevalue("postgres_server"))
+    with Shop.create(folder / "shop", database=database) as shop:
         photos.mkdir()
         rows = []
         for kind in BOXES:
@@ -77,10 +82,31 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "shop"
 
 
+def new_database(server: str, like: str | None = None) -> str:
+    """The URL of a new database on the server, empty or with all that the database ``like`` holds."""
+    import psycopg
+
+    name = f"street_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {like}" if like else ""))
+    return re.sub(r"/[a-z0-9_]+\?", f"/{name}?", server)
+
+
+def copied(shop: Path, to: Path) -> Path:
+    """A copy of a closed shop's folder, and of its database."""
+    folder = Path(shutil.copytree(shop, to))
+    settings = folder / "shop.toml"
+    if settings.exists():
+        url = str(tomllib.loads(settings.read_text())["database"])
+        like = re.findall(r"/([a-z0-9_]+)\?", url)[0]
+        settings.write_text(f"database = {json.dumps(new_database(url.replace(f'/{like}?', '/postgres?'), like))}\n")
+    return folder
+
+
 @pytest.fixture
 def shop_path(template: Path, tmp_path: Path) -> Path:
     """A shop of one's own."""
-    return Path(shutil.copytree(template, tmp_path / "street"))
+    return copied(template, tmp_path / "street")
 
 
 def free_port() -> int:
@@ -130,8 +156,8 @@ def service(shop_path: Path) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def reading(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client without the token, to a service that the module's tests share and don't change."""
-    path = shutil.copytree(template, tmp_path_factory.mktemp("shared") / "street")
-    with running(Path(path), Settings(token=TOKEN)) as url, httpx.Client(base_url=url, timeout=120) as client:
+    path = copied(template, tmp_path_factory.mktemp("shared") / "street")
+    with running(path, Settings(token=TOKEN)) as url, httpx.Client(base_url=url, timeout=120) as client:
         yield client
 
 
