@@ -110,10 +110,13 @@ def _tell_errors(app: FastAPI) -> None:
         return problem(422, "; ".join(told[:5]) + more)
 
     @app.exception_handler(StarletteHTTPException)
-    async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        headers = error.headers
+    async def refused(request: Request, error: HTTPException) -> Response:
+        headers, path = error.headers, request.scope["path"]
+        wants_page = "text/html" in request.headers.get("accept", "") and not path.startswith(("/v1/", "/static/"))
+        if error.status_code == 404 and wants_page:
+            return pages.error_page(request, 404, "Not here", "There is no such page.")
         if error.status_code == 405:  # the router names the methods of the first route alone
-            headers = {"Allow": ", ".join(sorted(_methods(request.scope["path"]))) or "GET"}
+            headers = {"Allow": ", ".join(sorted(_methods(path))) or "GET"}
         return problem(error.status_code, str(error.detail), headers)
 
     @app.exception_handler(BusyError)

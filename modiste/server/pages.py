@@ -380,6 +380,7 @@ def shopper(request: Request, shopper_id: str) -> Response:
         "still": still,
         **_full(weights),
         "embedded": bool(shop.spaces()),
+        "request_address": _request_address(shopper_id, steering, own),
         "everything": _address(shopper_page(shopper_id), {**query, "all": "1"}),
     }
     target = _wants(request)
@@ -406,6 +407,22 @@ def _lists(
 ) -> list[tuple[str, Recommendations]]:
     options: Options = {"weights": weights, "trendiness": trendiness}
     return shop.recommend_each(shopper_id, top=steering.top, latest=latest, **options)
+
+
+def _request_address(shopper_id: str, steering: Steering, own: float) -> str:
+    """The same ranking, merged over all purchases, asked of the service: what a shop's own site would ask for."""
+    weights = steering.weights
+    asked = {
+        "preset": "balanced" if weights.scaling == "minmax" else "visual",  # the presets by their scaling
+        "alpha": f"{weights.alpha:g}",
+        "beta": f"{weights.beta:g}",
+        "gamma": f"{weights.gamma:g}",
+        "penalty": weights.penalty,
+        "trendiness": None if steering.trendiness == own else f"{steering.trendiness:g}",
+        "top": steering.top,
+        "explain": 1,
+    }
+    return _address(f"/v1/shoppers/{quote(shopper_id, safe='')}/recommendations", asked)
 
 
 def _stops(purchases: pl.DataFrame, items: pl.DataFrame) -> Iterator[charts.Stop]:

@@ -1,5 +1,6 @@
 """The pages' answers: what stands in them, what they do with odd shops and odd ids, and that they can't be tricked."""
 
+import html
 import re
 import socket
 import threading
@@ -465,3 +466,19 @@ def test_a_map_draws_right_angles_and_a_true_scale() -> None:
 
 def test_every_label_of_the_parser_has_a_colour_of_its_own() -> None:
     assert len(set(charts.LABEL_COLOURS)) == len(charts.LABEL_COLOURS) == 24
+
+
+def test_an_address_that_is_no_page_is_told_as_a_page_to_browsers_and_as_json_to_programs(client):
+    page = client.get("/nonsense", headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert "There is no such page." in page.text
+    assert client.get("/nonsense").json() == {"detail": "Not Found"}
+
+
+def test_steered_weights_can_be_taken_along_as_a_request(client):
+    page = client.get("/shoppers/1?alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
+    address = html.unescape(re.findall(r'href="(/v1/shoppers/1/recommendations[^"]*)"', page)[0])
+    found = client.get(address).json()["recommendations"]
+    assert len(found) == 3
+    assert max(one["terms"]["popularity"] for one in found) <= 0.7
+    assert found[0]["why"]
