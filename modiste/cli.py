@@ -185,7 +185,7 @@ def embed(
     strict: Strict = False,
 ) -> None:
     """Embed every photo that has no vector yet. Interrupt it at will: the next run goes on."""
-    from modiste.shop.shop import DEFAULT_BACKBONE, DEFAULT_MASKING
+    from modiste.shop.embedding import DEFAULT_BACKBONE, DEFAULT_MASKING
 
     with _open(path) as shop, _progress("embedding") as progress:
         chosen = (backbone or DEFAULT_BACKBONE, masking or DEFAULT_MASKING, crop, mask_source)
