@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modiste.errors import SourceError
+from modiste.errors import SourceError, UnknownIdError
+from modiste.shop.shop import Shop
 from modiste.vision.backbones import BackboneSpec, get_backbone, read_entry
 from modiste.vision.masks import LABELS, decode_mask, encode_mask, garment_pixels
 from modiste.vision.parsing import Parser
@@ -96,3 +97,21 @@ def test_the_shipped_parser_finds_the_garments_of_real_photos(shared_data: Path)
         found, truth = (garment_pixels(labels, "paper") for labels in (parser.parse(open_photo(path)), given))
         overlaps.append((found & truth).sum() / (found | truth).sum())
     assert np.mean(overlaps) > 0.8
+
+
+def test_a_shop_embeds_with_a_parser_of_its_owner_s(
+    by_colour: BackboneSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODISTE_CACHE", str(by_colour.path.parent))
+    photos = tmp_path / "photos" / "Pants"
+    photos.mkdir(parents=True)
+    meadow(128, 192).save(photos / "meadow.png")
+    with Shop.create(tmp_path / "shop") as shop:
+        shop.add_items(tmp_path / "photos")
+        report = shop.embed(parser="by_colour")
+        assert report.space.parser == by_colour.sha256
+        assert report.space.key != shop.embed().space.key
+        own, shipped = (shop.vectors(space)[1][0] for space in (report.space, shop.spaces()[0]))
+        assert own @ shipped < 0.999  # the shipped parser sees no pants in two blocks on green
+        with pytest.raises(UnknownIdError, match="nobody"):
+            shop.embed(parser="nobody")
