@@ -1,6 +1,5 @@
 """Whatever is asked, allowed by the OpenAPI or not, is answered as the OpenAPI says, and never with a 5xx."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from modiste.server.app import create_app
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 
-from .conftest import BEARER, TOKEN, drawn, running
+from .conftest import BEARER, TOKEN, copied, drawn, running
 
 CHECKS = [
     not_a_server_error,
@@ -33,7 +32,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def address(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Of a live service whose shop has the item and the shopper of the examples."""
-    path = Path(shutil.copytree(template, tmp_path_factory.mktemp("fuzzed") / "street"))
+    path = copied(template, tmp_path_factory.mktemp("fuzzed") / "street")
     with Shop.open(path) as shop:
         shop.put_item(Item("0002", "Dresses", "women"), drawn())
     with running(path, Settings(token=TOKEN)) as url:
