@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from modiste.behaviour.popularity import Floats
+from modiste.behaviour.popularity import Floats, Rows, RunningCounts
 
 STRENGTH = 3.0
 """How many purchases the population's mean is worth in a shopper's estimate."""
@@ -32,3 +32,29 @@ def estimate_trendiness(shoppers: Sequence[str], normpop: Floats, strength: floa
         )
         .sort("shopper_id")
     )
+
+
+class RunningTrendiness:
+    """Trendiness estimated from purchases that go on coming, each counted once.
+
+    ``start``: float64 (n,), each item's count of purchases before the first.
+    """
+
+    def __init__(self, start: Floats) -> None:
+        self._counts = RunningCounts(start)
+        self._shoppers: list[str] = []
+        self._normpop: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._shoppers)
+
+    def add(self, shoppers: Sequence[str], rows: Rows) -> None:
+        """Purchases in the order made: who bought, and which item, int64 (m,)."""
+        for row in rows.tolist():
+            self._normpop.append(self._counts.normalised(row))
+            self._counts.add(row)
+        self._shoppers.extend(shoppers)
+
+    def estimates(self) -> pl.DataFrame:
+        """As :func:`estimate_trendiness` of all purchases so far."""
+        return estimate_trendiness(self._shoppers, np.array(self._normpop))

@@ -57,7 +57,9 @@ class Embeddings(People):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._vectors_cache: dict[str, tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = {}
+        self._spaces_cache: tuple[str, list[VectorSpace]] = ("", [])
+        self._vectors_cache: dict[str, tuple[str, list[str], np.ndarray[Any, np.dtype[np.float32]]]] = {}
+        self._aligned_cache: dict[str, tuple[Catalogue, str, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = {}
         self._reductions: dict[str, Reduction] = {}
         self._embedders: dict[str, Embedder] = {}
         self._embedders_lock = Lock()
@@ -205,8 +207,11 @@ class Embeddings(People):
 
     def spaces(self) -> list[VectorSpace]:
         """The vector spaces that photos were embedded into, the latest (the default) first."""
-        rows = self._rows(sa.select(db.spaces.c.settings).order_by(db.spaces.c.used.desc()))
-        return [VectorSpace.from_json(row["settings"]) for row in rows]
+        version = self._setting("vectors_version")
+        if self._spaces_cache[0] != version:
+            rows = self._rows(sa.select(db.spaces.c.settings).order_by(db.spaces.c.used.desc()))
+            self._spaces_cache = (version, [VectorSpace.from_json(row["settings"]) for row in rows])
+        return list(self._spaces_cache[1])
 
     def vectors(self, space: VectorSpace | None = None) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]]]:
         """Item ids and their vectors, float32 (n, dim) with unit rows, reduced if the space has a reduction."""
@@ -224,22 +229,29 @@ class Embeddings(People):
         return [row["item_id"] for row in rows], halves.astype(np.float32)
 
     def _aligned_vectors(
-        self, space: VectorSpace | str | None, catalogue: Catalogue
+        self, space: VectorSpace | None, catalogue: Catalogue
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        if not self.spaces():
+        """The vectors of the catalogue's items, float32 (n, dim), zeros without one, and which have one, bool (n,)."""
+        if space is None:
             return np.zeros((len(catalogue.row), 1), np.float32), np.zeros(len(catalogue.row), bool)
-        chosen = self._space(space)
-        version = catalogue.version + "/" + self._setting("vectors_version")
-        cached = self._vectors_cache.get(chosen.key)
-        if cached is None or cached[0] != version:
-            item_ids, vectors = self.vectors(chosen)
+        version = self._setting("vectors_version")
+        cached = self._aligned_cache.get(space.key)
+        if cached is not None and cached[0] is catalogue and cached[1] == version:
+            return cached[2], cached[3]
+        with self._memory:
+            version = self._setting("vectors_version")
+            known = self._vectors_cache.get(space.key)
+            if known is None or known[0] != version:
+                known = self._vectors_cache[space.key] = (version, *self.vectors(space))
+            _, item_ids, vectors = known
+            there = [number for number, one in enumerate(item_ids) if one in catalogue.row]
+            rows = [catalogue.row[item_ids[number]] for number in there]
             aligned = np.zeros((len(catalogue.row), vectors.shape[1]), np.float32)
-            rows = [catalogue.row[one] for one in item_ids]
-            aligned[rows] = vectors
+            aligned[rows] = vectors[there]
             has_vector = np.zeros(len(catalogue.row), bool)
             has_vector[rows] = True
-            cached = self._vectors_cache[chosen.key] = (version, aligned, has_vector)
-        return cached[1], cached[2]
+            self._aligned_cache[space.key] = (catalogue, version, aligned, has_vector)
+            return aligned, has_vector
 
     def _register(self, space: VectorSpace) -> None:
         with self._writing("vectors_version") as connection:

@@ -1,7 +1,7 @@
 """Who buys what: shoppers, purchases, and what both say about popularity and trendiness."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from modiste.behaviour.popularity import decayed_counts, normalise, popularity_at_purchase
+from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
-from modiste.behaviour.trendiness import estimate_trendiness
+from modiste.behaviour.trendiness import RunningTrendiness
 from modiste.behaviour.trends import bought_lately, popularity_over_time
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import database as db
@@ -28,14 +28,47 @@ KEPT_HALF_LIVES = 8
 """For how many half-lives the popularity is kept in memory."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Purchases:
+    """All purchases as they were recorded, and the versions at which they were read."""
+
+    version: str
+    removed: str
+    frame: pl.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class _Estimates:
+    """Every shopper's estimated trendiness, of which catalogue and purchases, and what goes on with the next ones."""
+
+    catalogue: Catalogue
+    bought: _Purchases
+    running: RunningTrendiness
+    told: pl.DataFrame
+
+    def fits(self, catalogue: Catalogue) -> bool:
+        """Whether the items and their counts at the start are the same."""
+        ours = self.catalogue
+        return catalogue is ours or (
+            catalogue.item_ids == ours.item_ids and np.array_equal(catalogue.start, ours.start)
+        )
+
+    def grows_into(self, catalogue: Catalogue, bought: _Purchases, ordered: pl.DataFrame) -> bool:
+        """Whether ``ordered`` is the purchases counted so far and then others, all made later."""
+        count = len(self.bought.frame)
+        if not self.fits(catalogue) or bought.removed != self.bought.removed or len(ordered) < count:
+            return False
+        return count == 0 or ordered["purchase_id"].head(count).max() == self.bought.frame["purchase_id"][-1]
+
+
 class People(Records):
     """A shop's shoppers and purchases."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._purchases_cache: tuple[str, str, pl.DataFrame] | None = None
-        self._trendiness_cache: tuple[str, pl.DataFrame] | None = None
-        self._counts_cache: dict[float | None, tuple[str, np.ndarray[Any, Any]]] = {}
+        self._purchases_cache: _Purchases | None = None
+        self._estimates: _Estimates | None = None
+        self._counts_cache: dict[float | None, tuple[Catalogue, _Purchases, np.ndarray[Any, Any]]] = {}
 
     # Shoppers
 
@@ -81,25 +114,29 @@ class People(Records):
 
     def purchases(self) -> pl.DataFrame:
         """All purchases in the order in which they were made: shopper_id, item_id, at, order_id, simulated."""
-        return self._all_purchases().sort("at", "purchase_id").drop("purchase_id")
+        return self._all_purchases().frame.sort("at", "purchase_id").drop("purchase_id")
 
-    def _all_purchases(self) -> pl.DataFrame:
+    def _all_purchases(self) -> "_Purchases":
         """All purchases in the order in which they were recorded, from memory but for those that came since."""
-        items, version = self._setting("items_version"), self._setting("purchases_version")
         cached = self._purchases_cache
-        if cached is not None and cached[:2] == (items, version):
-            return cached[2]
-        table = db.purchases.c
-        wanted = sa.select(
-            table.purchase_id, table.shopper_id, table.item_id, table.at, table.order_id, table.simulated
-        ).order_by(table.purchase_id)
-        if cached is None or cached[0] != items:  # whatever deletes purchases changes the items' version
-            frame = self._frame(wanted)
-        else:
-            last = cached[2]["purchase_id"].max() if len(cached[2]) else 0
-            frame = pl.concat([cached[2], self._frame(wanted.where(table.purchase_id > last))])
-        self._purchases_cache = (items, version, frame)
-        return frame
+        if cached is not None and cached.version == self._setting("purchases_version"):
+            return cached
+        with self._memory:
+            version, removed = self._setting("purchases_version"), self._setting("purchases_removed")
+            cached = self._purchases_cache
+            if cached is not None and cached.version == version:
+                return cached
+            table = db.purchases.c
+            wanted = sa.select(
+                table.purchase_id, table.shopper_id, table.item_id, table.at, table.order_id, table.simulated
+            ).order_by(table.purchase_id)
+            if cached is None or cached.removed != removed:
+                frame = self._frame(wanted)
+            else:
+                last = cached.frame["purchase_id"].max() if len(cached.frame) else 0
+                frame = pl.concat([cached.frame, self._frame(wanted.where(table.purchase_id > last))])
+            self._purchases_cache = _Purchases(version, removed, frame)
+            return self._purchases_cache
 
     def add_purchases(self, file: str | Path) -> AddReport:
         """Add orders from a CSV or Parquet file: shopper_id, item_id, date, optional order_id.
@@ -177,7 +214,7 @@ class People(Records):
             simulated=True,
         )
         bought = made.purchases.select("shopper_id", "item_id", at=pl.col("date").cast(pl.Datetime), simulated=True)
-        with self._writing("items_version", "purchases_version") as connection:
+        with self._writing("purchases_version", "purchases_removed") as connection:
             for table in (db.purchases, db.shoppers):
                 connection.execute(table.delete().where(table.c.simulated))
             connection.execute(
@@ -190,7 +227,8 @@ class People(Records):
     def _bought(self, catalogue: Catalogue, shopper: str | None) -> list[int]:
         table = db.purchases.c
         mine = sa.select(table.item_id).where(table.shopper_id == shopper).order_by(table.at, table.purchase_id)
-        return list(dict.fromkeys(catalogue.row[row["item_id"]] for row in self._rows(mine)))
+        bought = dict.fromkeys(row["item_id"] for row in self._rows(mine))
+        return [catalogue.row[one] for one in bought if one in catalogue.row]
 
     # Popularity
 
@@ -199,30 +237,34 @@ class People(Records):
 
         With ``half_life`` (days) each purchase counts 2^(−age / half-life) at the time ``at`` (default: the last one).
         """
-        counts = self._counts(half_life, at)
+        return self._popularity(self._catalogue(), half_life, at)
+
+    def _popularity(self, catalogue: Catalogue, half_life: float | None, at: datetime | None) -> pl.DataFrame:
+        counts = self._counts(catalogue, half_life, at)
         return pl.DataFrame(
-            {"item_id": self.items()["item_id"], "popularity": counts, "normpop": normalise(counts)},
+            {"item_id": catalogue.frame["item_id"], "popularity": counts, "normpop": normalise(counts)},
             schema={"item_id": pl.String, "popularity": pl.Float64, "normpop": pl.Float64},
         )
 
-    def _counts(self, half_life: float | None = None, at: datetime | None = None) -> np.ndarray[Any, Any]:
-        version = self._setting("items_version") + "/" + self._setting("purchases_version")
+    def _counts(
+        self, catalogue: Catalogue, half_life: float | None = None, at: datetime | None = None
+    ) -> np.ndarray[Any, Any]:
+        """The popularity of the catalogue's items, float64 (n,)."""
+        everything = self._all_purchases()
         cached = self._counts_cache.get(half_life)
-        if at is None and cached and cached[0] == version:
-            return cached[1]
-        catalogue = self._catalogue()
-        start = catalogue.frame["popularity"].fill_null(0.0).to_numpy().astype(float)
+        if at is None and cached and cached[0] is catalogue and cached[1] is everything:
+            return cached[2]
         index = pl.DataFrame({"item_id": catalogue.frame["item_id"]}).with_row_index("row")
-        bought = self._all_purchases().join(index, on="item_id")
+        bought = everything.frame.join(index, on="item_id")
         if at is not None:
             bought = bought.filter(pl.col("at") <= at)
         now = pl.lit(at, pl.Datetime) if at else pl.col("at").max()
         ages = bought.select(age=(now - pl.col("at")).dt.total_seconds() / 86_400)["age"].to_numpy()
-        counts = decayed_counts(bought["row"].to_numpy().astype(np.int64), ages, half_life, start)
+        counts = decayed_counts(bought["row"].to_numpy().astype(np.int64), ages, half_life, catalogue.start)
         if at is None:
             if len(self._counts_cache) >= KEPT_HALF_LIVES:
                 self._counts_cache.clear()
-            self._counts_cache[half_life] = (version, counts)
+            self._counts_cache[half_life] = (catalogue, everything, counts)
         return counts
 
     def trending(
@@ -234,13 +276,14 @@ class People(Records):
         to ``at``, by default the last purchase), before (in as many days before those) and change (bought − before).
         """
         where = Filter(frozenset(categories))
-        items = self.items().select("item_id", "category", "price")
+        catalogue = self._catalogue()
+        items = catalogue.frame.select("item_id", "category", "price")
         items = items.filter(pl.Series(where.keeps(items, self.taxonomy), dtype=pl.Boolean)).drop("price")
-        bought = self._all_purchases()
+        bought = self._all_purchases().frame
         moment = at or bought["at"].max() or datetime(1970, 1, 1)
         lately = bought_lately(bought, window_days, moment)  # type: ignore[arg-type]
         return (
-            items.join(self.popularity(at=at), on="item_id")
+            items.join(self._popularity(catalogue, None, at), on="item_id")
             .join(lately, on="item_id", how="left")
             .with_columns(pl.col("bought", "before").fill_null(0))
             .with_columns(change=pl.col("bought") - pl.col("before"))
@@ -252,7 +295,7 @@ class People(Records):
         """One item's popularity over time: columns at (begin of each period of ``days``), bought, popularity (its count
         at the end). Raises UnknownIdError."""
         start = self.item(item_id)["popularity"] or 0.0
-        bought = self._all_purchases().filter(pl.col("item_id") == item_id)
+        bought = self._all_purchases().frame.filter(pl.col("item_id") == item_id)
         return popularity_over_time(bought["at"], start, days)
 
     # Trendiness
@@ -263,18 +306,26 @@ class People(Records):
         if given is not None:
             return float(given)
         estimates = self.estimated_trendiness().filter(pl.col("shopper_id") == shopper_id)
-        return float(estimates["trendiness"][0]) if estimates.height else 0.5
+        return float(estimates["trendiness"][0]) if estimates.height else self._mean_trendiness()
 
     def estimated_trendiness(self) -> pl.DataFrame:
         """Columns shopper_id, trendiness (estimated from purchases alone, shrunk towards the mean), purchases (n)."""
-        version = self._setting("items_version") + "/" + self._setting("purchases_version")
-        if self._trendiness_cache is None or self._trendiness_cache[0] != version:
-            catalogue, bought = self._catalogue(), self.purchases()
-            rows = np.array([catalogue.row[one] for one in bought["item_id"]], dtype=np.int64)
-            start = catalogue.frame["popularity"].fill_null(0.0).to_numpy().astype(float)
-            estimated = estimate_trendiness(bought["shopper_id"].to_list(), popularity_at_purchase(rows, start))
-            self._trendiness_cache = (version, estimated)
-        return self._trendiness_cache[1]
+        catalogue, bought = self._catalogue(), self._all_purchases()
+        known = self._estimates
+        if known is not None and known.bought is bought and known.fits(catalogue):
+            return known.told
+        with self._memory:
+            known, ordered = self._estimates, bought.frame.sort("at", "purchase_id")
+            if known is None or not known.grows_into(catalogue, bought, ordered):
+                known = _Estimates(catalogue, bought, RunningTrendiness(catalogue.start), pl.DataFrame())
+                new = ordered
+            else:
+                new = ordered.slice(len(known.bought.frame))
+            new = new.filter(pl.col("item_id").is_in(catalogue.frame["item_id"].implode()))
+            rows = np.array([catalogue.row[one] for one in new["item_id"]], dtype=np.int64)
+            known.running.add(new["shopper_id"].to_list(), rows)
+            self._estimates = _Estimates(catalogue, bought, known.running, known.running.estimates())
+            return self._estimates.told
 
     def _mean_trendiness(self) -> float:
         """The mean over all shoppers, as given or else as estimated; 0.5 without any."""

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from threading import RLock
 from typing import Any, Self
 
 import numpy as np
@@ -42,7 +43,7 @@ class AddReport:
     unknown_categories: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
     """The items in memory, in the order of their ids, as the ranking wants them; a cache of the database."""
 
@@ -54,6 +55,8 @@ class Catalogue:
     gender: np.ndarray[Any, np.dtype[np.int8]]
     product: np.ndarray[Any, np.dtype[np.int64]]
     kinds: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    start: np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Records:
@@ -67,6 +70,7 @@ class Records:
         categories = path / "categories.toml"
         self.taxonomy = Taxonomy.load(categories if categories.is_file() else None)
         self._catalogue_cache: Catalogue | None = None
+        self._memory = RLock()  # one thread reads what is new, the others wait for it
 
     @classmethod
     def create(cls, path: str | Path, *, categories: Path | None = None, database: str | None = None) -> Self:
@@ -179,17 +183,16 @@ class Records:
         new = [row for row in rows if row["item_id"] not in known]
         changed = [row for row in rows if row["item_id"] in known and row != dict(known[row["item_id"]])]
         if new or changed:
-            with self._writing("items_version", "vectors_version") as connection:
+            with self._writing("items_version") as connection:
                 self._store_items(connection, new, changed, known)
         return AddReport(
             len(new), len(changed), len(rows) - len(new) - len(changed), rejected, reading.unknown_categories
         )
 
     def _checked(self, item: Item, known: Any) -> dict[str, Any] | PhotoError:
-        row = asdict(item) | {"attributes": json.dumps(dict(item.attributes), sort_keys=True, ensure_ascii=False)}
-        row["image"], row["mask"] = self._kept_path(item.image), self._kept_path(item.mask)
         try:
-            row["stamp"] = _stamp(item)
+            row = record_of(item)
+            row["image"], row["mask"] = self._kept_path(item.image), self._kept_path(item.mask)
             if item.image is not None and (known is None or known["stamp"] != row["stamp"]):
                 check_photo(Path(item.image))
         except PhotoError as error:
@@ -220,11 +223,13 @@ class Records:
         if stale:  # the category chooses which pixels are the item's own
             for table_ in (db.vectors, db.failures):
                 connection.execute(table_.delete().where(table_.c.item_id == sa.bindparam("stale")), stale)
+            _raise(connection, "vectors_version")
 
     def remove_item(self, item_id: str) -> None:
         """Forget an item with its vectors and purchases, and its photo if it was uploaded. Raises UnknownIdError."""
         row = self._row(sa.select(db.items.c.image).where(db.items.c.item_id == item_id))
-        with self._writing("items_version", "purchases_version", "vectors_version") as connection:
+        changed = ("items_version", "purchases_version", "purchases_removed", "vectors_version")
+        with self._writing(*changed) as connection:
             if connection.execute(db.items.delete().where(db.items.c.item_id == item_id)).rowcount == 0:
                 raise UnknownIdError(f"no item {item_id!r} in {self.path.name}")
         self._drop_upload(row["image"] if row else None)
@@ -244,11 +249,12 @@ class Records:
         return catalogue.row[item_id]
 
     def _drop_upload(self, image: str | None) -> None:
-        """Delete an uploaded photo that no item shows any more."""
+        """Delete an uploaded photo that no item shows any more; under the writers' lock, as photos are kept."""
         if image is None or not image.startswith(UPLOADS + "/"):
             return
-        if self._row(sa.select(db.items.c.item_id).where(db.items.c.image == image)) is None:
-            (self.path / image).unlink(missing_ok=True)
+        with self._writing() as connection:
+            if connection.execute(sa.select(db.items.c.item_id).where(db.items.c.image == image)).first() is None:
+                (self.path / image).unlink(missing_ok=True)
 
     # Stores
 
@@ -292,10 +298,15 @@ class Records:
     # The database
 
     def _catalogue(self) -> Catalogue:
-        version = self._setting("items_version")
-        if self._catalogue_cache is None or self._catalogue_cache.version != version:
-            self._catalogue_cache = self._load_catalogue(version)
-        return self._catalogue_cache
+        """The items as they are now. A question takes it once and keeps to it: the next may have other rows."""
+        cached = self._catalogue_cache
+        if cached is not None and cached.version == self._setting("items_version"):
+            return cached
+        with self._memory:
+            version = self._setting("items_version")
+            if self._catalogue_cache is None or self._catalogue_cache.version != version:
+                self._catalogue_cache = self._load_catalogue(version)
+            return self._catalogue_cache
 
     def _load_catalogue(self, version: str) -> Catalogue:
         frame = self._frame(sa.select(db.items).order_by(db.items.c.item_id)).with_columns(
@@ -315,6 +326,8 @@ class Records:
             np.array([GENDERS.index(g) + 1 if g in GENDERS else 0 for g in frame["gender"]], dtype=np.int8),
             np.array([products.setdefault(one, len(products)) for one in frame["product"]], dtype=np.int64),
             tuple(names),
+            tuple(frame["item_id"]),
+            frame["popularity"].fill_null(0.0).to_numpy().astype(float),
         )
 
     def _kept_path(self, path: str | None) -> str | None:
@@ -332,12 +345,7 @@ class Records:
         """A write transaction, taken at once so that writers queue; ``versions`` tell every reader what changed."""
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
-            for name in versions:
-                connection.execute(
-                    db.settings.update()
-                    .where(db.settings.c.name == name)
-                    .values(value=sa.cast(sa.cast(db.settings.c.value, sa.Integer) + 1, sa.String))
-                )
+            _raise(connection, *versions)
 
     def _setting(self, name: str) -> str:
         row = self._row(sa.select(db.settings.c.value).where(db.settings.c.name == name))
@@ -361,6 +369,15 @@ class Records:
         return pl.DataFrame([tuple(row) for row in found], schema=types, orient="row")
 
 
+def _raise(connection: sa.Connection, *versions: str) -> None:
+    """Count a change, so that whoever remembers what it concerns reads it anew."""
+    for name in versions:
+        raised = sa.cast(sa.cast(db.settings.c.value, sa.Integer) + 1, sa.String)
+        known = db.settings.update().where(db.settings.c.name == name).values(value=raised)
+        if connection.execute(known).rowcount == 0:
+            connection.execute(db.settings.insert().values(name=name, value="1"))
+
+
 def present(connection: sa.Connection, column: sa.Column[Any], values: Sequence[str], chunk: int = 500) -> set[str]:
     """Those of ``values`` that stand in ``column``, asked for in chunks that any database takes."""
     wanted = list(dict.fromkeys(values))
@@ -378,6 +395,12 @@ _POLARS_TYPES: dict[type[Any], Any] = {
     sa.Boolean: pl.Boolean,
     sa.DateTime: pl.Datetime,
 }
+
+
+def record_of(item: Item) -> dict[str, Any]:
+    """The item as the database keeps it, but for its absolute paths. Raises OSError where its photo can't be read."""
+    attributes = json.dumps(dict(item.attributes), sort_keys=True, ensure_ascii=False)
+    return asdict(item) | {"attributes": attributes, "stamp": _stamp(item)}
 
 
 def _stamp(item: Item) -> str:

@@ -23,7 +23,7 @@ from PIL import Image
 from modiste.behaviour.popularity import normalise
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.items import GENDERS, Item
-from modiste.errors import PhotoError, SettingError, SourceError
+from modiste.errors import ModisteError, SettingError, SourceError
 from modiste.ranking.relevance import Weights, preset
 from modiste.ranking.topk import Candidates, Queries, Ranking, merge, rank
 from modiste.shop import database as db
@@ -31,9 +31,9 @@ from modiste.shop.asking import Asked, Found, Options, checked_place, checked_tr
 from modiste.shop.embedding import Embeddings
 from modiste.shop.points import PointIndex
 from modiste.shop.recommendations import Recommendations
-from modiste.shop.records import UPLOADS, Catalogue
+from modiste.shop.records import UPLOADS, Catalogue, record_of
 from modiste.vision.embedding import VectorSpace
-from modiste.vision.photos import check_photo, open_photo
+from modiste.vision.photos import MAX_PIXELS, check_photo, open_photo
 
 NEWS_HALF_LIFE = 30.0
 """Days after which a purchase counts half in what is shown to a shopper nobody knows."""
@@ -96,39 +96,38 @@ class Shop(Embeddings):
 
     # Items that come one at a time
 
-    def put_item(self, item: Item, photo: bytes | None = None) -> PutReport:
+    def put_item(self, item: Item, photo: bytes | None = None, *, max_pixels: int = MAX_PIXELS) -> PutReport:
         """Make one item or replace what is known of it, recommendable at once.
 
         ``photo``, an encoded picture, is kept in the shop's folder under its content's hash and embedded now, in the
         default vector space (made with the defaults where there is none). Without it the item keeps the photo it has;
         the item's own ``image`` and ``mask`` play no part. Raises SourceError for a gender, price or popularity that
-        can't be, and PhotoError for a broken photo; then nothing is changed.
+        can't be, and PhotoError for a photo that is broken or larger than ``max_pixels``; then nothing is changed.
         """
         _check_item(item)
-        known = self._row(sa.select(db.items).where(db.items.c.item_id == item.item_id))
         if photo is not None:
-            item = replace(item, image=str(self._keep_photo(photo)), mask=None)
-        elif known is not None:
-            image, mask = self._full_path(known["image"]), self._full_path(known["mask"])
-            item = replace(item, image=image, mask=mask)
-        else:
-            item = replace(item, image=None, mask=None)
-        row = self._checked(replace(item, category=self.taxonomy.canonical(item.category)), known)
-        if isinstance(row, PhotoError):
-            raise row
-        with self._writing("items_version", "vectors_version") as connection:
+            check_photo(photo, max_pixels=min(max_pixels, MAX_PIXELS))
+        item = replace(item, category=self.taxonomy.canonical(item.category), image=None, mask=None)
+        with self._writing("items_version") as connection:  # what is known is read where nobody else can change it
             wanted = sa.select(db.items).where(db.items.c.item_id == item.item_id)
             known = connection.execute(wanted).mappings().one_or_none()
+            if photo is not None:
+                item = replace(item, image=str(self._keep_photo(photo)))
+            row = record_of(item) | {"image": self._kept_path(item.image)}
+            if photo is None and known is not None:
+                row |= {name: known[name] for name in ("image", "mask", "stamp")}
             new, changed = ([row], []) if known is None else ([], [row])
             self._store_items(connection, new, changed, {} if known is None else {item.item_id: known})
         if known is not None and known["image"] != row["image"]:
             self._drop_upload(known["image"])
-        failed = self._embed_one(item.item_id) if row["image"] is not None else "it has no photo"
+        try:
+            failed = self._embed_one(item.item_id) if row["image"] is not None else "it has no photo"
+        except ModisteError as error:  # the item is there; other networks are installed than the shop was made with
+            failed = str(error)
         return PutReport(known is None, failed is None, failed)
 
     def _keep_photo(self, photo: bytes) -> Path:
         """Write an encoded photo, found whole, into the uploads under its hash; there already, it stays."""
-        check_photo(photo)
         with Image.open(BytesIO(photo)) as opened:
             suffix = (opened.format or "bin").lower()
         file = self.path / UPLOADS / f"{blake2b(photo, digest_size=16).hexdigest()}.{suffix}"
@@ -138,6 +137,7 @@ class Shop(Embeddings):
                 written.write(photo)
                 written.flush()
                 os.fsync(written.fileno())
+            Path(written.name).chmod(0o644)  # another machine's user may serve it
             Path(written.name).replace(file)
         return file
 
@@ -217,7 +217,7 @@ class Shop(Embeddings):
             tau = self.trendiness(shopper) if shopper is not None else self._mean_trendiness()
         fresh = Options(**{**options, "half_life": options.get("half_life") or NEWS_HALF_LIFE})
         fresh["weights"] = Weights(0.0, 1.0, 0.0)
-        asked = self._ask([-1], None, tau, "you like", self._home(shopper), top, fresh)
+        asked = self._ask(self._catalogue(), [-1], None, tau, "you like", self._home(shopper), top, fresh)
         ranking = self._rank(asked, max(20 * top, 200))
         places = spread(ranking, asked.candidates.category, top)
         return Recommendations(asked.told(ranking, 0, place) for place in places)
@@ -228,6 +228,7 @@ class Shop(Embeddings):
         *,
         top: int = 12,
         category: str | None = None,
+        max_pixels: int = MAX_PIXELS,
         **options: Unpack[Options],
     ) -> Found:
         """What looks like the garment on a photo that is in no catalogue; by default by looks alone ("visual").
@@ -235,14 +236,13 @@ class Shop(Embeddings):
         ``category`` tells which of several garments is meant, where the space masks all but an item's own.
         Raises PhotoError, SettingError, and UnknownIdError where nothing is embedded yet.
         """
-        upright = photo if isinstance(photo, Image.Image) else open_photo(photo)
+        upright = photo if isinstance(photo, Image.Image) else open_photo(photo, max_pixels=max_pixels)
         space = self._space(options.get("space"))
         seen = self._embedder(space).see(upright, self.taxonomy.labels(category))
-        vector = seen.vector[None]
-        if (reduction := self._reduction(space)) is not None:
-            vector = reduction.apply(vector)
         tau = options.get("trendiness")
-        asked = self._ask([-1], vector, 0.5 if tau is None else tau, "you look at", None, top, options, "visual")
+        tau = 0.5 if tau is None else tau
+        catalogue = self._catalogue()
+        asked = self._ask(catalogue, [-1], seen.vector[None], tau, "you look at", None, top, options, "visual")
         ranking = self._rank(asked, top)
         told = Recommendations(asked.told(ranking, int(query), int(place)) for query, place in merge(ranking, top))
         return Found(upright, seen.labels, seen.keep, told)
@@ -254,13 +254,14 @@ class Shop(Embeddings):
         tau = options.get("trendiness")
         if shopper is not None:
             tau = self.trendiness(shopper) if tau is None else tau
-            return self._ask(rows, None, tau, "you bought", self._home(shopper), top, options)
+            return self._ask(catalogue, rows, None, tau, "you bought", self._home(shopper), top, options)
         if tau is None:
-            tau = float(normalise(self._counts(options.get("half_life")))[rows[0]])
-        return self._ask(rows, None, tau, "you look at", None, top, options)
+            tau = float(normalise(self._counts(catalogue, options.get("half_life")))[rows[0]])
+        return self._ask(catalogue, rows, None, tau, "you look at", None, top, options)
 
     def _ask(
         self,
+        catalogue: Catalogue,
         rows: list[int],
         vectors: np.ndarray[Any, np.dtype[np.float32]] | None,
         tau: float,
@@ -270,12 +271,15 @@ class Shop(Embeddings):
         options: Options,
         weights: str = "balanced",
     ) -> Asked:
-        """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
+        """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's, not reduced)."""
         if top < 1:
             raise SettingError(f"top must be at least 1, not {top}")
         checked_trendiness(tau)
-        catalogue = self._catalogue()
-        candidates = self.candidates(options.get("space"), options.get("half_life"))
+        space = self._space(options.get("space")) if self.spaces() else None
+        candidates = self._candidates(catalogue, space, options.get("half_life"))
+        if vectors is not None and space is not None and vectors.shape[1] != candidates.vectors.shape[1]:
+            reduction = self._reduction(space)
+            vectors = vectors if reduction is None else reduction.apply(vectors)
         distances = self._distances(catalogue, checked_place(options.get("near")) or home)
         where = options.get("where")
         keep = np.ones(len(catalogue.row), bool) if where is None else where.keeps(catalogue.frame, self.taxonomy)
@@ -303,7 +307,7 @@ class Shop(Embeddings):
             catalogue.frame,
             distances,
             verb,
-            self._space(options.get("space")) if self.spaces() else None,
+            space,
         )
 
     def _distances(self, catalogue: Catalogue, near: tuple[float, float] | None) -> np.ndarray[Any, Any] | None:
@@ -320,17 +324,20 @@ class Shop(Embeddings):
 
     def candidates(self, space: VectorSpace | str | None = None, half_life: float | None = None) -> Candidates:
         """All items as the ranking takes them, in the order of :meth:`items`; popularity is the current one."""
-        catalogue = self._catalogue()
+        chosen = self._space(space) if self.spaces() else None
+        return self._candidates(self._catalogue(), chosen, half_life)
+
+    def _candidates(self, catalogue: Catalogue, space: VectorSpace | None, half_life: float | None) -> Candidates:
         vectors, has_vector = self._aligned_vectors(space, catalogue)
         return Candidates(
             vectors=vectors,
             has_vector=has_vector,
-            normpop=normalise(self._counts(half_life)),
+            normpop=normalise(self._counts(catalogue, half_life)),
             category=catalogue.category,
             similarity=catalogue.similarity,
             gender=catalogue.gender,
             product=catalogue.product,
-            item_ids=tuple(catalogue.row),
+            item_ids=catalogue.item_ids,
             distance_km=None,
             allowed=None,
         )

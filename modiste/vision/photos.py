@@ -7,6 +7,7 @@ from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from modiste.errors import PhotoError
@@ -18,6 +19,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """What is decoded; JPEG includes MPO, the files of phones that take several pictures at once."""
 
 _WARNINGS = Lock()  # warnings.catch_warnings changes the whole process, and photos are opened by several threads
+
+_ROWS = 256  # converted at a time
 
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 
@@ -87,10 +90,21 @@ def _upright(photo: Image.Image) -> Image.Image:
 
 def _to_rgb(photo: Image.Image) -> Image.Image:
     if photo.mode.startswith("I;16") or photo.mode in ("I", "F"):
-        levels = np.nan_to_num(np.asarray(photo, dtype=np.float64))
-        white = 1.0 if photo.mode == "F" and levels.max(initial=0) <= 1 else 65535.0
-        return Image.fromarray(np.clip(levels / white * 255 + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(_in_8_bits(photo)).convert("RGB")
     if photo.mode in _WITH_ALPHA or "transparency" in photo.info:
         clear = photo.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+        white = Image.new("RGB", clear.size, "white")
+        white.paste(clear, mask=clear.getchannel("A"))
+        return white
     return photo.convert("RGB")
+
+
+def _in_8_bits(photo: Image.Image) -> NDArray[np.uint8]:
+    """The levels of a photo of 16 or 32 bits, uint8 (h, w); a few rows at a time, as small files hold large photos."""
+    levels = np.asarray(photo)
+    white = 1.0 if photo.mode == "F" and np.nanmax(levels, initial=0) <= 1 else 65535.0
+    small = np.empty(levels.shape, np.uint8)
+    for top in range(0, len(levels), _ROWS):
+        rows = np.nan_to_num(levels[top : top + _ROWS].astype(np.float64))
+        small[top : top + _ROWS] = np.clip(rows / white * 255 + 0.5, 0, 255)
+    return small

@@ -1,9 +1,12 @@
 """Items, photos and purchases that come one at a time, and the questions a service asks."""
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from threading import Event
+from time import sleep
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from PIL import Image
 
 from modiste import Item, Purchase, Shop
 from modiste.errors import PhotoError, SettingError, SourceError, UnknownIdError
+from modiste.shop import shop as shop_module
 from modiste.shop.filters import Filter
 
 NOON = datetime(2026, 3, 1, 12)
@@ -252,3 +256,75 @@ def test_a_dump_of_postgresql_restores_the_shop(tmp_path, catalogue, postgres_se
         assert restored.coverage().vectors == 1
         restored.put_item(Item("newer", category="Dresses"), encoded(catalogue, "Dresses-red-women-0"))
         assert restored.recommend(item="newer", top=1, weights="visual")[0].item_id == "new"
+
+
+def test_a_question_keeps_to_one_catalogue_while_items_come_and_go(shop):
+    shop.record([Purchase("ann", "Denim-red-women-0", NOON), Purchase("bea", "Dresses-blue-women-0", NOON)])
+    expected = {name: {bought for bought, _ in shop.recommend_each(name)} for name in ("ann", "bea")}
+    stop, wrong = Event(), []
+
+    def ask(name: str) -> None:
+        while not stop.is_set():
+            try:
+                found = shop.recommend(name, top=3)
+                if not {one.because for one in found} <= expected[name]:
+                    wrong.append([one.because for one in found])
+                shop.popularity()
+                shop.trendiness(name)
+            except Exception as error:  # whatever it is, no reader may meet it
+                wrong.append(error)
+
+    with ThreadPoolExecutor(3) as pool:
+        for name in ("ann", "bea", "ann"):
+            pool.submit(ask, name)
+        for number in range(20):  # an id before all others moves every row
+            shop.put_item(Item(f"0-{number}", category="Denim", gender="women"))
+            if number % 2:
+                shop.remove_item(f"0-{number}")
+        stop.set()
+    assert not wrong
+
+
+def test_a_new_photo_survives_metadata_that_was_under_way(shop, catalogue, monkeypatch):
+    shop.put_item(Item("new", category="Dresses"), encoded(catalogue, "Dresses-red-women-0"))
+    blue = encoded(catalogue, "Denim-blue-women-0")
+    with Shop.open(shop.path) as other:
+        checked = shop_module.record_of
+
+        def slowly(item: Item) -> dict:
+            if item.price == 5.0:
+                begun.set()
+                sleep(0.3)
+            return checked(item)
+
+        begun = Event()
+        monkeypatch.setattr(shop_module, "record_of", slowly)
+        with ThreadPoolExecutor(2) as pool:
+            metadata = pool.submit(shop.put_item, Item("new", category="Dresses", price=5.0))
+            begun.wait()
+            photo = pool.submit(other.put_item, Item("new", category="Denim"), blue)
+            metadata.result(), photo.result()
+    image = Path(shop.item("new")["image"])
+    assert image.read_bytes() == blue
+    assert list(image.parent.iterdir()) == [image]
+
+
+def test_trendiness_grows_with_each_purchase_as_if_worked_out_anew(shop, tmp_path):
+    names = shop.items()["item_id"].to_list()
+    for number in range(30):
+        late = number if number % 7 else -number  # now and then one that was made before the others
+        shop.record([Purchase(f"{number % 4}", names[(5 * number) % 24], NOON + timedelta(days=late))])
+        if number % 3 == 0:
+            shop.estimated_trendiness()
+    with Shop.open(shop.path) as anew:
+        assert shop.estimated_trendiness().equals(anew.estimated_trendiness())
+    shop.remove_item(names[0])
+    with Shop.open(shop.path) as anew:
+        assert shop.estimated_trendiness().equals(anew.estimated_trendiness())
+
+
+def test_a_shopper_without_purchases_is_as_trendy_as_the_others(shop):
+    shop.set_shopper("ann", trendiness=0.9)
+    shop.set_shopper("bea", trendiness=0.7)
+    shop.set_shopper("eve")
+    assert shop.trendiness("eve") == pytest.approx(0.8)
