@@ -101,8 +101,14 @@ def main() -> None:
     parser.add_argument("--garment-share", type=float, default=0.22, help="share of photos of a single garment")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--export", action="store_true", help="only write the ONNX file of the state that is there")
     args = parser.parse_args()
 
+    if args.export:
+        network = GarmentParser(HEIGHT, WIDTH)
+        network.load_state_dict(torch.load(args.out / "parser.pt", weights_only=True)["average"])
+        export(network, args.out)
+        return
     torch.manual_seed(args.seed)
     torch.set_num_threads(2)
     cv2.setNumThreads(1)
