@@ -111,7 +111,7 @@ def add_purchases(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet: shopper_id, item_id, date, optional order_id.")],
     strict: Strict = False,
 ) -> None:
-    """Add real orders; an order_id seen before is skipped."""
+    """Add real orders; an item seen before under the same order_id is skipped."""
     with _open(path) as shop:
         report = shop.add_purchases(file)
     _console().print(f"purchases: {report.added} added, {report.unchanged} already there")

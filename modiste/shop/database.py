@@ -150,7 +150,7 @@ purchases = Table(
     "purchases",
     metadata,
     Column("purchase_id", Integer, primary_key=True, autoincrement=True),
-    Column("order_id", ID, unique=True, comment="the shop's own key: a purchase sent twice is kept once"),
+    Column("order_id", ID, comment="the shop's own key: a line of an order sent twice is kept once"),
     Column("shopper_id", ForeignKey("shoppers.shopper_id", ondelete="CASCADE"), nullable=False),
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), nullable=False),
     Column("at", DateTime, nullable=False),
@@ -158,6 +158,7 @@ purchases = Table(
     Index("purchases_by_shopper", "shopper_id", "at"),
     Index("purchases_by_item", "item_id", "at"),
     Index("purchases_by_time", "at"),
+    Index("purchases_by_order", "order_id", "item_id", unique=True),
 )
 
 spaces = Table(

@@ -141,14 +141,15 @@ class People(Records):
     def add_purchases(self, file: str | Path) -> AddReport:
         """Add orders from a CSV or Parquet file: shopper_id, item_id, date, optional order_id.
 
-        Rows of items or dates that the shop can't make sense of are reported; an order_id seen before is skipped.
+        Rows of items or dates that the shop can't make sense of are reported; an item seen before in its order is
+        skipped.
         """
         orders, rejected = read_orders(Path(file), set(self._catalogue().row))
         added = self.record(orders)
         return AddReport(added, 0, len(orders) - added, rejected)
 
     def record(self, orders: Sequence[Purchase]) -> int:
-        """Record purchases durably; returns how many were new (an ``order_id`` seen before is not recorded again).
+        """Record purchases durably; returns how many were new (an item seen before in its order is not recorded again).
 
         Raises UnknownIdError for an item the shop doesn't have; then nothing is recorded.
         """
@@ -159,13 +160,13 @@ class People(Records):
                     raise UnknownIdError(f"no item {order.item_id!r} in {self.path.name}; nothing was recorded")
             known = present(connection, db.shoppers.c.shopper_id, [order.shopper_id for order in orders])
             numbers = [order.order_id for order in orders if order.order_id is not None]
-            seen = present(connection, db.purchases.c.order_id, numbers)
+            seen = _lines(connection, numbers)
             fresh: list[Purchase] = []
             for order in orders:
-                if order.order_id is None or order.order_id not in seen:
+                if order.order_id is None or (order.order_id, order.item_id) not in seen:
                     fresh.append(order)
                     if order.order_id is not None:
-                        seen.add(order.order_id)
+                        seen.add((order.order_id, order.item_id))
             if missing := sorted({order.shopper_id for order in fresh} - known):
                 connection.execute(db.shoppers.insert(), [{"shopper_id": one, "simulated": False} for one in missing])
             if fresh:
@@ -333,3 +334,14 @@ class People(Records):
         joined = known.join(self.estimated_trendiness(), on="shopper_id", how="left")
         mean = joined.select(pl.coalesce("trendiness", "trendiness_right").mean()).item()
         return 0.5 if mean is None else float(mean)
+
+
+def _lines(connection: sa.Connection, numbers: Sequence[str], chunk: int = 500) -> set[tuple[str, str]]:
+    """(order_id, item_id) of all lines of the orders ``numbers``."""
+    table = db.purchases.c
+    wanted = list(dict.fromkeys(numbers))
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(wanted), chunk):
+        lines = sa.select(table.order_id, table.item_id).where(table.order_id.in_(wanted[start : start + chunk]))
+        found.update((order_id, item_id) for order_id, item_id in connection.execute(lines))
+    return found

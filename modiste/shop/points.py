@@ -210,7 +210,7 @@ class PointIndex(Proposals):
         if len(pending) > _MOST_PENDING:
             return nothing
         rest = max(0, len(candidates) - _POPULAR)
-        always = np.union1d(pending, np.argpartition(candidates.normpop, rest)[rest:])
+        always = np.union1d(pending, np.argpartition(candidates.normpop, min(rest, len(candidates) - 1))[rest:])
         row = written.row
         if written.candidates.item_ids is not candidates.item_ids:
             row = {one: number for number, one in enumerate(candidates.item_ids)}

@@ -1,6 +1,7 @@
 """What a shop remembers: its folder, its database, its items and its stores."""
 
 import json
+import logging
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,9 @@ from modiste.vision.photos import check_photo
 
 UPLOADS = "uploads"
 """The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
+
+_UNFINISHED = "shop.db.unfinished"  # the tables of a copy that is being made
+_LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as long work goes on."""
@@ -124,9 +128,12 @@ class Records:
     def backup(self, to: str | Path) -> Path:
         """Copy the shop into the new folder ``to``, as it is at one moment, while others go on writing.
 
-        The copy is a shop itself: opening it, or moving it to the old one's place, restores it. Photos outside the
-        shop's folder are not copied. Raises SettingError for tables in PostgreSQL, which pg_dump copies, and
-        SourceError if ``to`` exists already.
+        The copy is a shop itself: opening it, or moving it to the old one's place, restores it. It has the tables, the
+        taxonomy, and every photo and mask of an item that lies in the shop's folder. Those that lie elsewhere stay
+        there, and the copy names them; other files of the folder, such as reports, are not copied. A photo that the
+        shop itself has lost is a warning in the log. Raises SettingError for tables in PostgreSQL, which pg_dump
+        copies, and SourceError if ``to`` exists already, a path leads out of the folder, or the disk refuses; then
+        nothing of the copy is left.
         """
         if self.engine.dialect.name != "sqlite":
             raise SettingError(
@@ -136,17 +143,53 @@ class Records:
         if folder.exists():
             raise SourceError(f"{folder} exists already; choose a new folder for the copy")
         folder.mkdir(parents=True)
+        try:
+            if (self.path / "categories.toml").is_file():
+                shutil.copy2(self.path / "categories.toml", folder / "categories.toml")
+            gone = self._copy(folder)
+            if gone:  # replaced meanwhile, most likely; while nobody can write, what is missing is lost
+                with self._writing():
+                    gone = self._copy(folder)
+            (folder / _UNFINISHED).rename(folder / "shop.db")  # half a copy is no shop
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, (OSError, sqlite3.Error)):
+                raise SourceError(f"can't copy {self.path} to {folder}: {error}; make room or mend it") from error
+            raise
+        if gone:
+            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+            _LOG.warning("the copy lacks photos that %s itself has lost: %s%s", self.path, ", ".join(gone[:5]), more)
+        return folder
+
+    def _copy(self, folder: Path) -> list[str]:
+        """Copy the tables, then the photos and masks they name, into ``folder``; returns those that aren't there.
+
+        What an earlier call copied stays, unless the tables don't name it any more. Raises SourceError for a path that
+        leads out of the shop's folder.
+        """
         with (
             closing(sqlite3.connect(self.path / "shop.db")) as ours,
-            closing(sqlite3.connect(folder / "shop.db")) as copy,
+            closing(sqlite3.connect(folder / _UNFINISHED)) as copy,
         ):
             ours.backup(copy)
-        for name in ("categories.toml", UPLOADS):
-            if (self.path / name).is_dir():
-                shutil.copytree(self.path / name, folder / name)
-            elif (self.path / name).exists():
-                shutil.copy2(self.path / name, folder / name)
-        return folder
+            found = copy.execute("SELECT image FROM items UNION SELECT mask FROM items").fetchall()
+        names = sorted(name for (name,) in found if name and not Path(name).is_absolute())
+        for name in names:
+            if ".." in Path(name).parts or not (self.path / name).resolve().is_relative_to(self.path.resolve()):
+                raise SourceError(f"{name!r} leads out of {self.path}; add its item again from where the photo lies")
+        wanted = {folder / name for name in names} | {folder / "categories.toml"}
+        for file in folder.rglob("*"):
+            if file.is_file() and file not in wanted and not file.name.startswith(_UNFINISHED):
+                file.unlink()
+        gone = []
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                if not (folder / name).exists():
+                    shutil.copy2(self.path / name, folder / name)
+            except FileNotFoundError:
+                gone.append(name)
+        return gone
 
     def close(self) -> None:
         """Let go of the database."""
@@ -317,6 +360,9 @@ class Records:
         similarity = np.zeros((len(names) + 1, len(names) + 1))  # the last row: items of no known kind
         similarity[: len(names), : len(names)] = self.taxonomy.matrix(names)
         products: dict[str, int] = {}
+        item_ids, known = tuple(frame["item_id"]), self._catalogue_cache
+        if known is not None and known.item_ids == item_ids:
+            item_ids = known.item_ids  # the very same, by which others see at once that the items are
         return Catalogue(
             version,
             frame,
@@ -326,7 +372,7 @@ class Records:
             np.array([GENDERS.index(g) + 1 if g in GENDERS else 0 for g in frame["gender"]], dtype=np.int8),
             np.array([products.setdefault(one, len(products)) for one in frame["product"]], dtype=np.int64),
             tuple(names),
-            tuple(frame["item_id"]),
+            item_ids,
             frame["popularity"].fill_null(0.0).to_numpy().astype(float),
         )
 

@@ -144,6 +144,29 @@ print(new)
     assert int(small._setting("purchases_version")) == version + 75
 
 
+def test_lines_of_one_order_from_several_processes_are_each_recorded_once(small):
+    program = """
+import sys
+from datetime import datetime
+from modiste.shop.orders import Purchase
+from modiste.shop.shop import Shop
+with Shop.open(sys.argv[1]) as shop:
+    sent = [Purchase("ann", item, datetime(2025, 3, 31), f"order-{n}") for n in range(20) for item in "abcde"]
+    print(sum(shop.record(sent[start : start + 3]) for start in range(0, len(sent), 3)))
+"""
+    assert sum(int(finish(one)) for one in [run(program, small.path) for _ in range(3)]) == 100
+    bought = small.purchases()
+    assert bought.height == bought.select("order_id", "item_id").n_unique() == 100
+
+
+def test_the_database_itself_refuses_a_line_twice(small):
+    small.record([Purchase("ann", "a", DAY, "A-1"), Purchase("ann", "a", DAY), Purchase("ann", "a", DAY)])
+    line = {"shopper_id": "ann", "item_id": "a", "at": DAY, "simulated": False}
+    with pytest.raises(sa.exc.IntegrityError), small._writing() as connection:
+        connection.execute(db.purchases.insert(), [line | {"order_id": "A-1"}])
+    assert small.purchases().height == 3
+
+
 def test_threads_share_a_shop(small):
     def buy(number: int) -> int:
         small.record([Purchase(f"shopper-{number % 7}", "abcde"[number % 5], DAY, f"order-{number % 40}")])

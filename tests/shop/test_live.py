@@ -1,5 +1,6 @@
 """Items, photos and purchases that come one at a time, and the questions a service asks."""
 
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -14,8 +15,10 @@ from PIL import Image
 
 from modiste import Item, Purchase, Shop
 from modiste.errors import PhotoError, SettingError, SourceError, UnknownIdError
+from modiste.shop import points as points_module
 from modiste.shop import shop as shop_module
 from modiste.shop.filters import Filter
+from modiste.shop.recommendations import Recommendations
 
 NOON = datetime(2026, 3, 1, 12)
 
@@ -221,20 +224,126 @@ def test_a_backup_taken_while_others_write_is_a_shop_itself(shop, catalogue, tmp
         assert copy.recommend(item="new", top=1, weights="visual", gender="women")[0].item_id == "Dresses-red-women-0"
 
 
-def test_a_large_shop_in_postgresql_finds_by_points_what_it_finds_exactly(shop):
+@pytest.fixture
+def book(tmp_path, catalogue):
+    """A shop on SQLite whose catalogue lies in its own folder, masks too."""
+    with Shop.create(tmp_path / "book-shop") as made:
+        catalogue.parent.rename(made.path / "book")
+        lines = (made.path / "book" / "items.csv").read_text().splitlines()
+        for name in ("Dresses-red-women-0", "Denim-blue-men-6"):
+            Image.new("L", (96, 144), 1).save(made.path / "book" / f"{name}-mask.png")
+        head, *rows = [line.split(",") for line in lines]
+        masks = {row[0]: f"{row[0]}-mask.png" for row in rows if (made.path / "book" / f"{row[0]}-mask.png").exists()}
+        table = [[*head, "mask"], *([*row, masks.get(row[0], "")] for row in rows)]
+        (made.path / "book" / "items.csv").write_text("\n".join(",".join(row) for row in table))
+        assert made.add_items(made.path / "book" / "items.csv").added == 24
+        yield made
+
+
+def photo_files(shop: Shop) -> list[Path]:
+    found = shop.items()
+    return [Path(one) for one in [*found["image"].drop_nulls(), *found["mask"].drop_nulls()]]
+
+
+def test_a_backup_has_the_photos_and_masks_that_lie_in_the_shop_s_folder(book, tmp_path):
+    (book.path / "book" / "notes.txt").write_text("not an item's")
+    folder = book.backup(tmp_path / "copy")
+    shutil.rmtree(book.path / "book")
+    with Shop.open(folder) as copy:
+        files = photo_files(copy)
+        assert len(files) == 26
+        assert all(file.is_relative_to(folder) and file.is_file() for file in files)
+        copy.embed(masking="none")
+        assert copy.coverage().vectors == 24
+    assert not (folder / "book" / "notes.txt").exists()
+
+
+def test_a_photo_replaced_while_a_backup_is_taken_is_in_it_as_the_tables_tell(book, catalogue, tmp_path, monkeypatch):
+    red, blue = (encoded(book.path / "book" / "items.csv", f"Dresses-{one}-women-0") for one in ("red", "blue"))
+    book.put_item(Item("new", category="Dresses"), red)
+    book.put_item(Item("old", category="Dresses"), encoded(book.path / "book" / "items.csv", "Denim-red-men-0"))
+    copied, done = shutil.copy2, []
+
+    def slowly(source, target):
+        if not done:  # another process replaces one upload and removes another, before either is copied
+            done.append(source)
+            with Shop.open(book.path) as other:
+                other.put_item(Item("new", category="Dresses"), blue)
+                other.remove_item("old")
+        return copied(source, target)
+
+    monkeypatch.setattr(shutil, "copy2", slowly)
+    folder = book.backup(tmp_path / "copy")
+    with Shop.open(folder) as copy:
+        assert Path(copy.item("new")["image"]).read_bytes() == blue
+        assert all(file.is_file() for file in photo_files(copy))
+        assert sorted((folder / "uploads").iterdir()) == [Path(copy.item("new")["image"])]
+
+
+def test_a_photo_that_the_shop_has_lost_is_named_and_stops_no_backup(book, tmp_path, caplog):
+    (book.path / "book" / "Denim-red-men-0.png").unlink()
+    folder = book.backup(tmp_path / "copy")
+    assert "itself has lost: book/Denim-red-men-0.png\n" in caplog.text
+    with Shop.open(folder) as copy:
+        assert sum(file.is_file() for file in photo_files(copy)) == 25
+    book.record([Purchase("ann", "Denim-red-men-0", NOON)])  # and no writer is kept waiting
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "book/../../book-shop/book/Denim-red-men-0.png", "away/secret.png"])
+def test_a_backup_follows_no_path_out_of_the_folder(book, tmp_path, path):
+    (tmp_path / "outside").mkdir()
+    for folder in (tmp_path, tmp_path / "outside"):
+        (folder / "secret.png").write_bytes(b"secret")
+    (book.path / "away").symlink_to(tmp_path / "outside")
+    with book._writing("items_version") as connection:
+        connection.exec_driver_sql("UPDATE items SET image = ? WHERE item_id = 'Denim-red-men-0'", (path,))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SourceError, match="leads out of"):
+        book.backup(tmp_path / "copy")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_backup_that_fails_half_way_leaves_nothing(book, tmp_path, monkeypatch):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(SourceError, match="No space left"):
+        book.backup(tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_large_shop_in_postgresql_finds_by_points_what_it_finds_exactly(shop, monkeypatch):
     if shop.engine.dialect.name != "postgresql":
         pytest.skip("points are pgvector's")
+    monkeypatch.setattr(points_module, "_POPULAR", 0)
+    monkeypatch.setattr(shop_module, "POOL", 6)  # of 24 items, so that the points decide
     shop.record([Purchase("ann", "Denim-red-women-0", NOON), Purchase("ann", "Dresses-blue-women-6", NOON)])
-    exact = {name: shop.recommend("ann", top=5, weights=name) for name in ("balanced", "paper", "visual")}
+
+    def ask(name: str) -> Recommendations:
+        return shop.recommend("ann", top=3, weights=name, any_gender=True)
+
+    exact = {name: ask(name) for name in ("balanced", "paper", "visual")}
     shop.indexed_from = 1
     shop.embed(masking="none")  # makes the points
     with shop.engine.connect() as connection:
         tables = connection.exec_driver_sql("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'points_%%'").scalar()
     assert tables == 1
     for name, found in exact.items():
-        again = shop.recommend("ann", top=5, weights=name)
-        assert {one.item_id for one in again} == {one.item_id for one in found}  # two of them are tied
+        again = ask(name)
+        assert {one.item_id for one in again} == {one.item_id for one in found}
         assert [one.relevance for one in again] == pytest.approx([one.relevance for one in found], abs=1e-5)
+    with shop.engine.begin() as connection:  # and where the points are wrong, so is what is found
+        name = shop._points(shop.spaces()[0]).name
+        connection.exec_driver_sql(
+            f"UPDATE {name} SET point = other.point FROM (SELECT a.item_id, b.point FROM"
+            f" (SELECT item_id, row_number() OVER (ORDER BY item_id) AS n FROM {name}) a JOIN"
+            f" (SELECT point, row_number() OVER (ORDER BY item_id DESC) AS n FROM {name}) b USING (n)) other"
+            f" WHERE other.item_id = {name}.item_id"
+        )
+    for name, found in exact.items():
+        again = ask(name)
+        assert [one.item_id for one in again] != [one.item_id for one in found]
 
 
 def test_a_dump_of_postgresql_restores_the_shop(tmp_path, catalogue, postgres_server, monkeypatch):

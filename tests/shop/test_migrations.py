@@ -121,6 +121,29 @@ def test_a_shop_of_the_first_release_is_brought_forward_with_all_it_holds(old_sh
         assert again.purchases().height == 3
 
 
+def test_orders_of_the_first_release_keep_their_ids_and_take_more_lines(old_shop):
+    with sqlite3.connect(old_shop / "shop.db") as connection:
+        connection.execute("DELETE FROM purchases WHERE order_id IS NULL")
+        connection.execute(
+            "INSERT INTO purchases VALUES (7, 'A-7', 'ann', 'b', '2025-03-30 09:00:00.000000', 0), "
+            "(9, NULL, 'ann', 'Z', '2025-03-29 09:00:00.000000', 0)"
+        )
+        before = connection.execute("SELECT * FROM purchases ORDER BY purchase_id").fetchall()
+    connection.close()
+    assert [row[0] for row in before] == [1, 7, 9]
+    with Shop.open(old_shop) as shop:
+        with shop.engine.connect() as reader:
+            after = [tuple(row) for row in reader.exec_driver_sql("SELECT * FROM purchases ORDER BY purchase_id")]
+            assert after == before
+            assert reader.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+            assert reader.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        day = datetime(2025, 4, 1)
+        assert shop.record([Purchase("ann", "b", day, "A-1"), Purchase("ann", "Z", day, "A-1")]) == 2
+        assert shop.record([Purchase("ann", one, day, "A-1") for one in ("a", "b", "Z")]) == 0
+        shop.remove_item("b")  # its purchases go with it, as before
+        assert shop.purchases()["item_id"].to_list() == ["Z", "a", "Z"]
+
+
 def test_an_old_shop_then_has_the_tables_of_a_new_one(old_shop):
     with Shop.open(old_shop) as shop:
         assert differences(shop.engine) == []
@@ -188,6 +211,8 @@ def back_to_schema_1(shop: Shop) -> None:
         for undo in (
             "DROP INDEX purchases_by_time",
             "DROP INDEX vectors_by_item",
+            "DROP INDEX purchases_by_order",
+            "ALTER TABLE purchases ADD CONSTRAINT purchases_order_id_key UNIQUE (order_id)",
             "UPDATE settings SET value = '1' WHERE name = 'schema'",
             "UPDATE alembic_version SET version_num = '1'",
         ):
@@ -197,11 +222,23 @@ def back_to_schema_1(shop: Shop) -> None:
 def test_a_shop_on_postgresql_is_brought_forward_too(tmp_path, postgres_url, monkeypatch):
     monkeypatch.setitem(ischema_names, "halfvec", db.HalfVec)
     with Shop.create(tmp_path / "shop", database=postgres_url) as shop:
-        shop.record([])
+        with shop._writing("items_version") as connection:
+            rows = [{"item_id": one, "product": one, "attributes": "{}", "stamp": ""} for one in "ab"]
+            connection.execute(db.items.insert(), rows)
+        day = datetime(2025, 3, 31)
+        shop.record([Purchase("ann", "a", day, "A-1")])
         back_to_schema_1(shop)
-        assert len(differences(shop.engine)) == 2
+        assert len(differences(shop.engine)) == 4
+        with pytest.raises(sa.exc.IntegrityError, match="purchases_order_id_key"):
+            shop.record([Purchase("ann", "b", day, "A-1")])
     with Shop.open(tmp_path / "shop") as shop:
         assert differences(shop.engine) == []
+        assert shop.record([Purchase("ann", one, day, "A-1") for one in "ab"]) == 1
+
+
+def test_a_migration_takes_nothing_from_the_program_of_today():
+    versions = Path(migrations.__file__).parent / "versions"
+    assert [file.name for file in versions.glob("*.py") if "modiste" in file.read_text()] == []
 
 
 def test_each_migration_is_written_for_one_version_after_the_other():

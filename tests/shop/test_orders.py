@@ -1,10 +1,12 @@
 """Orders come from a shop's own table; what can't be understood is reported by row."""
 
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 import pytest
 
-from modiste.errors import SourceError
-from modiste.shop.orders import read_orders
+from modiste.errors import SettingError, SourceError
+from modiste.shop.orders import check_date, read_orders
 
 
 def test_orders_are_read_and_bad_rows_reported(tmp_path):
@@ -20,6 +22,33 @@ def test_orders_are_read_and_bad_rows_reported(tmp_path):
     assert "no shopper_id" in rejected[0].reason
     assert "'sock'" in rejected[1].reason
     assert "2025-03-31" in rejected[2].reason
+
+
+def test_an_order_of_no_possible_day_is_rejected(tmp_path):
+    now = datetime.now(UTC)
+    days = [
+        "1969-12-31T23:59:59",
+        "1970-01-01",
+        "1970-01-01T00:30:00+01:00",  # an hour earlier in UTC
+        (now + timedelta(hours=23)).isoformat(),
+        (now + timedelta(hours=25)).isoformat(),
+        "9999-12-31T23:00:00-05:00",
+        "2205-03-31",
+    ]
+    file = tmp_path / "orders.csv"
+    file.write_text("shopper_id,item_id,date\n" + "".join(f"1,a,{day}\n" for day in days))
+    orders, rejected = read_orders(file, {"a"})
+    assert [order.at for order in orders] == [datetime(1970, 1, 1), (now + timedelta(hours=23)).replace(tzinfo=None)]
+    assert [one.row for one in rejected] == [2, 4, 6, 7, 8]
+    assert "1969-12-31 is before 1970-01-01" in rejected[0].reason
+    assert "2205-03-31 is in the future" in rejected[4].reason
+
+
+def test_a_date_that_can_t_be_is_a_bad_setting():
+    check_date(datetime(2025, 3, 31))
+    for impossible in (datetime.min, datetime(1969, 12, 31), datetime(9000, 1, 1), datetime.max):
+        with pytest.raises(SettingError, match="give the day of the order"):
+            check_date(impossible)
 
 
 def test_a_table_without_the_columns_is_refused(tmp_path):

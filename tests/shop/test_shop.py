@@ -139,6 +139,15 @@ def test_an_order_sent_twice_is_recorded_once(shop):
     assert shop.purchases().height == 1
 
 
+def test_an_order_of_several_items_has_a_line_for_each(shop):
+    lines = [Purchase("ann", one, DAY, order_id="A-1") for one in ("Denim-red-men-0", "Denim-red-men-6")]
+    assert shop.record([*lines, lines[0]]) == 2
+    later = Purchase("ann", "Dresses-red-women-0", DAY, order_id="A-1")
+    assert shop.record([lines[1], later]) == 1
+    assert shop.record([Purchase("ann", "Denim-red-men-0", DAY, order_id="A-2")]) == 1
+    assert shop.purchases().group_by("order_id").len().sort("order_id").rows() == [("A-1", 3), ("A-2", 1)]
+
+
 def test_an_order_of_an_unknown_item_records_nothing(shop):
     with pytest.raises(UnknownIdError, match="no item 'sock'"):
         shop.record([Purchase("ann", "Denim-red-men-0", DAY), Purchase("ann", "sock", DAY)])

@@ -1,12 +1,26 @@
-"""The tables of the first release, which had no other database than SQLite."""
+"""The tables of the first release, which had no other database than SQLite; in PostgreSQL, with its own types."""
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-
-from modiste.shop.database import ID, VECTOR
+from sqlalchemy.types import UserDefinedType
 
 revision = "1"
 down_revision = None
+
+
+class _HalfVec(UserDefinedType[bytes]):
+    """pgvector's float16 vector of any dimension; here it is only named."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "HALFVEC"
+
+
+ID = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+VECTOR = sa.LargeBinary().with_variant(_HalfVec(), "postgresql")
 
 
 def upgrade() -> None:
