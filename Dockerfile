@@ -1,7 +1,8 @@
+# syntax=docker/dockerfile:1
 # The service for one shop, whose folder is mounted at /shop. Not built where it was written (no container engine there).
 FROM python:3.12-slim
-COPY . /src
-RUN pip install --no-cache-dir --constraint /src/requirements.lock "/src[server,postgres]" && rm -rf /src \
+RUN --mount=type=bind,target=/src,rw \
+    pip install --no-cache-dir --constraint /src/requirements.lock "/src[server,postgres]" \
     && useradd --uid 1000 modiste
 USER modiste
 EXPOSE 8000

@@ -287,7 +287,7 @@ class Client:
         return self._send("GET", _path("items", item_id, "photo")).content
 
     def thumbnail(self, item_id: str, height: int = 220) -> bytes:
-        """The item's photo as a JPEG at most ``height`` pixels high."""
+        """The item's photo as a JPEG about ``height`` pixels high: the service rounds up to one of a few heights."""
         return self._send("GET", _path("items", item_id, "thumbnail"), params={"height": height}).content
 
     def mask(self, item_id: str) -> bytes:

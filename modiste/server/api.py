@@ -4,8 +4,6 @@ import base64
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -25,16 +23,14 @@ from modiste import __version__
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.items import Item as ShopItem
 from modiste.errors import PhotoError
+from modiste.server import addresses, pictures
 from modiste.server import schemas as s
-from modiste.server.gate import Turnstile, WriteRoute
+from modiste.server.gate import WriteRoute, check_form, the_settings, the_shop, the_turnstile
 from modiste.shop.orders import Purchase
 from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
 from modiste.vision.masks import encode_mask
-from modiste.vision.photos import FORMATS, open_photo
-
-THUMBNAILS = 512
-"""How many thumbnails each worker keeps in memory."""
+from modiste.vision.photos import FORMATS
 
 MAX_AGE_S = 60
 """How long a photo may be shown without asking whether it is still the same."""
@@ -62,6 +58,7 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
         403: "Without a token: not from this machine.",
         404: "There is no such thing here.",
         413: "The request is too large.",
+        415: "The body is no form.",
         422: "A value is outside what it may be, or a photo can't be read.",
         429: "The service is busy; Retry-After says when to come back.",
         503: "The database doesn't answer; Retry-After says when to come back.",
@@ -74,17 +71,7 @@ def _picture(*kinds: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "The picture.", "content": content}, 304: {"description": "It is still the same."}}
 
 
-def _shop(request: Request) -> Shop:
-    shop: Shop = request.app.state.shop
-    return shop
-
-
-def _turnstile(request: Request) -> Turnstile:
-    turnstile: Turnstile = request.app.state.turnstile
-    return turnstile
-
-
-TheShop = Annotated[Shop, Depends(_shop)]
+TheShop = Annotated[Shop, Depends(the_shop)]
 ItemId = Annotated[s.Id, InPath(description="The item's id; a slash in it is written %2F.")]
 ShopperId = Annotated[s.Id, InPath(description="The shopper's id.", examples=["1"])]
 Photo = Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP or TIFF.")]
@@ -137,16 +124,20 @@ def photo(request: Request, shop: TheShop, item_id: ItemId) -> Response:
     "/v1/items/{item_id:id}/thumbnail", tags=["items"], summary="An item's photo, small", response_class=Response,
     responses=_picture("jpeg") | _refusals(404),
 )  # fmt: skip
-def thumbnail(
+async def thumbnail(
     request: Request, shop: TheShop, item_id: ItemId, asked: Annotated[s.ThumbnailAsking, Query()]
 ) -> Response:
-    """The photo as a JPEG at most ``height`` pixels high, with an ETag."""
-    item = _pictured(shop, item_id)
-    headers, same = _caching(request, f"{item['stamp']}-{asked.height}")
+    """The photo as a small JPEG of about ``height`` pixels, with an ETag."""
+    item = await run_in_threadpool(_pictured, shop, item_id)
+    height = pictures.step(asked.height)
+    headers, same = _caching(request, f"{item['stamp']}-{height}")
     if same:
         return Response(status_code=304, headers=headers)
+    state, image = request.app.state, Path(item["image"])
     try:
-        made = _thumbnail(item["image"], item["stamp"], asked.height)
+        made = await state.thumbnails.get(
+            (image, item["stamp"], height), lambda: pictures.thumbnail(image, height), state.drawing
+        )
     except PhotoError as error:
         raise HTTPException(404, f"the photo of item {item_id!r}: {error}") from error
     return Response(made, media_type="image/jpeg", headers=headers)
@@ -159,17 +150,18 @@ def thumbnail(
 async def mask(request: Request, shop: TheShop, item_id: ItemId) -> Response:
     """What garment each pixel of the photo is, as a palette PNG: the mask that was given, else the parser's."""
     item = await run_in_threadpool(_pictured, shop, item_id)
-    headers, same = _caching(request, f"{item['stamp']}-{item['category']}-mask-{__version__}")
+    headers, same = _caching(request, f"{item['stamp']}-mask-{__version__}")
     if same:
         return Response(status_code=304, headers=headers)
 
-    def drawn() -> bytes | None:
+    def drawn() -> bytes:
         labels = shop.labels(item_id)
-        return None if labels is None else _png(encode_mask(labels))
+        if labels is None:
+            raise HTTPException(404, f"item {item_id!r} has no photo")
+        return pictures.encoded(encode_mask(labels))
 
-    made = await _turnstile(request).run(drawn)
-    if made is None:
-        raise HTTPException(404, f"item {item_id!r} has no photo")
+    key = (item["image"], item["mask"], item["stamp"])
+    made = await request.app.state.masks.get(key, drawn, the_turnstile(request))
     return Response(made, media_type="image/png", headers=headers)
 
 
@@ -182,7 +174,9 @@ def get_item(shop: TheShop, item_id: ItemId) -> s.Item:
 
 @writes.put(
     "/v1/items/{item_id:id}", tags=["items"], summary="Put an item",
-    responses={201: {"model": s.Put, "description": "It is new."}, 200: {"description": "It replaced one."}},
+    dependencies=[Depends(check_form)],
+    responses={201: {"model": s.Put, "description": "It is new."}, 200: {"description": "It replaced one."},
+               **_refusals(415)},
 )  # fmt: skip
 async def put_item(
     request: Request,
@@ -204,6 +198,8 @@ async def put_item(
 ) -> s.Put:
     """Make an item or replace what is known of it: what is left out is forgotten, but a photo is kept.
 
+    The body is a form; a field that is none of these is refused.
+
     A photo is parsed and embedded at once; when the answer comes, the item can be recommended.
     """
     made = ShopItem(
@@ -213,13 +209,11 @@ async def put_item(
     content = None if photo is None or unchosen else await photo.read()
 
     def put() -> s.Put:
-        if content is not None:
-            _check_pixels(request, content)
-        report = shop.put_item(made, content)
+        report = shop.put_item(made, content, max_pixels=the_settings(request).max_pixels)
         item = _items(shop, shop.items().filter(pl.col("item_id") == item_id))[0]
         return s.Put(created=report.created, embedded=report.embedded, remark=report.remark, item=item)
 
-    answer = await (run_in_threadpool(put) if content is None else _turnstile(request).run(put))
+    answer = await the_turnstile(request).run(put)  # without a photo too: another category may be embedded otherwise
     response.status_code = 201 if answer.created else 200
     return answer
 
@@ -236,8 +230,9 @@ def delete_item(shop: TheShop, item_id: ItemId) -> None:
 
 
 @reads.post(
-    "/v1/search", tags=["recommendations"], summary="What looks like a photo", responses=_refusals(400, 404, 413)
-)
+    "/v1/search", tags=["recommendations"], summary="What looks like a photo", dependencies=[Depends(check_form)],
+    responses=_refusals(400, 404, 413, 415),
+)  # fmt: skip
 async def search(request: Request, shop: TheShop, photo: Photo, asked: Annotated[s.SearchAsking, Query()]) -> s.Found:
     """Parse and embed a photo, and find what looks like it; nothing of it is kept.
 
@@ -246,11 +241,10 @@ async def search(request: Request, shop: TheShop, photo: Photo, asked: Annotated
     content = await photo.read()
 
     def find() -> s.Found:
-        _check_pixels(request, content)
         found = shop.search(
             content, top=asked.top, weights=asked.weights, category=asked.category, gender=asked.only,
             trendiness=0.5 if asked.trendiness is None else asked.trendiness,
-            near=asked.place, within_km=asked.within, where=asked.where,
+            near=asked.place, within_km=asked.within, where=asked.where, max_pixels=the_settings(request).max_pixels,
         )  # fmt: skip
         return s.Found(
             width=found.photo.width,
@@ -260,7 +254,7 @@ async def search(request: Request, shop: TheShop, photo: Photo, asked: Annotated
             recommendations=_told(found.recommendations, asked.explain),
         )
 
-    return await _turnstile(request).run(find)
+    return await the_turnstile(request).run(find)
 
 
 @reads.get(
@@ -305,9 +299,13 @@ def get_shopper(shop: TheShop, shopper_id: ShopperId) -> s.Shopper:
     return _shopper(shop, shopper_id)
 
 
-@writes.put("/v1/shoppers/{shopper_id:id}", tags=["shoppers"], summary="Put a shopper")
-def put_shopper(shop: TheShop, shopper_id: ShopperId, given: s.ShopperIn) -> s.Shopper:
+@writes.put(
+    "/v1/shoppers/{shopper_id:id}", tags=["shoppers"], summary="Put a shopper",
+    responses={201: {"model": s.Shopper, "description": "She is new."}, 200: {"description": "She was known."}},
+)  # fmt: skip
+def put_shopper(response: Response, shop: TheShop, shopper_id: ShopperId, given: s.ShopperIn) -> s.Shopper:
     """Make a shopper or replace what is known of her; her purchases stay."""
+    response.status_code = 200 if shop.knows(shopper_id) else 201
     shop.set_shopper(shopper_id, given.trendiness, given.latitude, given.longitude)
     return _shopper(shop, shopper_id)
 
@@ -341,7 +339,7 @@ def post_purchases(
 ) -> s.Recorded:
     """Record one purchase or up to 1000, all or none; the answer comes when they are on disk.
 
-    Sent again with the same ``order_id``, a purchase is counted as known and not recorded twice.
+    Sent again with the same ``order_id``, an item is counted as known and not recorded twice.
     """
     now = datetime.now(UTC).replace(tzinfo=None)
     many = sent if isinstance(sent, list) else [sent]
@@ -354,8 +352,8 @@ def post_purchases(
 
 @watching.get("/health", summary="Alive and ready", responses={503: {"model": s.Health, "description": "Not ready."}})
 async def health(request: Request, response: Response) -> s.Health:
-    """Whether the service lives (it answers) and is ready (its database does too)."""
-    ready = await request.app.state.watch.run(lambda: _is_ready(_shop(request)))
+    """Whether the service lives (it answers) and is ready (its database does too, within some seconds)."""
+    ready = await request.app.state.pulse.beats()
     response.status_code = 200 if ready else 503
     return s.Health(alive=True, ready=ready)
 
@@ -366,17 +364,9 @@ async def health(request: Request, response: Response) -> s.Health:
 )  # fmt: skip
 async def metrics(request: Request) -> Response:
     """Latency by route, items, vectors missing and the age of the popularity, for Prometheus."""
-    shop, meters = _shop(request), request.app.state.meters
+    shop, meters = the_shop(request), request.app.state.meters
     text = await request.app.state.watch.run(lambda: meters.scrape(shop.coverage))
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _is_ready(shop: Shop) -> bool:
-    try:
-        shop.spaces()
-    except Exception:
-        return False
-    return True
 
 
 # Shaping answers
@@ -413,9 +403,8 @@ def _told(found: Iterable[Recommendation], explain: bool) -> list[s.Recommendati
 
 
 def _urls(item_id: str, pictured: bool, mask: bool = False) -> dict[str, Any]:
-    base = f"/v1/items/{quote(item_id, safe='')}"
     names = ("photo", "thumbnail", "mask") if mask else ("photo", "thumbnail")
-    return {name: f"{base}/{name}" if pictured else None for name in names}
+    return {name: addresses.item(item_id, name) if pictured else None for name in names}
 
 
 def _with_photo(shop: Shop, item_ids: pl.Series) -> set[str]:
@@ -473,33 +462,5 @@ def _file(file: Path, item_id: str, headers: dict[str, str]) -> Response:
     return FileResponse(file, media_type=f"image/{kind}", headers=headers)
 
 
-@lru_cache(THUMBNAILS)
-def _thumbnail(image: str, stamp: str, height: int) -> bytes:
-    """``stamp`` is the photo's content: a changed photo is another entry."""
-    small = open_photo(Path(image))
-    small.thumbnail((2 * height, height), Image.Resampling.LANCZOS)
-    buffer = BytesIO()
-    small.save(buffer, "JPEG", quality=82)
-    return buffer.getvalue()
-
-
-def _check_pixels(request: Request, content: bytes) -> None:
-    """Refuse what has more pixels than this service takes; the header alone is read."""
-    most: int = request.app.state.settings.max_pixels
-    try:
-        with Image.open(BytesIO(content), formats=FORMATS) as header:
-            width, height = header.size
-    except Exception:  # the shop says what is wrong with it
-        return
-    if width * height > most:
-        raise PhotoError(f"photo is {width}×{height} pixels, more than {most / 1e6:g} megapixels; make it smaller")
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def _data_uri(picture: Image.Image) -> str:
-    return "data:image/png;base64," + base64.b64encode(_png(picture)).decode()
+    return "data:image/png;base64," + base64.b64encode(pictures.encoded(picture)).decode()

@@ -14,10 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -25,14 +24,18 @@ from modiste import __version__
 from modiste.errors import ModisteError, SettingError, UnknownIdError
 from modiste.server import pages
 from modiste.server.api import reads, watching, writes
-from modiste.server.gate import BusyError, Gate, Turnstile, busy, problem
+from modiste.server.gate import BusyError, Gate, Pulse, Turnstile, busy, problem
 from modiste.server.logs import CONFIG, REQUESTS
 from modiste.server.metrics import Meters
+from modiste.server.pictures import MASKS, THUMBNAILS, Kept
 from modiste.server.settings import Settings, is_local
 from modiste.shop.shop import Shop
 
 GRACE_S = 10
 """How long requests in flight may take to end when the service is stopped."""
+
+DRAWN_AT_ONCE = 2
+"""How many photos each worker decodes for thumbnails at a time; a large one takes hundreds of megabytes."""
 
 HUNG_S = 30
 """A worker that gives no sign of life for so long is replaced; one on a crowded machine may need some seconds."""
@@ -52,7 +55,9 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
         with Shop.open(shop_path) as shop:
             app.state.shop = shop
             app.state.turnstile = Turnstile(chosen.embed_at_once, chosen.embed_queue)
+            app.state.drawing = Turnstile(DRAWN_AT_ONCE, chosen.in_flight)
             app.state.watch = Turnstile(1, 16)
+            app.state.pulse = Pulse(shop)
             with suppress(ModisteError):  # the first request needn't wait for what all requests need
                 await to_thread.run_sync(shop.candidates)
             yield
@@ -69,18 +74,11 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     )
     app.state.settings = chosen
     app.state.meters = Meters()
+    app.state.thumbnails, app.state.masks, app.state.parses = Kept(THUMBNAILS), Kept(MASKS), Kept(MASKS)
     for router in (reads, writes, watching):
         app.include_router(router)
     app.include_router(pages.router, include_in_schema=False)
     app.mount("/static", _OwnFiles(directory=pages.static), name="static")
-    if chosen.origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=chosen.origins,
-            allow_methods=["GET", "PUT", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
-        )
     app.add_middleware(Gate, settings=chosen, meters=app.state.meters)
     _tell_errors(app)
     return app
@@ -112,28 +110,40 @@ def _tell_errors(app: FastAPI) -> None:
     @app.exception_handler(StarletteHTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         headers, path = error.headers, request.scope["path"]
-        wants_page = "text/html" in request.headers.get("accept", "") and not path.startswith(("/v1/", "/static/"))
-        if error.status_code == 404 and wants_page:
+        if error.status_code == 404 and _wants_page(request):
             return pages.error_page(request, 404, "Not here", "There is no such page.")
         if error.status_code == 405:  # the router names the methods of the first route alone
-            headers = {"Allow": ", ".join(sorted(_methods(path))) or "GET"}
+            headers = {"Allow": ", ".join(sorted(_methods(path)))}
         return problem(error.status_code, str(error.detail), headers)
 
     @app.exception_handler(BusyError)
     async def overloaded(_request: Request, _error: BusyError) -> JSONResponse:
         return busy()
 
-    @app.exception_handler(OperationalError)
+    @app.exception_handler(DBAPIError)
     @app.exception_handler(PoolTimeoutError)
-    async def no_database(request: Request, error: SQLAlchemyError) -> JSONResponse:
+    async def no_database(request: Request, error: SQLAlchemyError) -> Response:
+        if isinstance(error, (IntegrityError, DataError)):  # the database is well, and the program is wrong
+            raise error
         request_id = request.state.request_id
         REQUESTS.error("the database: %s", getattr(error, "orig", error), extra={"told": {"request_id": request_id}})
-        return problem(503, "the database doesn't answer; try again soon", {"Retry-After": "5"}, request_id)
+        told, headers = "the database doesn't answer; try again soon", {"Retry-After": "5"}
+        if _wants_page(request):
+            return pages.error_page(request, 503, "Not now", f"{told[0].upper()}{told[1:]}.", headers)
+        return problem(503, told, headers, request_id)
+
+
+def _wants_page(request: Request) -> bool:
+    path: str = request.scope["path"]
+    return "text/html" in request.headers.get("accept", "") and not path.startswith(("/v1/", "/static/"))
 
 
 def _methods(path: str) -> set[str]:
-    routes = [one for router in (reads, writes, watching) for one in router.routes if isinstance(one, APIRoute)]
-    return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+    """What a path may be asked, HEAD too: the Gate answers it wherever there is a GET."""
+    routers = (reads, writes, watching, pages.router)
+    routes = [one for router in routers for one in router.routes if isinstance(one, APIRoute)]
+    found = {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+    return found | {"HEAD"} if "GET" in found else found or {"GET", "HEAD"}  # the service's own files
 
 
 def _where(error: dict[str, Any]) -> str:

@@ -129,8 +129,10 @@ def timeline(stops: Sequence[Stop]) -> Markup:
 
 
 def _months_around(first: datetime, last: datetime) -> tuple[datetime, datetime]:
-    """The start of the month of ``first`` and of the month after ``last``: at least a month apart."""
+    """The start of the month of ``first`` and of the month after ``last``: at least a month apart, or almost."""
     start = first.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    if (last.year, last.month) == (datetime.max.year, 12):
+        return start, datetime.max
     year, month = divmod(last.year * 12 + last.month, 12)
     return start, last.replace(year=year, month=month + 1, day=1, hour=0, minute=0, second=0, microsecond=0)
 
@@ -142,6 +144,8 @@ def _ticks(start: datetime, end: datetime) -> list[tuple[datetime, str]]:
     found = []
     for number in range(0, months + 1, step):
         year, month = divmod(start.year * 12 + start.month - 1 + number, 12)
+        if year > datetime.max.year:
+            break
         at = datetime(year, month + 1, 1)
         found.append((at, f"{at:%Y}" if step >= 12 else f"{at:%b %Y}" if at.month == 1 or not number else f"{at:%b}"))
     return found
@@ -192,7 +196,8 @@ def history(starts: Sequence[datetime], bought: Sequence[int], popularity: Seque
     low, high = min(first, *popularity), max(popularity)
     if high - low < 1:
         high = low + 1
-    ends = [at + timedelta(days=days) for at in starts]
+    long = timedelta(days=days)
+    ends = [at + long if at < datetime.max - long else datetime.max for at in starts]
     start, span = starts[0], max((ends[-1] - starts[0]).total_seconds(), 1.0)
 
     def across(at: datetime) -> float:

@@ -1,5 +1,6 @@
 """What every request passes: its id, the limits, who may write, the log line, the histogram, and the safe headers."""
 
+import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -12,14 +13,21 @@ from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modiste.server.logs import REQUESTS
 from modiste.server.metrics import Meters
-from modiste.server.settings import Settings, is_local
+from modiste.server.settings import Settings, is_local, name_of
+from modiste.shop.shop import Shop
 
 MAX_JSON = 1_000_000
 """Bytes of a body that is no upload."""
+
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+READY_S = 3.0
+"""A database that hasn't answered in so many seconds makes the service not ready."""
 
 ALWAYS_ANSWERED = ("/health", "/metrics")
 """What is answered however many requests are in flight: who watches the service must see it when it is busiest."""
@@ -62,14 +70,65 @@ class Turnstile:
             self._taken -= 1
 
 
+class Pulse:
+    """Whether the shop's database answers, asked by one thread at a time however many want to know."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._limiter = CapacityLimiter(1)
+        self._asking: asyncio.Task[bool] | None = None
+
+    async def beats(self) -> bool:
+        """True if the database answered within READY_S; false otherwise, and while it hangs."""
+        asking = self._asking
+        if asking is None or asking.done():
+            asking = self._asking = asyncio.create_task(to_thread.run_sync(self._ask, limiter=self._limiter))
+        done, _ = await asyncio.wait({asking}, timeout=READY_S)
+        return bool(done) and asking.result()
+
+    def _ask(self) -> bool:
+        try:
+            self._shop.spaces()
+        except Exception:
+            return False
+        return True
+
+
+def the_shop(request: Request) -> Shop:
+    """The shop that the service serves."""
+    shop: Shop = request.app.state.shop
+    return shop
+
+
+def the_turnstile(request: Request) -> Turnstile:
+    """The turnstile before the networks."""
+    turnstile: Turnstile = request.app.state.turnstile
+    return turnstile
+
+
+def the_settings(request: Request) -> Settings:
+    """What the service may do."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
 class Gate:
-    """The outermost layer of the service."""
+    """The outermost layer of the service. Its own refusals carry the headers of CORS too; HEAD is GET with no body."""
 
     def __init__(self, app: ASGIApp, settings: Settings, meters: Meters) -> None:
         self.app = app
         self.settings = settings
         self.meters = meters
         self.in_flight = 0
+        self._inside: ASGIApp = self._guarded
+        if settings.origins:
+            self._inside = CORSMiddleware(
+                self._guarded,
+                allow_origins=settings.origins,
+                allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+                expose_headers=["X-Request-ID", "Retry-After"],
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever goes wrong, the answer is JSON and the reason is in the log."""
@@ -80,7 +139,8 @@ class Gate:
         given = headers.get("x-request-id", "")
         request_id = given if _SANE_ID.fullmatch(given) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        started, status = perf_counter(), 0
+        method, started, status = scope["method"], perf_counter(), 0
+        asked: Scope = {**scope, "method": "GET"} if method == "HEAD" else scope
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -90,27 +150,40 @@ class Gate:
                 out["X-Request-ID"] = request_id
                 for name, value in HEADERS.items():
                     out.setdefault(name, value)
+            elif method == "HEAD":
+                message["body"] = b""
             await send(message)
 
         self.in_flight += 1
         try:
-            refused = self._refused(scope, headers)
-            await (refused or self.app)(scope, self._limited(headers, receive), answer)
-        except Exception:
-            REQUESTS.exception("unforeseen error", extra={"told": {"request_id": request_id}})
-            if not status:
-                told = "something went wrong here; the log has the reason under this request id"
-                await problem(500, told, request_id=request_id)(scope, receive, answer)
+            await self._inside(asked, self._limited(headers, receive), answer)
         finally:
             self.in_flight -= 1
-            self._tell(scope, request_id, status, perf_counter() - started)
+            chosen = asked.get("route")
+            route: str = getattr(chosen, "path_format", getattr(chosen, "path", "none"))
+            self._tell(method, route, request_id, status, perf_counter() - started)
 
-    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        chosen = scope.get("route")
-        route: str = getattr(chosen, "path_format", getattr(chosen, "path", "none"))
-        self.meters.observe(scope["method"], route, status, seconds)
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await (self._refused(scope, Headers(scope=scope)) or self.app)(scope, receive, answer)
+        except Exception:
+            request_id = scope["state"]["request_id"]
+            REQUESTS.exception("unforeseen error", extra={"told": {"request_id": request_id}})
+            if not begun:
+                told = "something went wrong here; the log has the reason under this request id"
+                await problem(500, told, request_id=request_id)(scope, receive, send)
+
+    def _tell(self, method: str, route: str, request_id: str, status: int, seconds: float) -> None:
+        self.meters.observe(method, route, status, seconds)
         told = {
-            "request_id": request_id, "method": scope["method"], "route": route, "status": status,
+            "request_id": request_id, "method": method, "route": route, "status": status,
             "ms": round(1000 * seconds, 1),
         }  # fmt: skip
         REQUESTS.info("request", extra={"told": told})
@@ -118,11 +191,15 @@ class Gate:
     def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         if self.in_flight > self.settings.in_flight and scope["path"] not in ALWAYS_ANSWERED:
             return busy()
-        if self.settings.token is None and not is_local(_name(headers.get("host", ""))):
+        host = name_of(headers.get("host", ""))
+        if not is_local(host):
             # A page elsewhere may have its own name resolve to this machine and then read whatever it likes.
-            return problem(
-                403, "without MODISTE_TOKEN the service answers to localhost only; set one to use another name"
-            )
+            if self.settings.token is None:
+                return problem(
+                    403, "without MODISTE_TOKEN the service answers to localhost only; set one to use another name"
+                )
+            if self.settings.hosts and host not in self.settings.hosts:
+                return problem(403, "the service doesn't answer to this name; add it to MODISTE_HOSTS")
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self._limit(headers):
             return problem(413, self._too_large(headers), {"Connection": "close"})
@@ -148,6 +225,21 @@ class Gate:
             return message
 
         return counted
+
+
+async def check_form(request: Request) -> None:
+    """Raise 415 for a body that is no form, and 422 for a field that the route's form doesn't have."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in FORMS:
+        async for chunk in request.stream():
+            if chunk or kind:
+                named = kind[:80] or "of no kind"
+                raise HTTPException(415, f"the body is {named}; send a form: multipart/form-data (curl -F name=value)")
+        return
+    has = [field.alias for field in request.scope["route"].dependant.body_params]
+    if unknown := sorted(set(await request.form()) - set(has)):
+        named = ", ".join(repr(name[:80]) for name in unknown[:5])
+        raise HTTPException(422, f"the form has no field {named}; its fields are {', '.join(has)}")
 
 
 class WriteRoute(APIRoute):
@@ -197,9 +289,3 @@ def problem(
 def busy() -> JSONResponse:
     """Overload, told."""
     return problem(429, "the service is busy; try again in a second", {"Retry-After": "1"})
-
-
-def _name(host: str) -> str:
-    """A Host header's name, without its port and an IPv6 address's brackets."""
-    bracketed = re.fullmatch(r"\[([^\]]*)\](:\d+)?", host)
-    return bracketed[1] if bracketed else host.partition(":")[0]

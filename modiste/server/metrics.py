@@ -64,5 +64,6 @@ class _ShopCollector(Collector):
             title = "modiste_vectors_missing" if name == "missing" else f"modiste_{name}"
             yield GaugeMetricFamily(title, what, value=getattr(has, name))
         if has.last_purchase is not None:
-            age = (datetime.now(UTC).replace(tzinfo=None) - has.last_purchase).total_seconds()
+            since = (datetime.now(UTC).replace(tzinfo=None) - has.last_purchase).total_seconds()
+            age = max(since, 0.0)  # the clock that dated it may be ahead
             yield GaugeMetricFamily("modiste_popularity_age_seconds", "Time since the last purchase.", value=age)

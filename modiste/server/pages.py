@@ -27,13 +27,12 @@ from modiste.catalog.items import GENDERS
 from modiste.errors import MaskError, ModisteError, PhotoError, UnknownIdError
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server import charts
-from modiste.server.gate import BusyError, Turnstile
-from modiste.server.settings import Settings
+from modiste.server.addresses import item_page, photo, recommendations, shopper_page, thumbnail
+from modiste.server.gate import BusyError, the_settings, the_shop, the_turnstile
 from modiste.shop.asking import Options
 from modiste.shop.filters import Filter
 from modiste.shop.recommendations import TERMS, Recommendation, Recommendations
 from modiste.shop.shop import Shop
-from modiste.vision.photos import open_photo
 
 SHOPPERS_A_PAGE = 24
 ITEMS_A_PAGE = 48
@@ -66,26 +65,6 @@ _HEADERS = {
 def words(name: str | None) -> str:
     """A category as a person would write it."""
     return name.replace("_", " ") if name else "no category"
-
-
-def item_page(item_id: str) -> str:
-    """The address of an item's page."""
-    return f"/items/{quote(item_id, safe='')}"
-
-
-def shopper_page(shopper_id: str) -> str:
-    """The address of a shopper's page."""
-    return f"/shoppers/{quote(shopper_id, safe='')}"
-
-
-def thumbnail(item_id: str, height: int = 330) -> str:
-    """The address of an item's small picture."""
-    return f"/v1/items/{quote(item_id, safe='')}/thumbnail?height={height}"
-
-
-def photo(item_id: str) -> str:
-    """The address of an item's photo."""
-    return f"/v1/items/{quote(item_id, safe='')}/photo"
 
 
 def _asset(name: str) -> str:
@@ -149,23 +128,8 @@ def error_page(
 
 
 def _render(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    values |= {"shop_name": _shop(request).path.name}
+    values |= {"shop_name": the_shop(request).path.name}
     return HTMLResponse(_environment.get_template(name).render(values), status, headers=_HEADERS)
-
-
-def _shop(request: Request) -> Shop:
-    shop: Shop = request.app.state.shop
-    return shop
-
-
-def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
-
-
-def _turnstile(request: Request) -> Turnstile:
-    turnstile: Turnstile = request.app.state.turnstile
-    return turnstile
 
 
 def _wants(request: Request) -> str | None:
@@ -212,7 +176,7 @@ def home() -> Response:
 @router.get("/shoppers")
 def shoppers(request: Request) -> Response:
     """Every shopper with her trendiness and latest purchases, searched by id, a page at a time."""
-    shop = _shop(request)
+    shop = the_shop(request)
     query = request.query_params.get("q", "").strip()
     sort = request.query_params.get("sort", "id")
     people = _people(shop)
@@ -241,7 +205,7 @@ def shoppers(request: Request) -> Response:
 
 
 def _people(shop: Shop) -> pl.DataFrame:
-    """All shoppers: shopper_id, tau (given, else estimated, else the middle), bought (n), items (the latest four)."""
+    """All shoppers: shopper_id, tau (given, else estimated, else the mean), bought (n), items (the latest four)."""
     estimated = shop.estimated_trendiness().select("shopper_id", guess="trendiness")
     photos = shop.items().select("item_id", has_photo=pl.col("image").is_not_null())
     bought = (
@@ -258,7 +222,8 @@ def _people(shop: Shop) -> pl.DataFrame:
         shop.shoppers()
         .join(estimated, on="shopper_id", how="left")
         .join(bought, on="shopper_id", how="left")
-        .with_columns(tau=pl.coalesce("trendiness", "guess", pl.lit(0.5)), bought=pl.col("bought").fill_null(0))
+        .with_columns(tau=pl.coalesce("trendiness", "guess"), bought=pl.col("bought").fill_null(0))
+        .with_columns(pl.col("tau").fill_null(pl.col("tau").mean()).fill_null(0.5))
     )
 
 
@@ -341,7 +306,7 @@ def compare(now: Sequence[Recommendation], before: Sequence[Recommendation]) -> 
 @router.get("/shoppers/{shopper_id:path}")
 def shopper(request: Request, shopper_id: str) -> Response:
     """One shopper: what she bought and when, how trendy she is, and a list for each purchase that the sliders steer."""
-    shop = _shop(request)
+    shop = the_shop(request)
     own = shop.trendiness(shopper_id)
     query = request.query_params
     steering = Steering.of(query, own)
@@ -365,7 +330,8 @@ def shopper(request: Request, shopper_id: str) -> Response:
             if one.mark in count:
                 count[one.mark] += 1
         blocks.append({"bought": about.get(bought), "at": dates.get(bought), "moved": moved, "dropped": dropped})
-    hidden = purchases["item_id"].n_unique() - len(blocks)
+    newcomer = not purchases.height
+    hidden = 0 if newcomer else purchases["item_id"].n_unique() - len(blocks)
     weights = steering.weights
     values: dict[str, Any] = {
         "here": "shoppers",
@@ -378,7 +344,7 @@ def shopper(request: Request, shopper_id: str) -> Response:
         "every": every,
         "count": count,
         "still": still,
-        **_full(weights),
+        **_full(Weights(0.0, 1.0, 0.0) if newcomer else weights),
         "embedded": bool(shop.spaces()),
         "request_address": _request_address(shopper_id, steering, own),
         "everything": _address(shopper_page(shopper_id), {**query, "all": "1"}),
@@ -387,6 +353,7 @@ def shopper(request: Request, shopper_id: str) -> Response:
     if target in ("lists", "work"):
         return _render(request, f"_{target}.html", **values, swap=target == "lists")
     people = _people(shop)
+    others = people.filter(pl.col("shopper_id") != shopper_id)["tau"]
     return _render(
         request,
         "shopper.html",
@@ -395,9 +362,9 @@ def shopper(request: Request, shopper_id: str) -> Response:
         timeline=charts.timeline(list(_stops(purchases, frame))) if purchases.height else None,
         histogram=charts.histogram(people["tau"].to_list(), own),
         given=people.filter(pl.col("shopper_id") == shopper_id)["trendiness"][0] is not None,
-        rank=int((people["tau"] < own).sum()),
-        others=people.height - 1,
-        mean=float(people["tau"].mean() or 0.5),  # type: ignore[arg-type]
+        rank=int((others < own).sum()),
+        others=others.len(),
+        mean=others.mean(),
         purchases=purchases.height,
     )
 
@@ -405,8 +372,10 @@ def shopper(request: Request, shopper_id: str) -> Response:
 def _lists(
     shop: Shop, shopper_id: str, steering: Steering, weights: Weights, trendiness: float | None, latest: int | None
 ) -> list[tuple[str, Recommendations]]:
+    """A list for each of her purchases; without any, one of what is popular, under no item's id."""
     options: Options = {"weights": weights, "trendiness": trendiness}
-    return shop.recommend_each(shopper_id, top=steering.top, latest=latest, **options)
+    found = shop.recommend_each(shopper_id, top=steering.top, latest=latest, **options)
+    return found or [("", shop.introduce(steering.top, shopper=shopper_id, trendiness=trendiness))]
 
 
 def _request_address(shopper_id: str, steering: Steering, own: float) -> str:
@@ -422,7 +391,7 @@ def _request_address(shopper_id: str, steering: Steering, own: float) -> str:
         "top": steering.top,
         "explain": 1,
     }
-    return _address(f"/v1/shoppers/{quote(shopper_id, safe='')}/recommendations", asked)
+    return _address(recommendations(shopper_id), asked)
 
 
 def _stops(purchases: pl.DataFrame, items: pl.DataFrame) -> Iterator[charts.Stop]:
@@ -438,7 +407,7 @@ def _stops(purchases: pl.DataFrame, items: pl.DataFrame) -> Iterator[charts.Stop
 @router.get("/items")
 def items(request: Request) -> Response:
     """The catalogue as a wall of pictures, filtered by text, category, gender and price, a page at a time."""
-    shop = _shop(request)
+    shop = the_shop(request)
     query = request.query_params
     frame = shop.items().with_columns(count=shop.popularity()["popularity"])
     text = query.get("q", "").strip()
@@ -496,19 +465,22 @@ def items(request: Request) -> Response:
 @router.get("/items/{item_id:path}")
 async def item(request: Request, item_id: str) -> Response:
     """One item: photo and parse, what is like it, how popular it was when, and which store has it how far away."""
-    shop = _shop(request)
+    shop = the_shop(request)
     about = await run_in_threadpool(shop.item, item_id)
     parse = Parse()
     if _wants(request) is None and about["image"] is not None:
         try:
-            parse = await _turnstile(request).run(lambda: _parse_of(shop, item_id))
+            key = (about["image"], about["mask"], about["stamp"])
+            parse = await request.app.state.parses.get(key, lambda: _parse_of(shop, item_id), the_turnstile(request))
+        except (PhotoError, MaskError) as error:
+            parse = Parse(remark=str(error))
         except BusyError:
             parse = Parse(remark="Too many photos are being parsed right now; come back in a moment.")
     return await run_in_threadpool(_item, request, about, parse)
 
 
 def _item(request: Request, about: Mapping[str, Any], parse: "Parse") -> Response:
-    shop, item_id = _shop(request), about["item_id"]
+    shop, item_id = the_shop(request), about["item_id"]
     query = request.query_params
     preset = query.get("preset", "balanced")
     preset = preset if preset in PRESETS else "balanced"
@@ -563,10 +535,7 @@ class Parse:
 
 
 def _parse_of(shop: Shop, item_id: str) -> Parse:
-    try:
-        labels = shop.labels(item_id)
-    except (PhotoError, MaskError) as error:
-        return Parse(remark=str(error))
+    labels = shop.labels(item_id)
     if labels is None:
         return Parse()
     return Parse(charts.parse_overlay(labels), labels.shape[1], labels.shape[0], charts.shares(labels))
@@ -648,7 +617,7 @@ async def searched(
     try:
         if photo is None or not photo.filename:
             raise PhotoError("choose a photo first")
-        form |= await _turnstile(request).run(lambda: _seen(request, content, form["category"], form["gender"]))
+        form |= await the_turnstile(request).run(lambda: _seen(request, content, form["category"], form["gender"]))
     except ModisteError as error:
         form["remark"], status = str(error), 422
     name = "_found.html" if _wants(request) == "found" else "search.html"
@@ -656,14 +625,14 @@ async def searched(
 
 
 def _search_form(request: Request) -> dict[str, Any]:
-    shop = _shop(request)
+    shop = the_shop(request)
     frame = shop.items()
     return {
         "here": "search",
         "kinds": sorted(frame["category"].drop_nulls().unique().to_list()),
         "genders": [name for name in GENDERS if name in frame["gender"]],
         "embedded": bool(shop.spaces()),
-        "most_bytes": _settings(request).max_upload,
+        "most_bytes": the_settings(request).max_upload,
         "category": "",
         "gender": "",
         "found": None,
@@ -673,10 +642,10 @@ def _search_form(request: Request) -> dict[str, Any]:
 
 def _seen(request: Request, content: bytes, category: str, gender: str) -> dict[str, Any]:
     """A photo's parse, what of it was compared, and what looks like it, as the page shows them."""
-    upright = open_photo(content, max_pixels=_settings(request).max_pixels)
-    made = _shop(request).search(
-        upright,
+    made = the_shop(request).search(
+        content,
         top=12,
+        max_pixels=the_settings(request).max_pixels,
         category=category or None,  # the garment that is meant, and the kind that is wanted
         where=Filter(frozenset({category})) if category else None,
         gender=gender or None,
@@ -704,7 +673,7 @@ def _seen(request: Request, content: bytes, category: str, gender: str) -> dict[
 @router.get("/experiments")
 def experiments(request: Request) -> Response:
     """The tables and figures that ``modiste evaluate`` wrote into the shop's folder, or how to make them."""
-    shop = _shop(request)
+    shop = the_shop(request)
     files = _experiment_files(shop)
     tables = files.get("tables.md")
     loose = [name for name in files if Path(name).suffix in (".png", ".svg")]
@@ -726,7 +695,7 @@ def experiments(request: Request) -> Response:
 @router.get("/experiments/{name}")
 def experiment_file(request: Request, name: str) -> Response:
     """One figure or CSV table of the experiments."""
-    file = _experiment_files(_shop(request)).get(name)
+    file = _experiment_files(the_shop(request)).get(name)
     if file is None or file.suffix not in FILES:
         raise UnknownIdError(f"There is no experiment file {name!r}.")
     headers = _HEADERS | {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}

@@ -7,14 +7,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS, Weights
 from modiste.shop.filters import Filter
+from modiste.shop.orders import check_date
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PLACE = (
     r"^-?(90(\.0{1,12})?|[1-8]?[0-9](\.[0-9]{1,12})?),-?(180(\.0{1,12})?|(1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]{1,12})?)$"
 )
-_DATE = r"^(19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
+_DATE = r"^(19[789]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
 
 
 def _plain(text: str) -> str:
@@ -30,14 +32,19 @@ def _place(near: str | None) -> str | None:
 
 
 def _moment(at: Any) -> datetime:
-    """ISO text as naive UTC."""
+    """ISO text as naive UTC, of a time that an order may have."""
     try:
         if not isinstance(at, str) or not re.fullmatch(_DATE, at):
             raise ValueError
         moment = datetime.fromisoformat(at)
     except ValueError:
-        raise ValueError("must be a date from 1900 to 2199, such as 2025-03-31T14:05:00Z") from None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        raise ValueError("must be a date, such as 2025-03-31T14:05:00Z") from None
+    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    try:
+        check_date(moment)
+    except SettingError as error:
+        raise ValueError(str(error)) from None
+    return moment
 
 
 _NO_CONTROL = {"pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}
@@ -176,7 +183,12 @@ class Browsing(Filters):
 class ThumbnailAsking(BaseModel):
     """How large."""
 
-    height: int = Field(220, ge=16, le=1024, description="Pixels; the picture is at most twice as wide as high.")
+    height: int = Field(
+        220,
+        ge=16,
+        le=1024,
+        description="Pixels, rounded up to 60, 120, 160, 220, 330, 480, 720 or 1024; at most twice as wide as high.",
+    )
 
 
 class TrendingAsking(BaseModel):
@@ -193,9 +205,12 @@ class PurchaseIn(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     shopper_id: Id = Field(examples=["1"])
     item_id: Id
-    at: Moment | None = Field(None, description="ISO date and time; without a zone it is UTC. Default: now.")
+    at: Moment | None = Field(
+        None,
+        description="ISO date and time from 1970 to a day from now; without a zone it is UTC. Default: now.",
+    )
     order_id: Id | None = Field(
-        None, description="Your own key: a purchase sent again under it is kept once.", examples=["A-1001"]
+        None, description="Your own key: the same item sent again under it is kept once.", examples=["A-1001"]
     )
 
 
@@ -357,7 +372,7 @@ class Recorded(BaseModel):
     """What came of sending purchases; all are on disk."""
 
     recorded: int = Field(description="How many were new.")
-    known: int = Field(description="How many had an order_id that was recorded before.")
+    known: int = Field(description="How many were recorded before, under the same order_id.")
 
 
 class Health(BaseModel):

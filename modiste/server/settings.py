@@ -2,11 +2,14 @@
 
 import ipaddress
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modiste.errors import SettingError
 from modiste.vision.photos import MAX_PIXELS
+
+_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """The names by which a service without a token may be called."""
@@ -17,13 +20,15 @@ class Settings:
     """The service's settings.
 
     ``token`` is asked of every write (None: writes come from this machine only). ``origins`` are the web origins that
-    browsers may call from (CORS). A photo has at most ``max_upload`` bytes and ``max_pixels`` pixels. ``embed_at_once``
+    browsers may call from (CORS); ``hosts`` the names that the service answers to beside this machine's own (none: any,
+    with a token). A photo has at most ``max_upload`` bytes and ``max_pixels`` pixels. ``embed_at_once``
     photos are worked on at a time in each worker, ``embed_queue`` more may wait; each worker answers ``in_flight``
     requests at a time. What is beyond is refused with 429.
     """
 
     token: str | None = None
     origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     max_upload: int = 20_000_000
     max_pixels: int = MAX_PIXELS
     embed_at_once: int = 2
@@ -35,6 +40,11 @@ class Settings:
             raise SettingError(
                 "MODISTE_TOKEN may hold ASCII letters, digits and signs only; make one with: openssl rand -hex 32"
             )
+        for host in self.hosts:
+            if not _HOST.fullmatch(host):
+                raise SettingError(f"MODISTE_HOSTS has {host!r}; write names without a port, such as shop.example")
+        if self.hosts and self.token is None:
+            raise SettingError("MODISTE_HOSTS needs MODISTE_TOKEN: without one the service answers to localhost only")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -44,23 +54,31 @@ class Settings:
             origins=tuple(
                 one.strip().rstrip("/") for one in environment.get("MODISTE_CORS", "").split(",") if one.strip()
             ),
+            hosts=tuple(name_of(one.strip()) for one in environment.get("MODISTE_HOSTS", "").split(",") if one.strip()),
             max_upload=round(1e6 * _number(environment, "MODISTE_MAX_UPLOAD_MB", cls.max_upload / 1e6)),
-            max_pixels=round(1e6 * _number(environment, "MODISTE_MAX_MEGAPIXELS", cls.max_pixels / 1e6)),
+            max_pixels=round(1e6 * _number(environment, "MODISTE_MAX_MEGAPIXELS", cls.max_pixels / 1e6, most=178)),
             embed_at_once=math.ceil(_number(environment, "MODISTE_EMBED_AT_ONCE", cls.embed_at_once)),
             embed_queue=math.ceil(_number(environment, "MODISTE_EMBED_QUEUE", cls.embed_queue, least=0)),
             in_flight=math.ceil(_number(environment, "MODISTE_IN_FLIGHT", cls.in_flight)),
         )
 
 
-def _number(environment: Mapping[str, str], name: str, default: float, least: float = 0.01) -> float:
+def _number(environment: Mapping[str, str], name: str, default: float, least: float = 0.01, most: float = 1e6) -> float:
     given = environment.get(name, "").strip()
     try:
         value = float(given) if given else float(default)
     except ValueError as error:
         raise SettingError(f"{name} is {given!r}; it must be a number such as {default:g}") from error
-    if not least <= value <= 1e6:
-        raise SettingError(f"{name} is {given!r}; it must be from {least:g} to 1000000")
+    if not least <= value <= most:
+        raise SettingError(f"{name} is {given!r}; it must be from {least:g} to {most:.0f}")
     return value
+
+
+def name_of(host: str) -> str:
+    """A Host header's name: small, without its port, an IPv6 address's brackets and the dot of the root."""
+    bracketed = re.fullmatch(r"\[([^\]]*)\](:\d+)?", host)
+    name = bracketed[1] if bracketed else re.sub(r":\d*$", "", host) if host.count(":") == 1 else host
+    return name.lower().removesuffix(".")
 
 
 def is_local(host: str) -> bool:

@@ -37,7 +37,7 @@ def test_items_are_put_read_and_forgotten(client: Client, tmp_path: Path) -> Non
     assert client.put_item("a/b", drawn("Denim"))["created"] is False
     assert client.item("a/b")["category"] is None
     assert client.photo("a/b") == drawn("Denim")
-    assert Image.open(BytesIO(client.thumbnail("a/b", 50))).size[1] == 50
+    assert Image.open(BytesIO(client.thumbnail("a/b", 60))).size[1] == 60
     assert Image.open(BytesIO(client.mask("a/b"))).mode == "P"
     client.delete_item("a/b")
     with pytest.raises(ServiceError, match="no item 'a/b'"):

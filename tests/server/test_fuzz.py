@@ -1,5 +1,6 @@
 """Whatever is asked, allowed by the OpenAPI or not, is answered as the OpenAPI says, and never with a 5xx."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 
 from .conftest import BEARER, TOKEN, copied, drawn, running
+
+EXAMPLES = int(os.environ.get("MODISTE_FUZZ_EXAMPLES", "20"))
+"""How many questions each route is asked; set the variable to look further."""
 
 CHECKS = [
     not_a_server_error,
@@ -43,7 +47,9 @@ schema = schemathesis.openapi.from_dict(create_app(".").openapi())
 
 
 @schema.parametrize()
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+)
 def test_every_route_keeps_its_word(case: schemathesis.Case, address: str) -> None:
     if isinstance(case.body, dict) and isinstance(case.body.get("photo"), str):
         case.body["photo"] = drawn()  # no fuzzer draws a photo, and the question that comes with it is to be answered

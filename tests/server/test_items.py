@@ -1,7 +1,9 @@
 """Items over HTTP: listed, put, pictured, forgotten."""
 
+import asyncio
 import base64
 import json
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +14,8 @@ import pytest
 from PIL import Image
 
 from modiste.catalog.items import Item
+from modiste.server.gate import Turnstile
+from modiste.server.pictures import HEIGHTS, Kept, step
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 from modiste.vision.masks import decode_mask
@@ -176,6 +180,39 @@ def test_a_thumbnail_is_as_high_as_asked(reading: httpx.Client) -> None:
     assert answer.headers["content-type"] == "image/jpeg"
     assert Image.open(BytesIO(answer.content)).size == (40, 60)
     assert reading.get(f"{RED}/thumbnail", params={"height": 4}).status_code == 422
+
+
+def test_all_the_heights_of_thumbnails_are_a_few(reading: httpx.Client) -> None:
+    tags = {
+        reading.get(f"{RED}/thumbnail", params={"height": height}).headers["etag"] for height in range(16, 1025, 7)
+    } | {reading.get(f"{RED}/thumbnail", params={"height": 1024}).headers["etag"]}
+    assert len(tags) == len(HEIGHTS)
+    assert [step(height) for height in (16, 60, 61, 220, 1000, 1024)] == [60, 60, 120, 220, 1024, 1024]
+
+
+def test_what_is_kept_is_the_last_that_was_asked_for() -> None:
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        made.append(name)
+        return name.upper()
+
+    async def ask() -> None:
+        kept, turnstile = Kept[str](2), Turnstile(1, 0)
+        for name in ("a", "b", "a", "c", "a", "b"):
+            assert await kept.get(name, partial(make, name), turnstile) == name.upper()
+        assert len(kept) == 2
+
+    asyncio.run(ask())
+    assert made == ["a", "b", "c", "b"]
+
+
+def test_a_mask_is_drawn_once(service: httpx.Client, shop_path: Path) -> None:
+    first, page = service.get(f"{RED}/mask").content, service.get("/items/Dresses-red-women").text
+    (shop_path / "photos" / "Dresses-red-women.png").unlink()
+    assert service.get(f"{RED}/mask").content == first
+    assert "data:image/png;base64," in page
+    assert service.get("/items/Dresses-red-women").text == page
 
 
 def test_a_mask_is_a_palette_png_of_the_photos_size(reading: httpx.Client) -> None:

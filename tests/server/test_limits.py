@@ -3,18 +3,26 @@
 import socket
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
+from sqlalchemy import text
 
 from modiste.errors import SettingError
+from modiste.server.app import create_app
 from modiste.server.settings import Settings, is_local
+from modiste.shop.shop import Shop
 
 from .conftest import BEARER, ONCE, TOKEN, drawn, running, until
 
-ORDER = {"shopper_id": "7", "item_id": "Dresses-red-women"}
+DRESS = "Dresses-red-women"
+ORDER = {"shopper_id": "7", "item_id": DRESS}
 
 
 def write_all(client: httpx.Client, **headers: str) -> set[int]:
@@ -92,8 +100,48 @@ def test_cors_is_off_unless_configured(reading: httpx.Client, template: Path) ->
     with running(template, Settings(token=TOKEN, origins=("https://shop.example",))) as url:
         allowed = ONCE.options(f"{url}/v1/purchases", headers=asks)
         assert allowed.headers["access-control-allow-origin"] == "https://shop.example"
+        for method, path, status in (("GET", "/v1/items/none", 404), ("PUT", "/v1/items/x", 401)):
+            refused = ONCE.request(method, url + path, headers={"Origin": "https://shop.example"})
+            assert refused.status_code == status
+            assert refused.headers["access-control-allow-origin"] == "https://shop.example"
         other = ONCE.get(f"{url}/v1/items", headers={"Origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_page_elsewhere_may_read_why_it_was_refused_at_the_gate(template: Path) -> None:
+    origin = {"Origin": "https://shop.example"}
+    few = Settings(token=TOKEN, origins=("https://shop.example",), hosts=("shop.example",), in_flight=1)
+    app = create_app(template, few)
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError
+
+    with running(app, few) as url:
+        large = ONCE.post(f"{url}/v1/purchases", content=b"x" * 1_100_000, headers=origin)
+        named = ONCE.get(f"{url}/v1/stores", headers=origin | {"Host": "other.example"})
+        wrong = ONCE.get(f"{url}/broken", headers=origin)
+        with half_asked(url):
+            until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 429)
+            full = ONCE.get(f"{url}/v1/stores", headers=origin)
+    assert [one.status_code for one in (named, large, full, wrong)] == [403, 413, 429, 500]
+    for answer in (named, large, full, wrong):
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert answer.headers["x-request-id"]
+        assert "detail" in answer.json()
+
+
+def test_hosts_are_the_names_that_a_service_answers_to(template: Path) -> None:
+    with running(template, Settings(token=TOKEN, hosts=("shop.example",))) as url:
+        for host, status in (
+            ("shop.example", 200), ("SHOP.example.:8000", 200), ("127.0.0.1:1", 200), ("[::1]:1", 200),
+            ("shop.example.evil", 403), ("evil", 403), ("", 403),
+        ):  # fmt: skip
+            answer = ONCE.get(f"{url}/v1/stores", headers={"Host": host})
+            assert answer.status_code == status, host
+            assert status == 200 or "MODISTE_HOSTS" in answer.json()["detail"]
+    with running(template, Settings(token=TOKEN)) as url:
+        assert ONCE.get(f"{url}/v1/stores", headers={"Host": "any.example"}).status_code == 200
 
 
 def test_a_large_upload_is_refused_as_it_comes(template: Path) -> None:
@@ -128,6 +176,28 @@ def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(template: Pa
         assert ONCE.get(f"{url}/v1/items/x").status_code == 404
 
 
+def test_a_photo_larger_than_usual_may_be_allowed(template: Path) -> None:
+    large = BytesIO()
+    Image.new("L", (10_000, 6500), "white").save(large, "PNG")
+    for most, status in ((64_000_000, 422), (70_000_000, 200)):
+        with running(template, Settings(token=TOKEN, max_pixels=most)) as url:
+            assert ONCE.post(f"{url}/v1/search", files={"photo": ("a", large.getvalue())}).status_code == status
+            page = ONCE.post(f"{url}/search", files={"photo": ("a", large.getvalue())}, headers={"Origin": url})
+            assert page.status_code == status
+
+
+@contextmanager
+def half_asked(url: str) -> Iterator[None]:
+    """A search whose body doesn't end, in hand for so long."""
+    address = httpx.URL(url)
+    with socket.create_connection((address.host, address.port or 0), timeout=120) as slow:
+        slow.sendall(
+            b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            b"Content-Length: 100\r\n\r\n--b\r\n"
+        )
+        yield
+
+
 def part(name: str, content: str) -> bytes:
     """A multipart body of one field."""
     return f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{content}\r\n--b--\r\n'.encode()
@@ -142,15 +212,46 @@ def part(name: str, content: str) -> bytes:
         ("multipart/form-data; boundary=b; charset=utf-7", part("category", "+2AA-")),
         ("multipart/form-data; boundary=b; charset=no-such", part("photo", "x")),
         ("application/x-www-form-urlencoded", b"photo=x&category=%ED%A0%80%00"),
-        ("application/json", b'{"photo": "x"}'),
-        ("text/plain", b"x"),
     ],
 )
 def test_forms_that_are_none_are_refused(service: httpx.Client, form: str, body: bytes) -> None:
-    for method, path in (("POST", "/v1/search"), ("PUT", "/v1/items/x")):
+    for method, path in (("POST", "/v1/search"), ("PUT", f"/v1/items/{DRESS}")):
+        before = service.get(f"/v1/items/{DRESS}").json()
         answer = service.request(method, path, content=body, headers={"Content-Type": form})
-        assert answer.status_code < 500
-        assert method == "PUT" or answer.status_code in (400, 422)
+        assert answer.status_code in (400, 422)
+        assert service.get(f"/v1/items/{DRESS}").json() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b'{"category": "Denim"}'), ("application/json", b""), ("text/plain", b"x"), (None, b"x"),
+        ("image/png", drawn()), ("multipart", b"x"),
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_form_is_refused_and_nothing_is_forgotten(
+    service: httpx.Client, kind: str | None, body: bytes
+) -> None:
+    before = service.get(f"/v1/items/{DRESS}").json()
+    headers = {} if kind is None else {"Content-Type": kind}
+    for method, path in (("POST", "/v1/search"), ("PUT", f"/v1/items/{DRESS}")):
+        answer = service.request(method, path, content=body, headers=headers)
+        assert answer.status_code == 415, answer.text
+        assert "multipart/form-data" in answer.json()["detail"]
+        assert answer.headers["x-request-id"]
+    assert service.get(f"/v1/items/{DRESS}").json() == before
+
+
+def test_a_misspelt_field_is_named_and_nothing_is_forgotten(service: httpx.Client) -> None:
+    before = service.get(f"/v1/items/{DRESS}").json()
+    for sent in ({"data": {"categroy": "Denim"}}, {"data": {"price": "5"}, "files": {"foto": ("a", drawn())}}):
+        answer = service.put(f"/v1/items/{DRESS}", **sent)
+        assert answer.status_code == 422
+        assert ("categroy" if "files" not in sent else "foto") in answer.json()["detail"]
+        assert "category" in answer.json()["detail"]
+    assert service.get(f"/v1/items/{DRESS}").json() == before
+    search = service.post("/v1/search", data={"category": "Denim"}, files={"photo": ("a", drawn())})
+    assert (search.status_code, "'category'" in search.json()["detail"]) == (422, True)
 
 
 def test_more_photos_than_the_service_takes_are_refused_and_the_rest_are_answered(template: Path) -> None:
@@ -174,14 +275,56 @@ def test_more_photos_than_the_service_takes_are_refused_and_the_rest_are_answere
         assert ONCE.post(f"{url}/v1/search", files={"photo": ("a", photo)}).status_code == 200
 
 
+@contextmanager
+def locked(shop_path: Path) -> Iterator[None]:
+    """The shop's database as another writer holds it; in PostgreSQL most readers wait as well."""
+    with Shop.open(shop_path) as shop, shop.engine.connect().execution_options(writes=True) as connection:
+        connection.begin()
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE settings IN ACCESS EXCLUSIVE MODE"))
+        yield
+        connection.rollback()
+
+
+def test_others_are_answered_while_a_photo_is_worked_on(service: httpx.Client, shop_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        with locked(shop_path):
+            put = pool.submit(service.put, "/v1/items/new", files={"photo": ("a", drawn())})
+            search = pool.submit(service.post, "/v1/search", files={"photo": ("a", drawn())})
+            for _ in range(50):
+                assert ONCE.get(service.base_url.join("/v1/stores"), timeout=20).status_code == 200
+            assert not put.done()
+            assert search.done() is (shop_path / "shop.db").exists()
+        assert (put.result().status_code, search.result().status_code) == (201, 200)
+
+
+def test_an_item_put_without_a_photo_waits_its_turn_too(shop_path: Path) -> None:
+    """It may have the photo that it keeps embedded anew, under another category."""
+    one_at_once = Settings(token=TOKEN, embed_at_once=1, embed_queue=0)
+    with running(shop_path, one_at_once) as url, ThreadPoolExecutor(2) as pool:
+        with locked(shop_path):
+            asked = [
+                pool.submit(ONCE.put, f"{url}/v1/items/{DRESS}", data={"category": "Denim"}, headers=BEARER)
+                for _ in range(2)
+            ]
+            refused = next(as_completed(asked)).result()
+            assert refused.status_code == 429
+        assert sorted(one.result().status_code for one in asked) == [200, 429]
+
+
+def test_health_says_not_ready_while_the_database_hangs(service: httpx.Client, shop_path: Path) -> None:
+    if (shop_path / "shop.db").exists():
+        pytest.skip("nobody can make readers of SQLite wait")
+    with locked(shop_path), ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(lambda _: ONCE.get(service.base_url.join("/health")), range(40)))
+        assert {answer.status_code for answer in answers} == {503}
+        assert answers[0].json() == {"alive": True, "ready": False}
+    until(lambda: service.get("/health").status_code == 200)
+
+
 def test_more_requests_than_the_service_takes_are_refused_but_it_can_still_be_watched(template: Path) -> None:
     with running(template, Settings(token=TOKEN, in_flight=1)) as url:
-        address = httpx.URL(url)
-        with socket.create_connection((address.host, address.port or 0), timeout=120) as slow:
-            slow.sendall(
-                b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-                b"Content-Length: 100\r\n\r\n--b\r\n"
-            )
+        with half_asked(url):
             until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 429)
             assert ONCE.get(f"{url}/v1/stores").headers["retry-after"] == "1"
             assert ONCE.get(f"{url}/health").status_code == 200
@@ -193,13 +336,15 @@ def test_settings_come_from_the_environment() -> None:
     given = {
         "MODISTE_TOKEN": " abc ",
         "MODISTE_CORS": "https://a.example/, https://b.example",
+        "MODISTE_HOSTS": "Shop.example., 192.0.2.1",
         "MODISTE_MAX_UPLOAD_MB": "1.5",
         "MODISTE_MAX_MEGAPIXELS": "12",
         "MODISTE_EMBED_AT_ONCE": "3",
         "MODISTE_EMBED_QUEUE": "0",
         "MODISTE_IN_FLIGHT": "7",
     }
-    made = Settings("abc", ("https://a.example", "https://b.example"), 1_500_000, 12_000_000, 3, 0, 7)
+    hosts = ("shop.example", "192.0.2.1")
+    made = Settings("abc", ("https://a.example", "https://b.example"), hosts, 1_500_000, 12_000_000, 3, 0, 7)
     assert Settings.from_environment(given) == made
     assert Settings.from_environment({"MODISTE_TOKEN": ""}) == Settings()
 
@@ -210,6 +355,9 @@ def test_settings_come_from_the_environment() -> None:
         ("MODISTE_IN_FLIGHT", "many"),
         ("MODISTE_IN_FLIGHT", "0"),
         ("MODISTE_MAX_UPLOAD_MB", "nan"),
+        ("MODISTE_MAX_MEGAPIXELS", "179"),
+        ("MODISTE_HOSTS", "shop.example"),
+        ("MODISTE_HOSTS", "https://shop.example"),
         ("MODISTE_TOKEN", "a b"),
         ("MODISTE_TOKEN", "ü"),
     ],

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -148,6 +149,36 @@ def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path:
     assert shown == [found.item_id for found in wanted]
     sliders = {one["name"]: one["value"] for one in made.all("input")}
     assert sliders == {"alpha": "0.2", "beta": "0.7", "gamma": "0.1", "penalty": "4", "trendiness": "0.9", "top": "3"}
+
+
+def test_a_shopper_without_purchases_gets_one_list_by_popularity(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        shop.set_shopper("shy", trendiness=1.0)
+        shop.set_shopper("blank")
+        wanted = [found.item_id for found in shop.introduce(4, shopper="shy")]
+        tau = shop.trendiness("blank")
+    text = client.get("/shoppers/shy?top=4").text
+    page(client, "/shoppers/shy?top=4")
+    assert "For her</h3>" in text
+    assert re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', text) == wanted
+    assert "earlier purchases" not in text
+    steered = client.get("/shoppers/shy?top=4&trendiness=0", headers=PART | {"HX-Target": "lists"}).text
+    assert re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', steered) != wanted
+    assert 'class="mark new"' in steered
+    assert f"Trendiness {tau:.2f}" in client.get("/shoppers/blank").text
+    assert "on average" in client.get("/shoppers/blank").text
+
+
+def test_the_mean_of_the_others_is_without_her(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        for shopper, tau in (("1", 1.0), ("2", 0.2), ("3", 0.4)):
+            shop.set_shopper(shopper, trendiness=tau)
+        shop.set_shopper("blank")
+    assert "of 3 others; their mean is 0.38" in client.get("/shoppers/1").text  # 0.2, 0.4 and the mean of the three
+    people = client.get("/shoppers?sort=trendiness").text
+    assert [people.index(f'href="/shoppers/{one}"') for one in ("1", "blank", "3", "2")] == sorted(
+        people.index(f'href="/shoppers/{one}"') for one in ("1", "blank", "3", "2")
+    )
 
 
 def test_htmx_gets_the_lists_alone_and_the_presets_beside(client: httpx.Client) -> None:
@@ -445,6 +476,19 @@ def test_nothing_else_in_the_folder_or_beyond_is_served(client: httpx.Client, na
 
 
 # Charts
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        (datetime.min, datetime.max), (datetime.max, datetime.max), (datetime.min, datetime.min),
+        (datetime(9999, 12, 1), datetime(9999, 12, 31)), (datetime(9999, 11, 30), datetime(9999, 11, 30)),
+        (datetime(1969, 12, 31), datetime(2026, 1, 1)), (datetime(2024, 2, 29), datetime(2024, 2, 29)),
+    ],
+)  # fmt: skip
+def test_charts_take_any_date(first: datetime, last: datetime) -> None:
+    Page(charts.timeline([charts.Stop(first, "/", None, "a"), charts.Stop(last, "/", None, "b")]))
+    Page(charts.history([first, last], [1, 2], [1.0, 3.0], 7.0))
 
 
 def test_a_map_draws_right_angles_and_a_true_scale() -> None:

@@ -10,6 +10,8 @@ import pytest
 from modiste.shop.shop import Shop
 
 DRESS = "Dresses-red-women"
+BY_NOW = (datetime.now(UTC) + timedelta(hours=20)).isoformat()
+IN_TWO_DAYS = (datetime.now(UTC) + timedelta(days=2)).isoformat()
 
 
 def ids(answer: httpx.Response) -> list[str]:
@@ -101,7 +103,10 @@ def test_a_shopper_is_as_trendy_as_told_or_as_estimated(service: httpx.Client) -
 
 
 def test_a_new_shopper_may_be_put(service: httpx.Client) -> None:
-    assert service.put("/v1/shoppers/a%2Fb", json={"trendiness": 0}).json()["shopper_id"] == "a/b"
+    put = service.put("/v1/shoppers/a%2Fb", json={"trendiness": 0})
+    assert (put.status_code, put.json()["shopper_id"]) == (201, "a/b")
+    assert service.put("/v1/shoppers/a%2Fb", json={"trendiness": 1}).status_code == 200
+    assert service.put("/v1/shoppers/1", json={}).status_code == 200
     assert service.get("/v1/shoppers/a%2Fb/recommendations").json()["known"]
 
 
@@ -140,8 +145,10 @@ def test_all_purchases_are_recorded_or_none(service: httpx.Client) -> None:
     ("at", "fine"),
     [
         ("2025-03-31", True), ("2025-03-31T14:05:00", True), ("2025-03-31T14:05:00.123Z", True),
-        ("2025-03-31T14:05:00+14:00", True), ("2199-12-31T23:59:59-23:59", True), ("1900-01-01T00:00:00+23:59", True),
-        (None, True), ("0001-01-01T00:00:00+23:59", False), ("9999-12-31T23:59:59-23:59", False), ("yesterday", False),
+        ("2025-03-31T14:05:00+14:00", True), ("1970-01-01T00:00:00Z", True), ("1970-01-01T00:00:00+00:01", False),
+        ("1969-12-31", False), ("1900-01-01", False), ("2099-12-31", False), ("2199-12-31", False), (None, True),
+        (BY_NOW, True), (IN_TWO_DAYS, False),
+        ("0001-01-01T00:00:00+23:59", False), ("9999-12-31T23:59:59-23:59", False), ("yesterday", False),
         ("2025-02-30", False), (1_700_000_000, False), ("1700000000", False), ("2025-03-31T14:05:00+99:99", False),
         ("", False), ("2025-03-31\x00", False), ("２０２５-03-31", False),
     ],

@@ -3,19 +3,22 @@
 import json
 import logging
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import text
+from fastapi import Request
+from sqlalchemy import create_engine, text
 
 from modiste.server.app import create_app
 from modiste.server.logs import REQUESTS, JsonFormatter
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 
-from .conftest import BEARER, ONCE, TOKEN, Served, drawn, metric, running
+from .conftest import BEARER, ONCE, TOKEN, Served, drawn, metric, running, until
 
 ORDER = {"shopper_id": "7", "item_id": "Dresses-red-women"}
 
@@ -32,9 +35,78 @@ def test_a_service_without_its_database_is_alive_but_not_ready(service: httpx.Cl
         connection.commit()
     answer = service.get("/health")
     assert (answer.status_code, answer.json()) == (503, {"alive": True, "ready": False})
-    answer = service.get("/v1/items")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert "database" in answer.json()["detail"]
+    for path in ("/v1/items", "/shoppers"):
+        answer = service.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "database" in answer.json()["detail"]
+    page = service.get("/shoppers", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["retry-after"]) == (503, "5")
+    assert "<h1>" in page.text
+
+
+def test_a_full_pool_is_503_and_a_fault_of_the_program_is_500(shop_path: Path) -> None:
+    app = create_app(shop_path, Settings(token=TOKEN))
+
+    @app.get("/twice")
+    def twice(request: Request) -> None:
+        with request.app.state.shop.engine.begin() as connection:
+            for _ in range(2):
+                connection.execute(text("INSERT INTO shoppers (shopper_id, simulated) VALUES ('9', FALSE)"))
+
+    @app.get("/greedy")
+    def greedy(request: Request) -> None:
+        engine = create_engine(request.app.state.shop.engine.url, pool_size=1, max_overflow=0, pool_timeout=0.01)
+        try:
+            with closing(engine.connect()), closing(engine.connect()):
+                raise AssertionError
+        finally:
+            engine.dispose()
+
+    with running(app, Settings()) as url:
+        assert ONCE.get(f"{url}/twice").status_code == 500
+        full = ONCE.get(f"{url}/greedy")
+    assert (full.status_code, full.headers["retry-after"]) == (503, "5")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/shoppers", "/items/Dresses-red-women", "/search", "/health", "/metrics", "/openapi.json", "/v1/items",
+     "/v1/items/Dresses-red-women", "/v1/items/Dresses-red-women/photo", "/v1/items/Dresses-red-women/thumbnail",
+     "/v1/nowhere", "/static/icon.svg"],
+)  # fmt: skip
+def test_head_is_get_without_a_body(reading: httpx.Client, path: str) -> None:
+    got, head = reading.get(path), reading.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    for name in ("content-type", "etag", "cache-control", "location"):
+        assert head.headers.get(name) == got.headers.get(name)
+    if path != "/metrics":
+        assert head.headers.get("content-length") == got.headers.get("content-length")
+
+
+def test_head_is_counted_as_head(service: httpx.Client) -> None:
+    service.head("/v1/stores")
+    found = service.get("/metrics").text
+    assert metric(found, "modiste_request_seconds_count", route="/v1/stores", method="HEAD", status="200") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/v1/items", "GET, HEAD"), ("POST", "/v1/items/x", "DELETE, GET, HEAD, PUT"),
+        ("GET", "/v1/search", "POST"), ("HEAD", "/v1/search", "POST"), ("GET", "/v1/purchases", "POST"),
+        ("PUT", "/search", "GET, HEAD, POST"), ("POST", "/shoppers", "GET, HEAD"), ("DELETE", "/items/x", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"), ("POST", "/health", "GET, HEAD"), ("POST", "/static/icon.svg", "GET, HEAD"),
+    ],
+)  # fmt: skip
+def test_a_refused_method_names_those_of_its_path(reading: httpx.Client, method: str, path: str, allowed: str) -> None:
+    answer = reading.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+def test_the_popularity_is_never_younger_than_now(service: httpx.Client) -> None:
+    ahead = datetime.now(UTC) + timedelta(hours=5)
+    service.post("/v1/purchases", json=ORDER | {"at": ahead.isoformat()}).raise_for_status()
+    assert metric(service.get("/metrics").text, "modiste_popularity_age_seconds") == 0
 
 
 def test_metrics_count_requests_by_route_and_tell_what_the_shop_holds(service: httpx.Client) -> None:
@@ -64,15 +136,24 @@ def test_metrics_tell_of_vectors_that_are_missing(service: httpx.Client, shop_pa
     assert metric(service.get("/metrics").text, "modiste_vectors_missing") == 1
 
 
-def test_two_workers_count_as_one(shop_path: Path, serve: Callable[..., Served]) -> None:
-    served = serve(shop_path, "--workers", "2", MODISTE_TOKEN=TOKEN)
-    for _ in range(40):  # each on a connection of its own, so that both workers answer
+def test_two_workers_count_as_one(shop_path: Path, serve: Callable[..., Served], tmp_path: Path) -> None:
+    counts = tmp_path / "counts"
+    counts.mkdir()
+    served = serve(shop_path, "--workers", "2", MODISTE_TOKEN=TOKEN, TMPDIR=str(counts))
+    sent = 0
+
+    def both_answered() -> bool:  # each question comes on a connection of its own, which either may take
+        nonlocal sent
         assert ONCE.get(f"{served.url}/v1/stores").status_code == 200
+        sent += 1
+        return sum(b'"/v1/stores"' in file.read_bytes() for file in counts.glob("*/histogram_*.db")) == 2
+
+    until(both_answered)
     found = {
         metric(ONCE.get(f"{served.url}/metrics").text, "modiste_request_seconds_count", route="/v1/stores")
         for _ in range(20)
     }
-    assert found == {40.0}
+    assert found == {float(sent)}
     assert served.stop() == 0
 
 
@@ -90,7 +171,9 @@ def test_every_request_is_one_line_of_json_without_secrets(shop_path: Path, serv
     ONCE.post(f"{served.url}/v1/purchases", json=ORDER, headers=BEARER | {"X-Request-ID": "one"}).raise_for_status()
     ONCE.get(f"{served.url}/v1/shoppers/1/recommendations?top=0", headers={"X-Request-ID": "two"})
     ONCE.post(f"{served.url}/v1/purchases", json=ORDER, headers={"Authorization": "Bearer wrong-one"})
+    told = {ONCE.get(f"{served.url}{path}").headers.get("server") for path in ("/health", "/v1/nowhere")}
     served.stop()
+    assert told == {None}  # what it runs on is nobody's business
     lines = {line.get("request_id"): line for line in served.logs}
     assert (lines["one"]["method"], lines["one"]["route"], lines["one"]["status"]) == ("POST", "/v1/purchases", 200)
     assert lines["one"]["level"] == "info"
@@ -132,7 +215,7 @@ def test_every_answer_has_the_safe_headers(reading: httpx.Client, path: str) -> 
     headers = reading.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src" in headers["content-security-policy"]
-    assert "server" not in headers or "uvicorn" in headers["server"]
+    assert len(headers["x-request-id"]) == 32
 
 
 def test_errors_have_one_shape(reading: httpx.Client) -> None:
