@@ -168,8 +168,8 @@ def garments(data: Path, held_out: bool) -> None:
     with TemporaryDirectory() as folder:
         masked = parsed(jobs, Path(folder))
         for spec in list_backbones("backbone"):
-            clothes = [("clothes", "centre"), ("clothes", "garment")] if spec.name == "efficientnet_lite0" else []
-            for masking, crop in [("none", "centre"), *clothes, ("own", "garment")]:
+            centre = [("clothes", "centre")] if spec.name == "efficientnet_lite0" else []
+            for masking, crop in [("none", "centre"), *centre, ("clothes", "garment"), ("own", "garment")]:
                 vectors = vectors_of(masked, spec.name, masking, crop)
                 reduced = [("128 (PCA)", fit_reduction(vectors, 128).apply(vectors))] if spec.dim > 128 else []
                 for name, shown in ((str(spec.dim), vectors), *reduced):
