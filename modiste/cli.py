@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -327,7 +328,8 @@ def demo(
     if keep_serving:
         serve(path, port=port)
     else:
-        _console().print(f"the page: http://127.0.0.1:{port}/ after: modiste demo {path} --serve", soft_wrap=True)
+        command = "modiste" if which("modiste") else sys.argv[0]  # a newcomer's lies in .venv/bin, not on her path
+        _console().print(f"the page: http://127.0.0.1:{port}/ after: {command} demo {path} --serve", soft_wrap=True)
 
 
 def _draw_demo(path: Path, products: int, seed: int) -> None:

@@ -45,9 +45,6 @@ class RunningTrendiness:
         self._shoppers: list[str] = []
         self._normpop: list[float] = []
 
-    def __len__(self) -> int:
-        return len(self._shoppers)
-
     def add(self, shoppers: Sequence[str], rows: Rows) -> None:
         """Purchases in the order made: who bought, and which item, int64 (m,)."""
         for row in rows.tolist():

@@ -166,7 +166,7 @@ spaces = Table(
     metadata,
     Column("key", ID, primary_key=True),
     Column("settings", Text, nullable=False, comment="the vector space as JSON"),
-    Column("reduction", LargeBinary, comment="mean and components, .npz without pickle"),
+    Column("reduction", LargeBinary, comment="mean and components, .npy without pickle"),
     Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
 )
 

@@ -72,7 +72,7 @@ def upgrade() -> None:
         "spaces",
         sa.Column("key", ID, primary_key=True),
         sa.Column("settings", sa.Text, nullable=False, comment="the vector space as JSON"),
-        sa.Column("reduction", sa.LargeBinary, comment="mean and components, .npz without pickle"),
+        sa.Column("reduction", sa.LargeBinary, comment="mean and components, .npy without pickle"),
         sa.Column(
             "used", sa.DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"
         ),
