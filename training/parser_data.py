@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from garment_masks import is_test, read_photo
-from parser_network import LABELS, MERGED
+from parser_network import BODY, LABELS, MERGED
 
 IGNORED = 255
 """Label of pixels that teach nothing: the rim of an approximate mask, and palette labels too rare to learn."""
@@ -116,6 +116,13 @@ def empty_strip(sample: Sample) -> np.ndarray | None:
     return best
 
 
+def tinted(photo: np.ndarray, where: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """The photo with the pixels of `where`, bool (h, w), multiplied by `factor` (3,): a tone of skin or a garment's
+    colour must not decide."""
+    alpha = cv2.GaussianBlur(where.astype(np.float32), (0, 0), 1.5)[..., None]
+    return np.clip(photo * (1 + alpha * (factor - 1)), 0, 255).astype(np.uint8)
+
+
 class Stream:
     """Altered samples without end, for photos of (height, width) pixels."""
 
@@ -151,7 +158,12 @@ class Stream:
         is_street = sample.labels.shape[::-1] == STREET_SIZE and not alone
         photo, labels = self.warp(sample, height, width, is_street)
         if is_street and rng.random() < 0.3:
-            photo = self.change_skin(photo, labels)
+            factor = np.exp(rng.uniform(np.log(0.35), np.log(1.25))) * np.exp(rng.normal(0, 0.05, 3))
+            photo = tinted(photo, labels == LABELS.index("skin"), factor)
+        worn = np.setdiff1d(labels, [LABELS.index(name) for name in BODY] + [IGNORED])
+        if is_street and len(worn) and rng.random() < 0.4:
+            factor = np.exp(rng.uniform(np.log(0.45), np.log(1.6))) * np.exp(rng.normal(0, 0.25, 3))
+            photo = tinted(photo, labels == rng.choice(worn), factor)
         if alone or rng.random() < (0.25 if is_street else 0.45):
             photo, labels = self.change_background(photo, labels)
         return self.change_light(photo), labels
@@ -189,13 +201,6 @@ class Stream:
         window = (slice(max(top - pad_y, 0), bottom + pad_y), slice(max(left - pad_x, 0), right + pad_x))
         labels = np.where(sample.labels[window] == label, label, 0).astype(np.uint8)
         return Sample(sample.name, sample.photo[window], labels)
-
-    def change_skin(self, photo: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Lighten or darken the skin: a person's tone must not matter."""
-        rng = self.rng
-        alpha = cv2.GaussianBlur((labels == LABELS.index("skin")).astype(np.float32), (0, 0), 1.5)[..., None]
-        factor = np.exp(rng.uniform(np.log(0.35), np.log(1.25))) * np.exp(rng.normal(0, 0.05, 3))
-        return np.clip(photo * (1 + alpha * (factor - 1)), 0, 255).astype(np.uint8)
 
     def change_background(self, photo: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What is background becomes another; the ignored rim goes with it, so that the pasted edge is exact."""

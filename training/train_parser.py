@@ -1,12 +1,13 @@
 """Train the garment parser and write it as ONNX.
 
-From the repository root, on two CPU cores in about an hour, or on a GPU as it is:
+From the repository root, on two CPU cores or on a GPU as it is:
 
     python training/garment_masks.py --data ../shared/data --out DIR
-    python training/train_parser.py --data ../shared/data --out DIR --epochs 20
+    python training/train_parser.py --data ../shared/data --out DIR --minutes 90
 
 DIR/parser.log has a line per epoch, DIR/parser.pt the state after each (`--resume` goes on from it), and at the end
-DIR/garment_parser.onnx and DIR/garment_parser.toml.
+DIR/garment_parser.onnx and DIR/garment_parser.toml. The weights that help rare labels to be learnt also make them be
+found too often; so at the end a constant per label, chosen on the check part, is added to the logits.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import copy
 import queue
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -56,6 +58,12 @@ def loss_of(logits: Tensor, labels: Tensor, weights: Tensor, merge: Tensor) -> T
     return entropy + (1 - dice)[size > 50].mean()
 
 
+def presence_loss(present: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of which labels cover more than a thousandth of each photo."""
+    share = functional.one_hot(labels.flatten(1).clamp(max=len(LABELS)), len(LABELS) + 1).float().mean(1)
+    return functional.binary_cross_entropy_with_logits(present, (share[:, :-1] > 0.001).float())
+
+
 def confusion(network: nn.Module, samples: list[Sample], device: torch.device) -> np.ndarray:
     """(labels, labels) pixel counts, given label by found label, at the network's size."""
     total = np.zeros((len(LABELS), len(LABELS)), np.int64)
@@ -68,6 +76,45 @@ def confusion(network: nn.Module, samples: list[Sample], device: torch.device) -
         pairs = truth[known].astype(np.int64) * len(LABELS) + found[known]
         total += np.bincount(pairs, minlength=total.size).reshape(total.shape)
     return total
+
+
+def calibrate(network: GarmentParser, samples: list[Sample], device: torch.device) -> float:
+    """Add to the last layer's bias, in place, what raises the mean IoU of the groups most on `samples`; returns it.
+
+    Each photo counts as it is, mirrored, and a little smaller and larger. One label after another is moved by ±0.4,
+    then by ±0.2, as long as it gains more than a thousandth: smaller gains would not carry over to other photos.
+    """
+    logits, truth = [], []
+    for scale, flip in ((1.0, 1), (1.0, -1), (0.85, 1), (1.2, -1)):
+        shift = [[WIDTH / 2 * (1 - scale * flip)], [HEIGHT / 2 * (1 - scale)]]
+        for sample in samples:
+            size = np.diag([WIDTH / sample.labels.shape[1] * scale * flip, HEIGHT / sample.labels.shape[0] * scale])
+            warp = partial(cv2.warpAffine, M=np.hstack([size, shift]), dsize=(WIDTH, HEIGHT))
+            photo = warp(sample.photo, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+            labels = warp(sample.labels, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            with torch.inference_mode():
+                found = network(normalise(photo[None], device))[0, :, ::2, ::2].flatten(1).T.cpu().numpy()
+            known = labels[::2, ::2].ravel() != IGNORED
+            logits.append(found[known])
+            truth.append(labels[::2, ::2].ravel()[known].astype(np.int64) * len(LABELS))
+    scores, given = np.concatenate(logits), np.concatenate(truth)
+
+    def mean_iou(bias: np.ndarray) -> float:
+        pairs = np.bincount(given + (scores + bias).argmax(1), minlength=len(LABELS) ** 2)
+        return summary(pairs.reshape(len(LABELS), -1))[1]
+
+    bias = np.zeros(len(LABELS), np.float32)
+    best = mean_iou(bias)
+    for step in (0.4, 0.4, 0.2):
+        for label in range(len(LABELS)):
+            for move in (-step, step):
+                moved = bias.copy()
+                moved[label] += move
+                if (reached := mean_iou(moved)) > best + 0.001:
+                    bias, best = moved, reached
+    with torch.no_grad():
+        network.classify.bias += torch.from_numpy(bias - bias.mean()).to(device)
+    return best
 
 
 def summary(total: np.ndarray) -> tuple[float, float]:
@@ -105,9 +152,9 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.export:
-        network = GarmentParser(HEIGHT, WIDTH)
+        network = GarmentParser(HEIGHT, WIDTH).eval()
         network.load_state_dict(torch.load(args.out / "parser.pt", weights_only=True)["average"])
-        export(network, args.out)
+        export(network, [read_street(args.data, name) for name in street_names(args.data, "check")], args.out)
         return
     torch.manual_seed(args.seed)
     torch.set_num_threads(2)
@@ -161,8 +208,9 @@ def main() -> None:
             if isinstance(part, nn.BatchNorm2d):
                 part.eval()  # ImageNet's statistics are steadier than those of eight photos
         with torch.autocast(device.type, torch.bfloat16):
-            logits = network(normalise(photos, device))
-        loss = loss_of(logits.float(), torch.from_numpy(labels).to(device).long(), weights, merge)
+            logits, present = network.both(normalise(photos, device))
+        truth = torch.from_numpy(labels).to(device).long()
+        loss = loss_of(logits.float(), truth, weights, merge) + presence_loss(present.float(), truth)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -187,11 +235,15 @@ def main() -> None:
             state |= {"optimiser": optimiser.state_dict(), "epochs": steps // per_epoch}
             torch.save(state | {"seconds": time.time() - started}, state_path)
     log.close()
-    export(average.cpu(), args.out)
+    export(average.cpu(), check, args.out)
 
 
-def export(network: GarmentParser, folder: Path) -> None:
-    """Write garment_parser.onnx and garment_parser.toml into `folder`."""
+def export(network: GarmentParser, check: list[Sample], folder: Path) -> None:
+    """Calibrate the network on the check part; write garment_parser.onnx and garment_parser.toml into `folder`."""
+    before = network.classify.bias.detach().clone()
+    best = calibrate(network, check, torch.device("cpu"))
+    moved = dict(zip(LABELS, (network.classify.bias.detach() - before).numpy().round(2).tolist(), strict=True))
+    print(f"calibrated: mean IoU of groups {best:.3f} on the check part and its copies, {moved}")
     path = folder / "garment_parser.onnx"
     fold_batch_norms(network.eval())
     digest = export_onnx(network, path, HEIGHT, WIDTH, "logits")
@@ -206,7 +258,7 @@ def export(network: GarmentParser, folder: Path) -> None:
         "mean": [MEAN] * 3,
         "std": [STD] * 3,
         "licence": "Apache-2.0",
-        "origin": "EfficientNet-lite0 encoder with a feature pyramid, trained by training/train_parser.py on Clothing "
+        "origin": "EfficientNet-lite2 encoder with a feature pyramid, trained by training/train_parser.py on Clothing "
         "Co-Parsing masks and on CC0 garment photos with approximate masks",
         "labels": LABELS,
     }
