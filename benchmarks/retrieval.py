@@ -6,6 +6,7 @@
 the paper's (mean over the five, %), colour and pattern agreement compare the item's own garment pixels, whatever the
 masking under test saw. ``garments``: single garments, neighbours by the same photographer left out; p@5 is the share
 of the five of the query's category. Intervals are 95% bootstraps over photos (street) or photographers (garments).
+``--held-out`` keeps to the photos that no shipped model was trained on.
 """
 
 import argparse
@@ -89,11 +90,11 @@ def agreement(histograms: Floats, near: NDArray[np.int64]) -> Floats:
     return np.minimum(histograms[:, None], histograms[near]).sum(2).mean(1)
 
 
-def street(data: Path) -> None:
+def street(data: Path, held_out: bool) -> None:
     """Print the table of maskings, crops and reductions on the street photos."""
     taxonomy = Taxonomy.load()
     with (data / "street" / "items.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if not held_out or is_held_out(row["item_id"])]
     own = [taxonomy.labels(row["category"]) for row in rows]
     kinds = taxonomy.matrix([row["category"] for row in rows])
     looks = [
@@ -121,7 +122,7 @@ def street(data: Path) -> None:
         for backbone, source, masking, crop in settings():
             vectors = vectors_of(jobs[source], backbone, masking, crop)
             line(f"{backbone} | {source} | {masking} | {crop} | {vectors.shape[1]}", neighbours(vectors, each))
-            if vectors.shape[1] > 128:
+            if vectors.shape[1] > 128 and len(vectors) > 128:
                 reduced = fit_reduction(vectors, 128).apply(vectors)
                 line(f"{backbone} | {source} | {masking} | {crop} | 128 (PCA)", neighbours(reduced, each))
 
@@ -141,9 +142,10 @@ def settings() -> Iterator[tuple[str, str, str, str]]:
                 yield spec.name, source, "own", spec.crop
 
 
-def is_held_out(photographer: str) -> bool:
-    """Whether no shipped model was trained on this photographer's photos, as training/garment_masks.py decides it."""
-    return int(hashlib.sha256(photographer.encode()).hexdigest(), 16) % 1000 < 150
+def is_held_out(name: str) -> bool:
+    """Whether no shipped model was trained on this street photo, or on the photos of this photographer, as
+    training/garment_masks.py decides it."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 1000 < 150
 
 
 def garments(data: Path, held_out: bool) -> None:
@@ -187,9 +189,9 @@ if __name__ == "__main__":
     parser_ = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser_.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser_.add_argument("--only", choices=["street", "garments"])
-    parser_.add_argument("--held-out", action="store_true", help="garments by photographers no model was trained on")
+    parser_.add_argument("--held-out", action="store_true", help="only photos no shipped model was trained on")
     chosen = parser_.parse_args()
     if chosen.only != "garments":
-        street(chosen.data)
+        street(chosen.data, chosen.held_out)
     if chosen.only != "street":
         garments(chosen.data, chosen.held_out)

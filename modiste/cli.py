@@ -172,7 +172,7 @@ def parse(
     _report(rejected, out, strict)
 
 
-@app.command(epilog="Example: modiste embed street --backbone efficientnet_lite0 --masking own")
+@app.command(epilog="Example: modiste embed street --backbone modiste_s --masking own")
 def embed(
     path: ShopPath,
     backbone: Annotated[str | None, typer.Option(help="See: modiste backbones list.")] = None,

@@ -26,7 +26,7 @@ from modiste.vision.photos import open_photo
 from modiste.vision.reduction import Reduction, fit_reduction
 from modiste.vision.sheets import Row, contact_sheet
 
-DEFAULT_BACKBONE = "efficientnet_lite0"
+DEFAULT_BACKBONE = "modiste_s"
 
 DEFAULT_MASKING = "own"
 

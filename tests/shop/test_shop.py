@@ -70,7 +70,7 @@ def test_columns_of_a_shop_s_own_are_kept_as_attributes(shop):
 def test_vectors_are_of_unit_length_and_belong_to_their_items(shop):
     item_ids, vectors = shop.vectors()
     assert item_ids == shop.items()["item_id"].to_list()
-    assert vectors.shape == (24, 1280)
+    assert vectors.shape == (24, 128)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
 
 

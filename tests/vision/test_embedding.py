@@ -1,9 +1,11 @@
 """Photos become vectors in batches; what can't be embedded is told, and nothing else suffers from it."""
 
+import csv
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from modiste.vision.embedding import EmbeddedBatch, PhotoJob, VectorSpace, embed
 from modiste.vision.masks import LABELS, encode_mask
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
+from modiste.vision.preparing import normalise, prepare
 
 RED, GREEN, BLUE = np.eye(3)
 
@@ -275,3 +278,32 @@ def test_real_photos_are_nearest_to_their_own_garment(shared_data: Path) -> None
     assert not failures
     similarity = np.stack(list(garment.values())) @ np.stack(list(centre.values())).T
     assert (similarity.argmax(1) == np.arange(8)).mean() >= 0.75
+
+
+@pytest.mark.data
+def test_the_house_embedding_knows_garments_of_photographers_it_never_saw(shared_data: Path) -> None:
+    with (shared_data / "garments/items.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows = [row for row in rows if int(sha256(row["photographer"].encode()).hexdigest(), 16) % 1000 < 150][::4]
+    jobs = [PhotoJob(row["item_id"], str(shared_data / "garments" / row["image"])) for row in rows]
+    kind, photographer = (np.array([row[name] for row in rows]) for name in ("category", "photographer"))
+    parser, right = Parser(get_backbone("garment_parser"), threads=1), {}
+    for name in ("efficientnet_lite0", "modiste_s"):
+        vectors, _, _ = together(embed_photos(jobs, Encoder(get_backbone(name)), "clothes", "garment", parser))
+        found = np.stack([vectors[job.item_id] for job in jobs])
+        cosine = np.where(photographer[:, None] == photographer, -1, found @ found.T)
+        right[name] = (kind[cosine.argmax(1)] == kind).mean()
+    assert right["modiste_s"] > max(0.6, right["efficientnet_lite0"])
+
+
+@pytest.mark.data
+def test_the_house_embedding_tells_colours_apart(shared_data: Path) -> None:
+    encoder = Encoder(get_backbone("modiste_s"))
+    for path in sorted((shared_data / "street/photos").iterdir())[::100]:
+        photo = open_photo(path)
+        hue, saturation, value = photo.convert("HSV").split()
+        recoloured = Image.merge("HSV", (hue.point(lambda level: (level + 90) % 256), saturation, value)).convert("RGB")
+        copies = [photo, photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT), recoloured]
+        squares = np.stack([prepare(copy, None, encoder.spec, "garment") for copy in copies])
+        same, mirrored, other = encoder.embed(normalise(squares, encoder.spec))
+        assert same @ mirrored > same @ other
