@@ -4,8 +4,8 @@ From the repository root:
 
     python training/evaluate_parser.py --data ../shared/data --model modiste/vision/models/garment_parser.onnx
 
-Every figure is taken at each photo's own size. `--worst` lists the photos with the lowest garment IoU, `--sheet` draws
-what the parser makes of photos of single garments by photographers it never saw.
+Every figure is taken at each photo's own size. `--worst` lists the photos with the lowest garment IoU, `--worst-sheet`
+draws them, and `--sheet` draws what the parser makes of photos of single garments by photographers it never saw.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import onnxruntime
 from garment_masks import is_test, read_photo
 from lite import MEAN, STD
-from parser_data import IGNORED, Sample, read_street, street_names
+from parser_data import IGNORED, Sample, palette_lookup, read_street, street_names
 from parser_network import BODY, GROUP_OF, GROUPS, LABELS
 
 WIDTH, HEIGHT = 256, 384
@@ -127,12 +127,27 @@ def draw_sheet(model: Model, data: Path, path: Path, count: int) -> None:
     cv2.imwrite(str(path), np.vstack(wide)[:, :, ::-1])
 
 
+def draw_worst(model: Model, data: Path, samples: list[Sample], path: Path) -> None:
+    """Photos, each beside the given labels and those that the parser finds, in the palette's colours."""
+    palette = palette_lookup(data)
+    colours = np.array([palette[palette[:, 3] == index][0, :3] for index in range(len(LABELS))], np.uint8)
+    cells = []
+    for sample in samples:
+        given = np.where(sample.labels == IGNORED, 0, sample.labels)
+        cell = np.hstack([sample.photo, colours[given], colours[model.parse(sample.photo)]])
+        cells.append(cv2.resize(cell, (480, 240), interpolation=cv2.INTER_AREA))
+    cells += [np.zeros_like(cells[0])] * (len(cells) % 2)
+    pairs = [np.hstack(cells[i : i + 2]) for i in range(0, len(cells), 2)]
+    cv2.imwrite(str(path), np.vstack(pairs)[:, :, ::-1])
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
     parser.add_argument("--model", type=Path, required=True, help="the ONNX file")
     parser.add_argument("--worst", type=int, default=0, help="list so many photos with the lowest garment IoU")
+    parser.add_argument("--worst-sheet", type=Path, help="draw those photos and their labels into this PNG file")
     parser.add_argument("--sheet", type=Path, help="draw 60 photos of single garments into this PNG file")
     parser.add_argument("--changes", action="store_true", help="measure other skin, sizes and backgrounds as well")
     args = parser.parse_args()
@@ -163,8 +178,11 @@ def main() -> None:
     )
     if args.worst:
         single = np.array([binary_iou(matrix, BODY) for matrix in each])
-        for i in single.argsort()[: args.worst]:
+        worst = single.argsort()[: args.worst]
+        for i in worst:
             print(f"  {samples[i].name}: garment IoU {single[i]:.3f}")
+        if args.worst_sheet:
+            draw_worst(model, args.data, [samples[i] for i in worst], args.worst_sheet)
     if args.changes:
         changes = {f"skin x {factor}": with_skin(factor) for factor in (0.4, 0.6, 0.8, 1.2)}
         changes |= {f"scale x {factor}": with_scale(factor) for factor in (0.5, 0.7, 1.4)}
