@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import copy
 
 import torch
-from lite import load_lite
+from lite import Depthwise, load_lite
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -59,54 +59,79 @@ BODY = {"background", "hair", "skin"}
 
 
 class GarmentParser(nn.Module):
-    """EfficientNet-lite2 with a feature pyramid: photos (n, 3, h, w), normalised, to logits (n, labels, h, w).
+    """EfficientNet-lite2 with feature pyramids: photos (n, 3, h, w), normalised, to logits (n, labels, h, w).
 
-    Which garments the whole photo shows is scored as well and added to every pixel's logits: whether a dress or a top
-    and a skirt are worn is not to be seen from a pixel's surroundings alone. Height and width are multiples of 32.
+    The first blocks keep ImageNet's weights and are computed once; all after them are there `members` times, each
+    trained on its own batches, and their logits are averaged: where one takes a dress for a top, another may not.
+    Height and width are multiples of 32.
     """
 
-    def __init__(self, height: int, width: int, variant: int = 2, channels: int = 96) -> None:
+    def __init__(self, height: int, width: int, members: int = 2) -> None:
         super().__init__()
-        encoder = load_lite(variant, height, width)
-        self.stem = nn.Sequential(encoder._conv_stem, encoder._bn0, nn.ReLU6())
+        encoder = load_lite(2, height, width)
         blocks = list(encoder._blocks)
-        cuts = {0: [0, 1, 3, 5, 11, 16], 1: [0, 1, 4, 7, 15, 21], 2: [0, 1, 4, 7, 15, 21]}[variant]
-        self.stages = nn.ModuleList(nn.Sequential(*blocks[a:b]) for a, b in pairwise(cuts))
-        widths = [blocks[cut - 1]._block_args.output_filters for cut in cuts[2:]]
+        self.trunk = nn.Sequential(encoder._conv_stem, encoder._bn0, nn.ReLU6(), blocks[0])
+        self.quarter = nn.Sequential(*blocks[1:4])
+        self.trunk.requires_grad_(False)
+        self.quarter.requires_grad_(False)
+        self.members = nn.ModuleList(Member(copy.deepcopy(blocks[4:])) for _ in range(members))
+        self.bias = nn.Parameter(torch.zeros(len(LABELS)), requires_grad=False)
+
+    def of_member(self, photo: Tensor, member: int) -> tuple[Tensor, Tensor]:
+        """One member's logits at half the size of the photos, and those of each label's being there, (n, labels)."""
+        with torch.no_grad():
+            half = self.trunk(photo)
+            quarter = self.quarter(half)
+        return self.members[member](half, quarter)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        """Logits at the size of the photos."""
+        half = self.trunk(photo)
+        quarter = self.quarter(half)
+        logits = torch.stack([member(half, quarter)[0] for member in self.members]).mean(0)
+        return enlarged(logits + self.bias[:, None, None])
+
+
+class Member(nn.Module):
+    """The deep blocks of an encoder and a feature pyramid on them: (n, 16, h / 2, w / 2) and (n, 24, h / 4, w / 4) in.
+
+    Which labels the whole photo shows is scored as well and added to every pixel's logits: whether a dress or a top and
+    a skirt are worn is not to be seen from a pixel's surroundings alone.
+    """
+
+    def __init__(self, blocks: list[nn.Module], channels: int = 64) -> None:
+        super().__init__()
+        for block in blocks:
+            block._depthwise_conv = Depthwise(block._depthwise_conv)
+        self.stages = nn.ModuleList(nn.Sequential(*blocks[a:b]) for a, b in ((0, 3), (3, 11), (11, 17)))
+        widths = [24, *(stage[-1]._block_args.output_filters for stage in self.stages)]
         self.context = nn.Sequential(nn.Conv2d(widths[-1], channels, 1), nn.ReLU())
         self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in widths)
         self.smooth = nn.ModuleList(_conv(channels, channels) for _ in widths)
         self.drop = nn.Dropout2d(0.1)
         self.fuse = _conv(channels, 48)
         self.skip = nn.Sequential(nn.Conv2d(16, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-        self.fine = _conv(64, 32)
-        self.classify = nn.Conv2d(32, len(LABELS), 1)
+        self.fine = _conv(64, 24)
+        self.classify = nn.Conv2d(24, len(LABELS), 1)
         self.present = nn.Sequential(nn.Dropout(0.2), nn.Conv2d(widths[-1], len(LABELS), 1))
 
-    def encoder_parameters(self) -> list[nn.Parameter]:
-        """The pretrained weights, which learn more slowly than the decoder's."""
-        return [*self.stem.parameters(), *self.stages.parameters()]
-
-    def both(self, photo: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits at the size of the photos, and those of each label's being there at all, (n, labels)."""
-        x = self.stem(photo)
-        features = []
+    def forward(self, half: Tensor, quarter: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, labels, h / 2, w / 2) and those of each label's being there at all, (n, labels)."""
+        levels = [quarter]
         for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        half, *levels = features
+            levels.append(stage(levels[-1]))
         pooled = levels[-1].mean((2, 3), keepdim=True)
         top = self.context(pooled)
         for lateral, smooth, level in reversed(list(zip(self.laterals, self.smooth, levels, strict=True))):
             top = smooth(lateral(level) + functional.interpolate(top, size=level.shape[2:], mode="nearest"))
         top = functional.interpolate(self.fuse(self.drop(top)), scale_factor=2, mode="nearest")
         present = self.present(pooled)
-        logits = self.classify(self.fine(torch.cat([top, self.skip(half)], 1))) + present
-        return functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False), present[..., 0, 0]
+        return self.classify(self.fine(torch.cat([top, self.skip(half)], 1))) + present, present[..., 0, 0]
 
-    def forward(self, photo: Tensor) -> Tensor:
-        """Logits at the size of the photos."""
-        return self.both(photo)[0]
+
+def enlarged(logits: Tensor) -> Tensor:
+    """Logits at twice their size."""
+    return functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def _conv(inside: int, outside: int) -> nn.Sequential:

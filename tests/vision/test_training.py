@@ -1,0 +1,57 @@
+"""What the training scripts work out by themselves: gradients, and weights in few bits."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnxruntime
+import pytest
+
+NEEDED = ("torch", "onnx", "efficientnet_lite_pytorch")
+pytestmark = pytest.mark.skipif(not all(map(find_spec, NEEDED)), reason="needs what training/README.md installs")
+
+
+@pytest.fixture
+def lite(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "training")
+    return import_module("lite")
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [3, 5])
+def test_quick_gradients_are_the_gradients(lite: ModuleType, side: int, stride: int) -> None:
+    import torch
+
+    torch.manual_seed(side * stride)
+    usual = torch.nn.Conv2d(6, 6, side, stride, groups=6, bias=False)
+    usual.static_padding = torch.nn.ZeroPad2d((1, 2, 0, 1))
+    quick = lite.Depthwise(usual)
+    found = []
+    for convolution in (lambda x: usual(usual.static_padding(x)), quick):
+        photo = torch.linspace(-1, 1, 2 * 6 * 15 * 18).sin().reshape(2, 6, 15, 18).requires_grad_()
+        usual.weight.grad = None
+        result = convolution(photo)
+        (result * torch.linspace(-3, 2, result.numel()).reshape(result.shape)).sum().backward()
+        found.append((result, photo.grad, usual.weight.grad))
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("bits", "off_by"), [(16, 0.001), (8, 0.02)])
+def test_stored_in_fewer_bits_a_network_says_nearly_the_same(
+    lite: ModuleType, tmp_path: Path, bits: int, off_by: float
+) -> None:
+    import torch
+
+    torch.manual_seed(3)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.ReLU(), torch.nn.Conv2d(64, 8, 3)).eval()
+    path = tmp_path / "network.onnx"
+    lite.export_onnx(network, path, 24, 16, "logits", bits)
+    photo = torch.randn(1, 3, 24, 16)
+    (stored,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"photo": photo.numpy()})
+    exact = network(photo).detach().numpy()
+    assert 0 < np.abs(stored - exact).max() < off_by * np.ptp(exact)
+    weights = sum(part.numel() for part in network.parameters())
+    assert path.stat().st_size < weights * bits / 8 + 3000
