@@ -47,9 +47,9 @@ def load_lite(variant: int, height: int | None = None, width: int | None = None)
 class _Depthwise(torch.autograd.Function):
     """A depthwise convolution (no padding, 3 × 3 or 5 × 5) whose gradients are quick on a CPU.
 
-    PyTorch's own take most of a training step there: those of 5 × 5 weights are ten times as slow as those of 3 × 3, and
-    those of strided convolutions as slow. So a stride becomes zeros between the gradients, and 5 × 5 weights get theirs
-    as four overlapping quarters of 3 × 3.
+    PyTorch's own take most of a training step there: those of 5 × 5 weights are ten times as slow as those of 3 × 3,
+    and those of strided convolutions as slow. So a stride becomes zeros between the gradients, and 5 × 5 weights get
+    theirs as four overlapping quarters of 3 × 3.
     """
 
     @staticmethod

@@ -152,7 +152,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
     parser.add_argument("--out", type=Path, required=True, help="folder with the garments' masks; results go there too")
-    parser.add_argument("--epochs", type=int, default=20, help="in one, each member sees as many samples as there are street photos")
+    parser.add_argument(
+        "--epochs", type=int, default=20, help="in one, each member sees as many samples as there are street photos"
+    )
     parser.add_argument("--minutes", type=float, help="end by then: the schedule follows the clock, not the epochs")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--small-share", type=float, default=0.2, help="share of the training with small photos")

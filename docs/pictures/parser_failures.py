@@ -1,8 +1,8 @@
 """Draw where the shipped parser fails: the twelve garments of 230 drawn photos of which it finds the least.
 
-``python docs/pictures/parser_failures.py`` writes parser-failures.png: each photo, the labels found, and what they leave
-of the garment for sale. Drawn people stand in for real ones, whose photos may not be published here; but what is drawn
-is known exactly.
+``python docs/pictures/parser_failures.py`` writes parser-failures.png: each photo, the labels found, and what they
+leave of the garment for sale. Drawn people stand in for real ones, whose photos may not be published here; but what is
+drawn is known exactly.
 """
 
 from pathlib import Path
@@ -31,7 +31,9 @@ def main() -> None:
         right = worn[given] & worn[found]
         iou = float(right.sum() / (worn[given] | worn[found]).sum())
         called = np.bincount(found[worn[given]], minlength=len(LABELS))
-        names = ", ".join(f"{LABELS[i]} {called[i] / called.sum():.0%}" for i in called.argsort()[::-1][:3] if called[i])
+        names = ", ".join(
+            f"{LABELS[i]} {called[i] / called.sum():.0%}" for i in called.argsort()[::-1][:3] if called[i]
+        )
         caption = f"{look.category.replace('_', ' ')}, IoU {iou:.2f}: {names}"
         found_share.append(iou)
         rows.append((photo, found, garment_pixels(found, "own", own), caption))

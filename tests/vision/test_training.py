@@ -50,7 +50,9 @@ def test_stored_in_fewer_bits_a_network_says_nearly_the_same(
     path = tmp_path / "network.onnx"
     lite.export_onnx(network, path, 24, 16, "logits", bits)
     photo = torch.randn(1, 3, 24, 16)
-    (stored,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"photo": photo.numpy()})
+    (stored,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        None, {"photo": photo.numpy()}
+    )
     exact = network(photo).detach().numpy()
     assert 0 < np.abs(stored - exact).max() < off_by * np.ptp(exact)
     weights = sum(part.numel() for part in network.parameters())
