@@ -39,6 +39,20 @@ def test_quick_gradients_are_the_gradients(lite: ModuleType, side: int, stride: 
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-3)
 
 
+def test_with_a_folded_normalisation_a_quick_convolution_keeps_its_bias(lite: ModuleType) -> None:
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    usual = torch.nn.Conv2d(4, 4, 3, groups=4, bias=False)
+    usual.static_padding = torch.nn.ZeroPad2d(1)
+    norm = torch.nn.BatchNorm2d(4).eval()
+    with torch.no_grad():
+        norm.bias.copy_(torch.tensor([1.0, -2.0, 3.0, 0.5]))
+    photo = torch.randn(1, 4, 7, 5)
+    folded = fuse_conv_bn_eval(lite.Depthwise(usual).eval(), norm)
+    torch.testing.assert_close(folded(photo), norm(usual(usual.static_padding(photo))), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("bits", "off_by"), [(16, 0.001), (8, 0.02)])
 def test_stored_in_fewer_bits_a_network_says_nearly_the_same(
     lite: ModuleType, tmp_path: Path, bits: int, off_by: float
