@@ -23,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from evaluate_parser import binary_iou, confusion, group_iou
 from lite import MEAN, STD, export_onnx, fold_batch_norms, write_entry
 from parser_data import IGNORED, Sample, Stream, read_garments, read_street, street_names
 from parser_network import BODY, GROUP_OF, GROUPS, LABELS, PALETTE, GarmentParser, enlarged
@@ -68,7 +69,7 @@ def presence_loss(present: Tensor, labels: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(present, (share[:, :-1] > 0.001).float())
 
 
-def confusion(network: nn.Module, samples: list[Sample], device: torch.device) -> np.ndarray:
+def confusion_of(network: nn.Module, samples: list[Sample], device: torch.device) -> np.ndarray:
     """(labels, labels) pixel counts, given label by found label, at the network's size."""
     total = np.zeros((len(LABELS), len(LABELS)), np.int64)
     for sample in samples:
@@ -76,9 +77,7 @@ def confusion(network: nn.Module, samples: list[Sample], device: torch.device) -
         truth = cv2.resize(sample.labels, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
         with torch.inference_mode():
             found = network(normalise(photo[None], device)).argmax(1)[0].cpu().numpy()
-        known = truth != IGNORED
-        pairs = truth[known].astype(np.int64) * len(LABELS) + found[known]
-        total += np.bincount(pairs, minlength=total.size).reshape(total.shape)
+        total += confusion(truth, found)
     return total
 
 
@@ -105,7 +104,7 @@ def calibrate(network: GarmentParser, samples: list[Sample], device: torch.devic
 
     def mean_iou(bias: np.ndarray) -> float:
         pairs = np.bincount(given + (scores + bias).argmax(1), minlength=len(LABELS) ** 2)
-        return summary(pairs.reshape(len(LABELS), -1))[1]
+        return float(group_iou(pairs.reshape(len(LABELS), -1)).mean())
 
     bias = np.zeros(len(LABELS), np.float32)
     best = mean_iou(bias)
@@ -119,17 +118,6 @@ def calibrate(network: GarmentParser, samples: list[Sample], device: torch.devic
     with torch.no_grad():
         network.bias += torch.from_numpy(bias - bias.mean()).to(device)
     return best
-
-
-def summary(total: np.ndarray) -> tuple[float, float]:
-    """From a confusion matrix: IoU of garment pixels against all else, and the mean IoU of the ten groups."""
-    merge = np.eye(len(GROUPS), dtype=np.int64)[GROUP_OF]
-    groups = merge.T @ total @ merge
-    worn = np.array([label not in BODY for label in LABELS])
-    both = total[np.ix_(worn, worn)].sum()
-    inter = np.diag(groups)
-    iou = inter / np.maximum(groups.sum(0) + groups.sum(1) - inter, 1)
-    return both / (total[worn].sum() + total[:, worn].sum() - both), float(iou.mean())
 
 
 def parameter_groups(member: nn.Module) -> list[dict[str, list[nn.Parameter]]]:
@@ -237,7 +225,8 @@ def main() -> None:
                 if old.is_floating_point():
                     old.lerp_(new, 1 - decay)
         if steps % per_epoch == 0 or progress >= 1:
-            worn, mean = summary(confusion(average, check, device))
+            total = confusion_of(average, check, device)
+            worn, mean = binary_iou(total, BODY), group_iou(total).mean()
             print(
                 f"epoch {steps / per_epoch:.1f}, {(time.time() - started) / 60:.1f} min, height {shape[0]}, "
                 f"loss {np.mean(losses):.3f}, check: garment IoU {worn:.3f}, mean IoU of groups {mean:.3f}",

@@ -50,9 +50,15 @@ def test_with_a_folded_normalisation_a_quick_convolution_keeps_its_bias(lite: Mo
         norm.bias.copy_(torch.tensor([1.0, -2.0, 3.0, 0.5]))
     photo = torch.randn(1, 4, 7, 5)
     folded = fuse_conv_bn_eval(lite.Depthwise(usual).eval(), norm)
-    torch.testing.assert_close(folded(photo), norm(usual(usual.static_padding(photo))), rtol=1e-4, atol=1e-5)
+    expected = norm(usual(usual.static_padding(photo)))
+    torch.testing.assert_close(folded(photo), expected, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(photo), expected, rtol=1e-4, atol=1e-5)
+    folded.requires_grad_(True)(photo).sum().backward()
+    torch.testing.assert_close(folded.bias.grad, torch.full((4,), 35.0))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("bits", "off_by"), [(16, 0.001), (8, 0.02)])
 def test_stored_in_fewer_bits_a_network_says_nearly_the_same(
     lite: ModuleType, tmp_path: Path, bits: int, off_by: float
