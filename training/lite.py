@@ -176,7 +176,7 @@ def export_onnx(module: nn.Module, path: Path, height: int, width: int, output: 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (stored,) = session.run(None, {"photo": noise.numpy()})
     alike = np.corrcoef(stored.ravel(), exact.ravel())[0, 1]
-    if not alike > 0.98:
+    if not alike > 0.9:
         raise RuntimeError(f"{path} does not answer what its network does: a correlation of {alike:.3f}")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
