@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.lookbook import draw_lookbook
+from modiste.demo import unpack
 from modiste.vision.backbones import Encoder, get_backbone, list_backbones
 from modiste.vision.embedding import PhotoJob, embed_photos
 from modiste.vision.masks import decode_mask, encode_mask, garment_pixels
@@ -191,7 +191,7 @@ def demo() -> None:
     """Print the table of backbones with and without the given masks on the demo shop."""
     taxonomy = Taxonomy.load()
     with TemporaryDirectory() as folder:
-        book = draw_lookbook(Path(folder), products=160, seed=42)
+        book = unpack(Path(folder))
         with book.table.open(newline="") as file:
             rows = list(csv.DictReader(file))
         jobs = [

@@ -315,16 +315,16 @@ def demo(
             metavar="SHOP", help="Where to make it; made anew each time, but by --serve only if it isn't there."
         ),
     ] = Path("demo-shop"),
-    products: Annotated[int, typer.Option(min=18, help="How many garments to draw.")] = 160,
-    seed: Annotated[int, typer.Option(min=0)] = 42,
+    products: Annotated[int, typer.Option(min=18, max=160, help="How many garments, each from two views.")] = 160,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated year.")] = 42,
     keep_serving: Annotated[bool, typer.Option("--serve", help="Then serve its page, until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page.")] = 8000,
 ) -> None:
-    """Draw a look book, embed it, simulate a year and recommend: everything at once."""
+    """Unpack a look book, embed it, simulate a year and recommend: everything at once."""
     if keep_serving and (path / "shop.db").exists():
         serve(path, port=port)
         return
-    _draw_demo(path, products, seed)
+    _make_demo(path, products, seed)
     if keep_serving:
         serve(path, port=port)
     else:
@@ -332,13 +332,13 @@ def demo(
         _console().print(f"the page: http://127.0.0.1:{port}/ after: {command} demo {path} --serve", soft_wrap=True)
 
 
-def _draw_demo(path: Path, products: int, seed: int) -> None:
-    from modiste.lookbook import draw_lookbook
+def _make_demo(path: Path, products: int, seed: int) -> None:
+    from modiste.demo import unpack
     from modiste.shop.shop import Shop
 
     _clear_demo(path)
-    with _progress("drawing the look book") as progress:
-        book = draw_lookbook(path / "book", products=products, seed=seed, progress=progress)
+    with _progress("unpacking the look book") as progress:
+        book = unpack(path / "book", products, progress)
     with Shop.create(path) as shop:
         with _progress("checking photos") as progress:
             report = shop.add_items(book.photos, book.masks, progress)

@@ -58,9 +58,9 @@ def test_a_shop_from_photos_to_recommendations(tmp_path):
 
 
 def test_masks_that_the_parser_writes_go_in_again_as_given_masks(tmp_path):
-    from modiste.lookbook import draw_lookbook
+    from modiste.demo import unpack
 
-    book = draw_lookbook(tmp_path / "book", products=4, views=1)
+    book = unpack(tmp_path / "book", 2)
     photos = sorted(book.photos.iterdir())
     shown = run("parse", *photos, "--out", "masks", cwd=tmp_path)
     assert "wrote 4 masks" in shown.stdout

@@ -1,16 +1,16 @@
 """Draw where the shipped parser fails: the twelve garments of 230 drawn photos of which it finds the least.
 
-``python docs/pictures/parser_failures.py`` writes parser-failures.png: each photo, the labels found, and what they
-leave of the garment for sale. Drawn people stand in for real ones, whose photos may not be published here; but what is
-drawn is known exactly.
+``python -m docs.pictures.parser_failures``, from the repository's root, writes parser-failures.png: each photo, the
+labels found, and what they leave of the garment for sale. Drawn people stand in for real ones, whose photos may not be
+published here; but what is drawn is known exactly.
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from lookbook.book import draw, plan
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.lookbook.book import draw, plan
 from modiste.vision.backbones import get_backbone
 from modiste.vision.masks import LABELS, decode_mask, garment_pixels
 from modiste.vision.parsing import Parser

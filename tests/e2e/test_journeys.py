@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from modiste.demo import unpack
 from modiste.evaluation import evaluate
-from modiste.lookbook import draw_lookbook
 from modiste.shop.shop import Shop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +41,7 @@ ADDRESSES = {
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small shop of drawn photos with masks, prices, stores and a simulated year."""
     folder = tmp_path_factory.mktemp("e2e")
-    book = draw_lookbook(folder / "book", products=26)
+    book = unpack(folder / "book", 26)
     with Shop.create(folder / "demo") as shop:
         assert not shop.add_items(book.table).rejected
         shop.embed()

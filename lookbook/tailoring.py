@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from modiste.lookbook.canvas import Canvas, Points, ellipse, limb, spline, sweep
-from modiste.lookbook.fabrics import RGB, Fabric, darker, mix
-from modiste.lookbook.figure import Body, far_to_near, tube
-from modiste.lookbook.wardrobe import CROTCH, HIP, WAIST, Garment
+from lookbook.canvas import Canvas, Points, ellipse, limb, spline, sweep
+from lookbook.fabrics import RGB, Fabric, darker, mix
+from lookbook.figure import Body, far_to_near, tube
+from lookbook.wardrobe import CROTCH, HIP, WAIST, Garment
 
 _NECKS: Final[dict[str, tuple[float, float]]] = {
     "crew": (9, 146),

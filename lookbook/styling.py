@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from modiste.lookbook.canvas import Canvas, ellipse, limb, spline, sweep
-from modiste.lookbook.fabrics import RGB, Fabric, darker, mix
-from modiste.lookbook.figure import (
+from lookbook.canvas import Canvas, ellipse, limb, spline, sweep
+from lookbook.fabrics import RGB, Fabric, darker, mix
+from lookbook.figure import (
     Body,
     far_to_near,
     head_centre,
@@ -14,7 +14,7 @@ from modiste.lookbook.figure import (
     paint_legs,
     paint_torso,
 )
-from modiste.lookbook.tailoring import (
+from lookbook.tailoring import (
     paint_hood_behind,
     paint_hood_on_back,
     paint_outer,
@@ -23,7 +23,7 @@ from modiste.lookbook.tailoring import (
     paint_sleeve,
     paint_top,
 )
-from modiste.lookbook.wardrobe import WAIST, Accessories, Garment, Outfit
+from lookbook.wardrobe import WAIST, Accessories, Garment, Outfit
 
 
 def paint_figure(canvas: Canvas, body: Body, outfit: Outfit) -> None:

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from modiste.lookbook.canvas import HEIGHT, WIDTH
-from modiste.lookbook.fabrics import RGB, Fabric, mix
-from modiste.lookbook.wardrobe import Rng, pick
+from lookbook.canvas import HEIGHT, WIDTH
+from lookbook.fabrics import RGB, Fabric, mix
+from lookbook.wardrobe import Rng, pick
 
 SCENES: Final = ("studio", "arch", "street", "room", "park", "shore", "wallpaper")
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from modiste.lookbook.canvas import Canvas, Points, ellipse, limb, spline, sweep
-from modiste.lookbook.fabrics import RGB, Fabric, mix
-from modiste.lookbook.wardrobe import ANKLE, CROTCH, HIP, KNEE, WAIST, Rng, pick
+from lookbook.canvas import Canvas, Points, ellipse, limb, spline, sweep
+from lookbook.fabrics import RGB, Fabric, mix
+from lookbook.wardrobe import ANKLE, CROTCH, HIP, KNEE, WAIST, Rng, pick
 
 SKINS: Final[tuple[RGB, ...]] = (
     (250, 222, 200),

@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from lookbook.canvas import HEIGHT, OVERSAMPLING, WIDTH, Canvas
+from lookbook.figure import Body, Person, Pose
+from lookbook.scenes import SCENES, backdrop, ground_shadow
+from lookbook.styling import paint_figure
+from lookbook.wardrobe import DEPARTMENTS, Garment, Rng, cut, dress_up, pick
 from modiste.catalog.palette import LABELS
 from modiste.errors import SettingError
-from modiste.lookbook.canvas import HEIGHT, OVERSAMPLING, WIDTH, Canvas
-from modiste.lookbook.figure import Body, Person, Pose
-from modiste.lookbook.scenes import SCENES, backdrop, ground_shadow
-from modiste.lookbook.styling import paint_figure
-from modiste.lookbook.wardrobe import DEPARTMENTS, Garment, Rng, cut, dress_up, pick
 
 VIEWS: Final = ("front", "side", "back", "full", "additional")
 _CODES: Final = {"front": 1, "side": 2, "back": 3, "full": 4, "additional": 7}

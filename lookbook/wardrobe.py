@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from modiste.lookbook.fabrics import DENIM, RGB, SHADES, Fabric, luminance, mix
+from lookbook.fabrics import DENIM, RGB, SHADES, Fabric, luminance, mix
 
 WAIST: Final = 300.0
 HIP: Final = 385.0

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from lookbook.fabrics import RGB, Fabric
 from modiste.catalog.palette import LABELS, PALETTE
-from modiste.lookbook.fabrics import RGB, Fabric
 
 Points = npt.NDArray[np.float64]
 """float64 (n, 2): x to the right and y down, in figure units (a figure stands 800 units tall)."""
