@@ -1,0 +1,163 @@
+"""Each rule of what a value may be, at its ends."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
+
+from modiste.catalog.values import (
+    gender,
+    identifier,
+    known_gender,
+    moment,
+    position,
+    position_of,
+    price,
+    share,
+    text,
+)
+from modiste.errors import SettingError
+
+
+def test_an_id_is_text_of_200_characters_at_most() -> None:
+    assert [identifier(one) for one in (" 0002 ", 4711, 4711.0, "ä b", "x" * 200)] == [
+        "0002", "4711", "4711", "ä b", "x" * 200
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        *((value, "^item_id is empty") for value in ("", "  ", None, float("nan"))),
+        *((value, "may not hold control characters") for value in ("a\nb", "a\n", "\0", "\x85", "\ud800")),
+        ("x" * 201, "has 201 characters; give at most 200"),
+    ],
+)
+def test_what_is_no_id_is_refused(value: Any, complaint: str) -> None:
+    with pytest.raises(SettingError, match=complaint):
+        identifier(value, "item_id")
+
+
+def test_a_price_is_from_0_to_a_million_million() -> None:
+    assert [price(one) for one in ("12.50", " 3 ", 0, 1e12, np.float32(0.5))] == [12.5, 3, 0, 1e12, 0.5]
+    for wrong in ("-1", "twelve", "", "nan", "inf", -0.01, None, True, "12,50", 10**400):
+        with pytest.raises(SettingError, match=r"^popularity .* must be a number, 0 or more, such as 12\.50"):
+            price(wrong, "popularity")
+    with pytest.raises(SettingError, match="is above 1,000,000,000,000"):
+        price("1e13")
+
+
+def test_a_share_is_from_0_to_1() -> None:
+    assert [share(one) for one in (0, 1, "0.25")] == [0, 1, 0.25]
+    for wrong in (-0.1, 1.1, float("nan"), "much", None, False):
+        with pytest.raises(SettingError, match=f"^trendiness must be between 0 and 1, not {wrong}$"):
+            share(wrong)
+
+
+def test_a_position_is_on_the_globe() -> None:
+    assert position("-90", 180) == (-90.0, 180.0)
+    assert position_of(" 48.86, 2.35") == position_of((48.86, 2.35)) == (48.86, 2.35)
+    for wrong in ((91, 0), (0, -181), ("", ""), (None, 1), (float("nan"), 0)):
+        with pytest.raises(SettingError, match="is no place: latitude -90 to 90, longitude -180 to 180"):
+            position(*wrong)
+    with pytest.raises(SettingError, match=r"^91\.0, 0\.0 is no place"):
+        position_of("91,0")
+    for text_ in ("", "Paris", "1", "1,2,3", "1;2", "1,", "nan,1"):
+        with pytest.raises(
+            SettingError, match=r"^--near takes latitude,longitude in degrees, such as 48\.86,2\.35; not"
+        ):
+            position_of(text_, "--near")
+
+
+def test_a_gender_is_a_word_for_one_or_unknown() -> None:
+    assert [gender(word) for word in ("MEN", "Men's", "Herren", "F", "LADIES", "unisex", "", None)] == [
+        "men", "men", "men", "women", "women", None, None, None
+    ]  # fmt: skip
+    assert [known_gender(word) for word in ("men", "women", None)] == ["men", "women", None]
+    with pytest.raises(SettingError, match=r"^no gender 'MEN'; there are: men, women$"):
+        known_gender("MEN")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2025-03-31T14:05:00",
+        " 2025-03-31 14:05 ",
+        "2025-03-31 14:05:00 UTC",
+        "2025/03/31 14:05",
+        "2025-03-31T14:05:00Z",
+        "2025-03-31T16:05:00+02:00",
+        "2025-03-31 16:05:00 +0200",
+        "20250331T140500",
+        "1743429900",
+        "1743429900000",
+        1743429900,
+        1743429900000.0,
+        datetime(2025, 3, 31, 14, 5),
+        datetime(2025, 3, 31, 16, 5, tzinfo=timezone(timedelta(hours=2))),
+    ],
+)
+def test_a_moment_is_read_in_every_plain_form(value: Any) -> None:
+    assert moment(value) == datetime(2025, 3, 31, 14, 5)
+
+
+@pytest.mark.parametrize(
+    "value", ["2025-03-31", "20250331", "2025/03/31", "2025-W14-1", "2025-03-31 UTC", date(2025, 3, 31)]
+)
+def test_a_day_is_its_midnight(value: Any) -> None:
+    assert moment(value) == datetime(2025, 3, 31)
+
+
+def test_epoch_milliseconds_are_not_told_as_another_year() -> None:
+    assert moment("1701122500000") == datetime(2023, 11, 27, 22, 1, 40)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", "31.03.2025", "31/03/2025", "03/31/2025", "Mar 31, 2025", "2025-3-31", "45747", "17434299000", "2025",
+        "2025-03-31 2:05 PM", "2025-03-31x14:05", "2025-03-31114:05", "2025-03-31T14:05+01:00 UTC", None, True, "None",
+        "9999-12-31T23:00:00-05:00",
+    ],
+)  # fmt: skip
+def test_other_forms_are_refused_with_what_to_write(value: Any) -> None:
+    with pytest.raises(SettingError, match=r"is not a date; write it as 2025-03-31 or 2025-03-31T14:05$"):
+        moment(value)
+
+
+def test_a_moment_is_between_1970_and_tomorrow() -> None:
+    now = datetime.now(UTC)
+    assert moment("1970-01-01") == datetime(1970, 1, 1)
+    assert moment((now + timedelta(hours=23)).isoformat()) > datetime(2025, 1, 1)
+    for impossible in (datetime.min, datetime(1969, 12, 31), datetime(9000, 1, 1), datetime.max):
+        with pytest.raises(SettingError, match="give the day of the order"):
+            moment(impossible)
+    with pytest.raises(SettingError, match="1969-12-31 is before 1970-01-01"):
+        moment("1970-01-01T00:30:00+01:00")
+    with pytest.raises(SettingError, match="is in the future"):
+        moment(now + timedelta(hours=25))
+
+
+def test_typed_cells_are_written_as_a_csv_has_them() -> None:
+    cells = [None, float("nan"), 4711.0, 0.5, 7, True, b"caf\xc3\xa9", ["ä", 1], {"a": None}]
+    assert [text(one) for one in cells] == ["", "", "4711", "0.5", "7", "True", "café", '["ä", 1]', '{"a": null}']
+
+
+@given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.booleans(), st.datetimes()))
+def test_every_rule_gives_a_value_or_a_sentence(value: Any) -> None:
+    rules: list[Callable[[Any], Any]] = [identifier, price, share, moment]
+    for rule in (*rules, lambda one: position(one, one)):
+        with suppress(SettingError):
+            rule(value)
+
+
+def test_pydantic_takes_the_rules_as_they_are() -> None:
+    assert TypeAdapter(Annotated[datetime, BeforeValidator(moment)]).validate_python("1743429900").year == 2025
+    with pytest.raises(ValidationError, match=r"trendiness must be between 0 and 1, not 2\.0"):
+        TypeAdapter(Annotated[float, AfterValidator(share)]).validate_python(2)
