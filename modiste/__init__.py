@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modiste.catalog.items import Item as Item
+    from modiste.catalog.purchases import Purchase as Purchase
     from modiste.client import Client as Client
     from modiste.ranking.relevance import Weights as Weights
-    from modiste.shop.orders import Purchase as Purchase
     from modiste.shop.recommendations import Recommendation as Recommendation
     from modiste.shop.shop import Shop as Shop
 
@@ -19,7 +19,7 @@ __all__ = ["Client", "Item", "Purchase", "Recommendation", "Shop", "Weights", "_
 _HOMES = {
     "Client": "modiste.client",
     "Item": "modiste.catalog.items",
-    "Purchase": "modiste.shop.orders",
+    "Purchase": "modiste.catalog.purchases",
     "Recommendation": "modiste.shop.recommendations",
     "Shop": "modiste.shop.shop",
     "Weights": "modiste.ranking.relevance",

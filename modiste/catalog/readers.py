@@ -1,29 +1,24 @@
-"""How a shop's photos and tables become items: a DeepFashion folder, a CSV or Parquet table, a folder of folders.
+"""How a shop's photos and tables become items: a DeepFashion folder, a table, a folder of folders.
 
 Nothing is dropped in silence: what is not taken stands in :attr:`Reading.rejected` with its file, row and reason.
 Photos are not opened here; that they exist is all a reader promises.
 """
 
-import csv
-import math
 import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import polars as pl
 
 from modiste.catalog.items import Item, Rejected
+from modiste.catalog.tables import read_rows
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.errors import SourceError
+from modiste.catalog.values import gender, identifier, price
+from modiste.errors import SettingError, SourceError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 """Endings (in any case) of the files that are taken for photos."""
-
-TABLE_SUFFIXES = (".csv", ".parquet")
 
 MASK_ENDING = "_segm.png"
 """A photo ``<stem>.jpg`` has its mask in ``<stem>_segm.png``."""
@@ -33,11 +28,6 @@ _DEEPFASHION = re.compile(
     r"(?P<gender>MEN|WOMEN)-(?P<category>[A-Za-z_]+)-(?P<item>(?P<product>id_\d+-\d+)_\d+)_(?P<view>[A-Za-z]+)"
 )
 _URL = re.compile(r"(?i)data:|[a-z][a-z0-9+.-]+://")
-_GENDER_WORDS = {
-    "men": "men man mens male males m gentleman gentlemen gents him herren homme hommes",
-    "women": "women woman womens female females f w lady ladies her damen femme femmes",
-}
-_GENDERS = {word: gender for gender, words in _GENDER_WORDS.items() for word in words.split()}
 
 
 @dataclass(frozen=True)
@@ -59,6 +49,9 @@ class _Found:
     item: Item
     file: str
     row: int | None
+
+    def rejected(self, reason: str) -> Rejected:
+        return Rejected(self.file, self.row, reason)
 
 
 def read_source(source: Path, taxonomy: Taxonomy, masks: Path | None = None) -> Reading:
@@ -101,16 +94,16 @@ def _with_masks(found: Sequence[_Found], masks: Path | None, rejected: list[Reje
     complete = []
     for one in found:
         if one.item.image and not one.item.mask and (mask := _mask_of(Path(one.item.image), masks)):
-            complete.append(replace(one, item=replace(one.item, mask=mask)))
+            one = replace(one, item=replace(one.item, mask=mask))
             sharers[mask].append(one)
-        else:
-            complete.append(one)
-    shared = {mask: them for mask, them in sharers.items() if len({one.item.image for one in them}) > 1}
-    for mask, them in shared.items():
-        reason = f"mask {mask} would be that of {_places(them)}; put masks into folders as the photos are"
-        rejected.extend(Rejected(one.file, one.row, reason) for one in them)
-    gone = {id(one) for them in shared.values() for one in them}
-    return [one for one, before in zip(complete, found, strict=True) if id(before) not in gone]
+        complete.append(one)
+    refused: set[int] = set()
+    for mask, them in sharers.items():
+        if len({one.item.image for one in them}) > 1:
+            reason = f"mask {mask} would be that of {_places(them)}; put masks into folders as the photos are"
+            rejected.extend(one.rejected(reason) for one in them)
+            refused.update(map(id, them))
+    return [one for one in complete if id(one) not in refused]
 
 
 def _mask_of(photo: Path, masks: Path | None) -> str | None:
@@ -130,10 +123,10 @@ def _once_each(found: Iterable[_Found], rejected: list[Rejected]) -> list[Item]:
         if all(one.item == first.item for one in others):
             items.append(first.item)
             reason = f"item {item_id!r} stands with the same data in {_places([first])} already; taken once"
-            rejected.extend(Rejected(one.file, one.row, reason) for one in others)
+            rejected.extend(one.rejected(reason) for one in others)
         else:
             reason = f"item {item_id!r} stands with different data in {_places(standing)}; give each an id of its own"
-            rejected.extend(Rejected(one.file, one.row, reason) for one in standing)
+            rejected.extend(one.rejected(reason) for one in standing)
     return items
 
 
@@ -146,21 +139,18 @@ def _places(found: Sequence[_Found]) -> str:
 
 
 def _read_folder(source: Path, rejected: list[Rejected]) -> list[_Found]:
-    photos: list[Path] = []
-    others: list[Path] = []
+    photos, kinds = [], ", ".join(PHOTO_SUFFIXES)
     for path in _files(source, rejected):
-        if path.name.lower().endswith(MASK_ENDING):
-            continue
-        (photos if path.suffix.lower() in PHOTO_SUFFIXES else others).append(path)
+        if path.suffix.lower() not in PHOTO_SUFFIXES:
+            rejected.append(Rejected(str(path), None, f"is not a photo ({kinds}); convert or remove it"))
+        elif not path.name.lower().endswith(MASK_ENDING):
+            photos.append(path)
     if not photos:
-        raise SourceError(f"{source} has no photo ({', '.join(PHOTO_SUFFIXES)}); add some, or give a CSV table")
-    kinds = ", ".join(PHOTO_SUFFIXES)
-    rejected.extend(Rejected(str(path), None, f"is not a photo ({kinds}); convert or remove it") for path in others)
+        raise SourceError(f"{source} has no photo ({kinds}); add some, or give a CSV table")
     named = {path: match for path in photos if (match := _DEEPFASHION.fullmatch(path.stem))}
     if 2 * len(named) >= len(photos):
-        reason = (
-            "is not named as DeepFashion's photos are, MEN-Denim-id_00000080-01_7_additional.jpg; rename or move it"
-        )
+        example = "MEN-Denim-id_00000080-01_7_additional.jpg"
+        reason = f"is not named as DeepFashion's photos are, {example}; rename or move it"
         rejected.extend(Rejected(str(path), None, reason) for path in photos if path not in named)
         return _deepfashion(named)
     return _folder_of_folders(source, photos, rejected)
@@ -178,7 +168,7 @@ def _deepfashion(photos: Mapping[Path, re.Match[str]]) -> list[_Found]:
         item = Item(
             item_id=item_id if len(kinds[item_id]) == 1 else f"{name['gender']}-{name['category']}-{item_id}",
             category=name["category"],
-            gender=_gender(name["gender"]),
+            gender=gender(name["gender"]),
             image=str(path),
             product=product if len(genders[product]) == 1 else f"{name['gender']}-{product}",
             view=name["view"],
@@ -190,13 +180,14 @@ def _deepfashion(photos: Mapping[Path, re.Match[str]]) -> list[_Found]:
 def _folder_of_folders(source: Path, photos: Sequence[Path], rejected: list[Rejected]) -> list[_Found]:
     found = []
     for path in photos:
-        place = path.relative_to(source)
-        if len(place.parts) == 2:
-            item = Item(place.with_suffix("").as_posix(), place.parts[0], image=str(path))
-            found.append(_Found(item, str(path), None))
-        else:
-            reason = "lies outside of category/photo; move it into the folder of its category"
-            rejected.append(Rejected(str(path), None, reason))
+        inside = path.relative_to(source)
+        try:
+            if len(inside.parts) != 2:
+                raise SettingError("lies outside of category/photo; move it into the folder of its category")
+            item_id = identifier(inside.with_suffix("").as_posix(), "its name")
+            found.append(_Found(Item(item_id, inside.parts[0], image=str(path)), str(path), None))
+        except SettingError as error:
+            rejected.append(Rejected(str(path), None, str(error)))
     return found
 
 
@@ -235,116 +226,35 @@ def _trouble(path: Path) -> str | None:
 
 
 def _read_table(source: Path, rejected: list[Rejected]) -> list[_Found]:
-    kind = source.suffix.lower()
-    if kind not in TABLE_SUFFIXES:
-        raise SourceError(f"{source} is no table that can be read; give a {' or '.join(TABLE_SUFFIXES)} file")
-    found = []
-    rows = 0
-    for number, row in (_csv_rows if kind == ".csv" else _parquet_rows)(source):
-        rows += 1
-        try:
-            if isinstance(row, str):
-                raise ValueError(row)
-            found.append(_Found(_item(row, source.parent), str(source), number))
-        except ValueError as error:
-            rejected.append(Rejected(str(source), number, str(error)))
-    if not rows:
-        raise SourceError(f"{source} has no rows; write one for each item")
-    return found
+    rows = read_rows(source, "items", ("item_id",), dict.fromkeys(_COLUMNS, ()))
+    taken, refused = rows.parse(lambda row: _item(row, source.parent))
+    rejected += refused
+    return [_Found(item, str(source), number) for number, item in taken]
 
 
 def _item(row: Mapping[str, str], folder: Path) -> Item:
-    """One row as an item. Raises ValueError with the reason why it can't be taken."""
-    if not row["item_id"]:
-        raise ValueError("item_id is empty; give the item an id")
+    """One row as an item. Raises SettingError with the reason why it can't be taken."""
     return Item(
-        item_id=row["item_id"],
+        item_id=identifier(row["item_id"], "item_id"),
         category=row.get("category") or None,
-        gender=_gender(row.get("gender", "")),
+        gender=gender(row.get("gender")),
         image=_path(row, "image", folder),
         mask=_path(row, "mask", folder),
         product=row.get("product", ""),
-        price=_amount(row, "price"),
-        store_id=row.get("store_id") or None,
-        popularity=_amount(row, "popularity"),
+        price=price(row["price"]) if row.get("price") else None,
+        store_id=identifier(row["store_id"], "store_id") if row.get("store_id") else None,
+        popularity=price(row["popularity"], "popularity") if row.get("popularity") else None,
         attributes={name: text for name, text in row.items() if name and text and name not in _COLUMNS},
     )
 
 
-def _gender(word: str) -> str | None:
-    """``men`` or ``women`` for a word that says so; None, which passes every filter, for any other."""
-    return _GENDERS.get(re.sub(r"[\W_]", "", word).casefold())
-
-
 def _path(row: Mapping[str, str], column: str, folder: Path) -> str | None:
-    text = row.get(column, "")
+    text = row.get(column)
     if not text:
         return None
     if _URL.match(text):
-        raise ValueError(f"{column} {text[:80]!r} is an address; download it and give the file's path")
+        raise SettingError(f"{column} {text[:80]!r} is an address; download it and give the file's path")
     path = folder / text
     if trouble := _trouble(path):
-        raise ValueError(f"{column} {text[:80]!r} {trouble}; paths count from {folder}")
+        raise SettingError(f"{column} {text[:80]!r} {trouble}; paths count from {folder}")
     return str(path)
-
-
-def _amount(row: Mapping[str, str], column: str) -> float | None:
-    text = row.get(column, "")
-    if not text:
-        return None
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = math.nan
-    if not (math.isfinite(amount) and amount >= 0):
-        raise ValueError(f"{column} {text!r} must be a number, 0 or more, such as 12.50")
-    return amount
-
-
-def _csv_rows(source: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
-    """Row numbers (the header is row 1) with the row's texts by column, or with what is wrong with the row."""
-    try:
-        with source.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True)
-            header = _header(source, next(lines, []))
-            for number, cells in enumerate(lines, 2):
-                if len(cells) == len(header):
-                    yield number, dict(zip(header, map(str.strip, cells), strict=True))
-                elif cells:
-                    yield number, f"has {len(cells)} cells where the header has {len(header)}; quote cells with commas"
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{source} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
-    except csv.Error as error:
-        raise SourceError(f"{source}, line {lines.line_num}: {error}; mend the quotes there") from error
-    except OSError as error:
-        raise SourceError(f"{source} can't be read: {error.strerror}") from error
-
-
-def _parquet_rows(source: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
-    """As a CSV's: row 1 would be the header, so that the first row of data is 2."""
-    try:
-        frame = pl.read_parquet(source)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"{source} can't be read as Parquet: {error}") from error
-    header = _header(source, frame.columns)
-    for number, cells in enumerate(frame.iter_rows(), 2):
-        yield number, dict(zip(header, map(_text, cells), strict=True))
-
-
-def _header(source: Path, cells: Sequence[str]) -> list[str]:
-    header = [cell.strip() for cell in cells]
-    if "item_id" not in header:
-        raise SourceError(f"{source} has no column item_id (it has {', '.join(header) or 'none'}); commas part columns")
-    for name, count in Counter(header).items():
-        if name and count > 1:
-            raise SourceError(f"{source} has {count} columns named {name!r}; rename or remove all but one")
-    return header
-
-
-def _text(cell: Any) -> str:
-    """A typed cell as a CSV would have it: nothing for null and NaN, no ``.0`` behind a whole number."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()

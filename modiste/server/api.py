@@ -22,11 +22,11 @@ from starlette.convertors import Convertor, register_url_convertor
 from modiste import __version__
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.items import Item as ShopItem
+from modiste.catalog.purchases import Purchase
 from modiste.errors import PhotoError
 from modiste.server import addresses, pictures
 from modiste.server import schemas as s
 from modiste.server.gate import WriteRoute, check_form, the_settings, the_shop, the_turnstile
-from modiste.shop.orders import Purchase
 from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
 from modiste.vision.masks import encode_mask

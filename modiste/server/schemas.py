@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from modiste.catalog.values import moment as check_date
 from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS, Weights
 from modiste.shop.filters import Filter
-from modiste.shop.orders import check_date
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PLACE = (

@@ -15,10 +15,11 @@ from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
 from modiste.behaviour.trendiness import RunningTrendiness
 from modiste.behaviour.trends import bought_lately, popularity_over_time
+from modiste.catalog.purchases import Purchase
+from modiste.catalog.purchases import read_purchases as read_orders
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import database as db
 from modiste.shop.filters import Filter
-from modiste.shop.orders import Purchase, read_orders
 from modiste.shop.records import AddReport, Catalogue, Records, present
 
 START_COUNTS = 100

@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from modiste.behaviour.stores import BOX, assign_items, make_stores, read_stores
+from modiste.behaviour.stores import BOX, assign_items, make_stores
 from modiste.catalog.items import GENDERS, Item, Rejected
 from modiste.catalog.readers import read_source
+from modiste.catalog.stores import read_stores
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import PhotoError, SettingError, SourceError, UnknownIdError
 from modiste.shop import database as db

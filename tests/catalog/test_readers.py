@@ -277,6 +277,30 @@ def test_a_row_that_cannot_be_taken_is_reported_with_its_number_and_the_others_a
         assert words in found[row], row
 
 
+def test_columns_are_found_in_any_case_and_others_keep_their_names(tmp_path: Path) -> None:
+    touched(tmp_path, "1.jpg")
+    (tmp_path / "items.csv").write_text("Item_ID;IMAGE;Price;Brand\n1;1.jpg;12.5;Harbour\n", encoding="utf-8")
+    assert read(tmp_path / "items.csv").items == [
+        Item("1", image=str(tmp_path / "1.jpg"), price=12.5, attributes={"Brand": "Harbour"})
+    ]
+
+
+def test_an_id_or_a_price_that_the_shop_could_not_name_is_reported(tmp_path: Path) -> None:
+    source = table(tmp_path, f'item_id,price,store_id\n{"i" * 201},,\n"a\tb",,\nc,2e12,\nd,,{"s" * 201}\ne,1e12,s\n')
+    reading = read(source)
+    assert [item.item_id for item in reading.items] == ["e"]
+    found = reasons(reading)
+    assert found.keys() == {2, 3, 4, 5}
+    assert "201 characters" in found[2]
+    assert "control characters" in found[3]
+    assert "is above 1,000,000,000,000" in found[4]
+    assert "store_id" in found[5]
+    touched(tmp_path / "photos", f"{'d' * 120}/{'p' * 120}.jpg", "Dress/1.jpg")
+    reading = read(tmp_path / "photos")
+    assert [item.item_id for item in reading.items] == ["Dress/1"]
+    assert "241 characters" in reading.rejected[0].reason
+
+
 def test_ids_that_stand_twice_are_taken_once_when_they_agree_and_never_when_they_differ(tmp_path: Path) -> None:
     source = table(tmp_path, "item_id,category\na,Dress\nb,Dress\na,Jeans\nb,dresses\nc,Hat\nc,Shoes\nc,Hat\nc,Bag\n")
     reading = read(source)
@@ -340,12 +364,12 @@ def test_a_spreadsheets_byte_order_mark_and_unnamed_columns_do_no_harm(tmp_path:
     ("content", "complaint"),
     [
         (b"", "has no column item_id"),
-        (b"id;image\n1;2\n", r"no column item_id \(it has id;image\); commas part columns"),
+        (b"id;image\n1;2\n", r"no column item_id \(it has id, image\); items need item_id"),
         (b"item_id,image\n", "has no rows"),
         (b"item_id,image\n\n\n", "has no rows"),
         (b"item_id,colour,colour\n1,2,3\n", "2 columns named 'colour'"),
-        (b'item_id,image\n1,"open\n2,b\n', "line 3: unexpected end of data; mend the quotes"),
-        ("item_id,colour\n1,grün\n".encode("latin-1"), "is not UTF-8 text"),
+        (b'item_id,image\n1,"open\n2,b\n', "line 2: unexpected end of data; mend the quotes"),
+        (b"item_id,colour\n1,gr\xfcn\x81\n", "is not UTF-8 text"),
     ],
 )
 def test_a_csv_that_is_no_catalogue_says_what_to_do(tmp_path: Path, content: bytes, complaint: str) -> None:
@@ -360,7 +384,7 @@ def test_a_source_that_is_missing_empty_or_of_another_kind_says_what_to_give(tmp
     with pytest.raises(SourceError, match="has no photo"):
         read(tmp_path)
     touched(tmp_path, "items.xlsx", "items.parquet")
-    with pytest.raises(SourceError, match=r"give a \.csv or \.parquet file"):
+    with pytest.raises(SourceError, match=r"give a \.csv, .*\.parquet file"):
         read(tmp_path / "items.xlsx")
     with pytest.raises(SourceError, match="can't be read as Parquet"):
         read(tmp_path / "items.parquet")

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw
 
+from modiste.catalog.purchases import Purchase
 from modiste.errors import SettingError
 from modiste.evaluation.experiments import evaluate, purchases_of
-from modiste.shop.orders import Purchase
 from modiste.shop.shop import Shop
 
 KINDS = ("Dresses", "Denim", "Tees_Tanks")

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from modiste.catalog.purchases import Purchase
 from modiste.errors import MissingExtraError, ModisteError, SettingError, SourceError
 from modiste.shop import database as db
-from modiste.shop.orders import Purchase
 from modiste.shop.shop import Shop
 from modiste.vision.embedding import VectorSpace
 
@@ -109,7 +109,7 @@ def test_a_purchase_in_one_process_is_seen_by_another_at_once(small):
     program = """
 import sys
 from datetime import datetime
-from modiste.shop.orders import Purchase
+from modiste.catalog.purchases import Purchase
 from modiste.shop.shop import Shop
 with Shop.open(sys.argv[1]) as shop:
     print(shop.record([Purchase("ann", "a", datetime(2025, 3, 31), "A-1")]))
@@ -124,7 +124,7 @@ def test_writers_in_several_processes_lose_no_update_and_record_an_order_once(sm
     program = """
 import sys
 from datetime import datetime
-from modiste.shop.orders import Purchase
+from modiste.catalog.purchases import Purchase
 from modiste.shop.shop import Shop
 folder, name = sys.argv[1:]
 new = 0
@@ -148,7 +148,7 @@ def test_lines_of_one_order_from_several_processes_are_each_recorded_once(small)
     program = """
 import sys
 from datetime import datetime
-from modiste.shop.orders import Purchase
+from modiste.catalog.purchases import Purchase
 from modiste.shop.shop import Shop
 with Shop.open(sys.argv[1]) as shop:
     sent = [Purchase("ann", item, datetime(2025, 3, 31), f"order-{n}") for n in range(20) for item in "abcde"]

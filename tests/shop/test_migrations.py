@@ -13,10 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
+from modiste.catalog.purchases import Purchase
 from modiste.errors import SourceError
 from modiste.shop import database as db
 from modiste.shop import migrations
-from modiste.shop.orders import Purchase
 from modiste.shop.shop import Shop
 from modiste.vision.embedding import VectorSpace
 

@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
+from modiste.catalog.purchases import Purchase
 from modiste.errors import ModisteError, SettingError, SourceError, UnknownIdError
 from modiste.ranking.relevance import PRESETS, Weights
-from modiste.shop.orders import Purchase
 from modiste.shop.shop import Shop
 
 DAY = datetime(2025, 3, 31, 14, 5)
