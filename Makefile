@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check dist lock clean
 
 demo: $(READY)
 	$(BIN)/modiste demo demo-shop
@@ -19,18 +19,23 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check_links.py
 
+# The same source gives the same bytes: hatchling writes one date for every file (SOURCE_DATE_EPOCH, if it is set).
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
 # The lock file pins what CI installs; the ranges in pyproject.toml are what users get.
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modiste needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[ann,server,client,postgres]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[server,client,postgres]' --group dev
 	touch $(READY)
 
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --upgrade pip
-	build/lock/bin/python -m pip install --quiet --editable '.[ann,server,client,postgres]' --group dev
+	build/lock/bin/python -m pip install --quiet --editable '.[server,client,postgres]' --group dev
 	build/lock/bin/python -m pip freeze --exclude-editable > requirements.lock
 
 clean:

@@ -17,7 +17,7 @@ from time import perf_counter
 import numpy as np
 from PIL import Image
 
-from modiste.shop.embedding import DEFAULT_BACKBONE, DEFAULT_PARSER
+from modiste.shop.vectors import DEFAULT_BACKBONE, DEFAULT_PARSER
 from modiste.vision.backbones import Encoder, get_backbone
 from modiste.vision.embedding import PhotoJob, embed_photos
 from modiste.vision.parsing import Parser

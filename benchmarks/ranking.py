@@ -1,25 +1,24 @@
 """What the whole relevance costs beside the bare matrix product that any exact visual search needs.
 
     python benchmarks/ranking.py [--items 10000 50000] [--runs 9]
-    python benchmarks/ranking.py --weights  (needs the extra ``ann``)
 
 Medians of interleaved runs on one machine: rank() of a block of queries, against the float32 product of the queries
-with all items, and against that product with the partition that a Top-K by cosine alone needs as well. ``--weights``:
-the share of the exact Top-10 that the HNSW index finds, by the weights its points are made for and those asked for.
+with all items, and against that product with the partition that a Top-K by cosine alone needs as well. What a whole
+shop costs beside it, up to a million items, is told by ``scale.py``.
 """
 
 import argparse
 from collections.abc import Callable
 from functools import partial
-from statistics import median
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.ranking.relevance import PRESETS, Weights
-from modiste.ranking.topk import Candidates, Queries, rank
+from modiste.ranking.candidates import Candidates, Queries
+from modiste.ranking.relevance import PRESETS
+from modiste.ranking.topk import rank
 
 QUERIES, DIMENSIONS, TOP = 64, 512, 10
 Vectors = NDArray[np.float32]
@@ -84,40 +83,13 @@ def compare_speed(sizes: list[int], runs: int) -> None:
             )
 
 
-def compare_weights(items: int) -> None:
-    """Print the share of the exact Top-10 found, for several sets of weights that the points could be made for."""
-    from modiste.ranking.index import Index
-
-    candidates, queries = make_shop(items, 128)
-    taxonomy = Taxonomy.load()
-    exact = {name: rank(candidates, queries, weights, TOP).items for name, weights in PRESETS.items()}
-    print(f"{items} items of 128 dimensions: share of the exact Top-{TOP} found (milliseconds per query)")
-    print(f"{'made for α, β, γ':>18} " + " ".join(f"{name:>14}" for name in PRESETS))
-    for made in ((1.0, 0.1, 0.1), (1.0, 0.25, 0.1), (1.0, 0.25, 0.25), (1.0, 0.5, 0.5), (1.0, 1.0, 0.1)):
-        index = Index(candidates, taxonomy.embedding(taxonomy.categories), Weights(*made))
-        cells = []
-        for name, weights in PRESETS.items():
-            taken = []
-            for _ in range(3):
-                start = perf_counter()
-                found = index.rank(candidates, queries, weights, TOP)
-                taken.append((perf_counter() - start) * 1000 / QUERIES)
-            share = np.mean([np.isin(row, found.items[number]).mean() for number, row in enumerate(exact[name])])
-            cells.append(f"{share:.3f} ({median(taken):.2f})")
-        print(f"{', '.join(map(str, made)):>18} " + " ".join(f"{cell:>14}" for cell in cells), flush=True)
-
-
 def main() -> None:
-    """Read the options and print the table asked for."""
+    """Read the options and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 50_000])
     parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--weights", action="store_true", help="compare what HNSW points may be made for instead")
     chosen = parser.parse_args()
-    if chosen.weights:
-        compare_weights(chosen.items[0])
-    else:
-        compare_speed(chosen.items, chosen.runs)
+    compare_speed(chosen.items, chosen.runs)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import uvicorn
 from modiste import Purchase, Shop
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.server.app import create_app
+from modiste.shop import schema
 from modiste.vision.embedding import VectorSpace
 
 DIMENSIONS, OTHERS = 128, 2000
@@ -46,16 +47,24 @@ def fill(folder: Path, items: int, purchases: int) -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     space = VectorSpace("random", "", "none", "centre", "given", "", DIMENSIONS)
     with Shop.create(folder / "shop") as shop:
-        shop.add_items(folder / "items.csv")
-        shop._register(space)
-        shop._store_batch(space, names, vectors, [])
+        shop.items.add(folder / "items.csv")
+        with shop.storage.writing() as writing:
+            used = datetime(2026, 1, 1)
+            writing.execute(schema.spaces.insert().values(key=space.key, settings=space.to_json(), used=used))
+            writing.execute(
+                schema.vectors.insert(),
+                [
+                    {"space": space.key, "item_id": name, "vector": vector.tobytes(), "revision": writing.revision}
+                    for name, vector in zip(names, vectors.astype("<f2"), strict=True)
+                ],
+            )
         start = datetime(2026, 1, 1)
         hers = [Purchase("her", names[number], start) for number in rng.integers(0, items, purchases)]
         theirs = [
             Purchase(f"{number % 500}", names[one], start + timedelta(hours=number))
             for number, one in enumerate(rng.integers(0, items, OTHERS))
         ]
-        shop.record(hers + theirs)
+        shop.purchases.record(hers + theirs)
 
 
 def main() -> None:
@@ -79,16 +88,17 @@ def main() -> None:
 
 def compare(client: httpx.Client, shop: Shop, runs: int) -> None:
     """Print the medians and their ratios."""
-    candidates = shop.candidates()
-    rows = [candidates.item_ids.index(one) for one in shop.purchases().filter(shopper_id="her")["item_id"]]
+    snapshot = shop.snapshot()
+    candidates = snapshot.candidates()
+    rows = [snapshot.row(one) for one in shop.purchases.of("her")["item_id"]]
     times: dict[str, list[float]] = {"request": [], "lists": [], "product": []}
     headers = {"HX-Request": "true", "HX-Target": "lists"}
     for run in range(-3, runs):
         began = perf_counter()
         client.get("/shoppers/her", params={"alpha": 0.3 + 0.01 * (run + 3)}, headers=headers).raise_for_status()
         answered = perf_counter()
-        for weights in ("paper", "balanced"):
-            shop.recommend_each("her", weights=weights)
+        for preset in ("paper", "balanced"):
+            shop.recommend_each("her", preset=preset)
         ranked = perf_counter()
         candidates.vectors[rows] @ candidates.vectors.T
         ended = perf_counter()

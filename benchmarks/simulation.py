@@ -16,9 +16,9 @@ from time import perf_counter
 import numpy as np
 import polars as pl
 
-from modiste.behaviour.popularity import normalise, popularity_at_purchase
+from modiste.behaviour.popularity import Floats, Rows, RunningCounts, normalise
 from modiste.behaviour.simulation import simulate
-from modiste.behaviour.trendiness import estimate_trendiness
+from modiste.behaviour.trendiness import estimated_trendiness
 
 SHOPPERS = 100
 MOST = (1, 2, 5, 10, 20, 50, 100)
@@ -75,15 +75,35 @@ def compare_speed(sizes: list[int], runs: int) -> None:
     print(f"100 times the shoppers, {max(sizes)} items: {many / few:.1f} times the time ({many:.2f} s)")
 
 
+def popularity_at_purchase(rows: Rows, start: Floats) -> Floats:
+    """Each purchase's item's normalised popularity just before it, float64 (m,), for purchases in the order made."""
+    running = RunningCounts(start)
+    popularity = np.empty(len(rows))
+    for number, row in enumerate(rows.tolist()):
+        popularity[number] = running.normalised(row)
+        running.add(row)
+    return popularity
+
+
+def with_estimates(shoppers: pl.DataFrame, purchases: pl.DataFrame, start: Floats) -> pl.DataFrame:
+    """The simulated shoppers with their estimated trendiness, ``estimate``, and how many ``purchases`` they made.
+
+    ``start``: float64 (n,), the counts before the first purchase of the items, whose ids are their rows.
+    """
+    rows = purchases["item_id"].cast(pl.Int64).to_numpy()
+    bought = purchases.with_columns(normpop=popularity_at_purchase(rows, start))
+    sums = bought.group_by("shopper_id").agg(pl.col("normpop").sum(), purchases=pl.len())
+    joined = shoppers.join(sums, on="shopper_id")
+    normpop, made = (joined[name].to_numpy().astype(float) for name in ("normpop", "purchases"))
+    return joined.with_columns(estimate=estimated_trendiness(normpop, made, float(bought["normpop"].mean())))
+
+
 def recovered(items: int, most: int, seed: int) -> float:
     """The correlation over 400 shoppers of their trendiness and its estimate."""
     catalogue = make_catalogue(items)
     year = simulate(catalogue, 400, most, seed=seed)
-    rows = year.purchases["item_id"].cast(pl.Int64).to_numpy()
-    seen = popularity_at_purchase(rows, catalogue["popularity"].to_numpy().astype(float))
-    found = estimate_trendiness(year.purchases["shopper_id"].to_list(), seen)
-    both = year.shoppers.join(found, on="shopper_id", suffix="_found")
-    return float(np.corrcoef(both["trendiness"], both["trendiness_found"])[0, 1])
+    both = with_estimates(year.shoppers, year.purchases, catalogue["popularity"].to_numpy().astype(float))
+    return float(np.corrcoef(both["trendiness"], both["estimate"])[0, 1])
 
 
 def compare_trendiness(sizes: list[int], runs: int) -> None:

@@ -6,23 +6,27 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modiste.ask import Ask as Ask
     from modiste.catalog.items import Item as Item
     from modiste.catalog.purchases import Purchase as Purchase
     from modiste.client import Client as Client
+    from modiste.evaluation import evaluate as evaluate
     from modiste.ranking.relevance import Weights as Weights
     from modiste.shop.recommendations import Recommendation as Recommendation
     from modiste.shop.shop import Shop as Shop
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Item", "Purchase", "Recommendation", "Shop", "Weights", "__version__"]
+__all__ = ["Ask", "Client", "Item", "Purchase", "Recommendation", "Shop", "Weights", "__version__", "evaluate"]
 
 _HOMES = {
+    "Ask": "modiste.ask",
     "Client": "modiste.client",
     "Item": "modiste.catalog.items",
     "Purchase": "modiste.catalog.purchases",
     "Recommendation": "modiste.shop.recommendations",
     "Shop": "modiste.shop.shop",
     "Weights": "modiste.ranking.relevance",
+    "evaluate": "modiste.evaluation",
 }
 
 
@@ -33,3 +37,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

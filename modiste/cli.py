@@ -10,13 +10,12 @@ from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from modiste.errors import MissingExtraError, ModisteError, SettingError
 
 if TYPE_CHECKING:
     from modiste.catalog.items import Rejected
-    from modiste.ranking.relevance import Weights
-    from modiste.shop.filters import Filter
     from modiste.shop.recommendations import Recommendation
 
 app = typer.Typer(
@@ -40,12 +39,59 @@ ShopPath = Annotated[Path, typer.Argument(metavar="SHOP", help="The shop's folde
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any row or file was not taken.")]
 
 
+class AskCommand(TyperCommand):
+    """A command that takes the fields of :class:`~modiste.ask.Ask` as options too; ``meta["ask"]`` has those given."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its own options, those of Ask, and --help."""
+        *own, last = super().get_params(ctx)
+        return [*own, *_ask_options(), last]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, with what was asked apart from its own options."""
+        from modiste.ask import Ask
+
+        given = {name: ctx.params.pop(name, None) for name in Ask.model_fields}
+        ctx.meta["ask"] = {name: value for name, value in given.items() if value not in (None, (), [])}
+        return super().invoke(ctx)
+
+
+def _ask_options() -> list[Any]:
+    """The fields of Ask as options; what is given is validated there."""
+    from inspect import Parameter, Signature
+
+    from modiste.ask import Ask
+
+    parameters = []
+    for name, about in Ask.model_json_schema()["properties"].items():
+        kind = next((one for one in about.get("anyOf", [about]) if one.get("type") != "null"), about)
+        many, words = kind.get("type") == "array", {"number": "NUMBER", "integer": "INTEGER"}
+        default = about.get("default") or ""
+        option = typer.Option(
+            f"--{name.replace('_', '-')}",
+            help=about["description"] + (" May be given again." if many else default and f" Default: {default}."),
+            metavar="|".join(kind["enum"]) if "enum" in kind else words.get(kind.get("type", ""), "TEXT"),
+            show_default=False,
+            rich_help_panel="How to ask",
+        )
+        annotation = Annotated[list[str] | None if many else str | None, option]  # type: ignore[valid-type]
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+
+    def options(**_: Any) -> None: ...
+
+    options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    options.__annotations__ = {one.name: one.annotation for one in parameters}
+    made = typer.Typer(add_completion=False)
+    made.command()(options)
+    return [one for one in typer.main.get_command(made).params if one.name in Ask.model_fields]
+
+
 def main() -> None:
     """Run the commands; an error that is the input's fault is one line without a traceback, and exits with 2."""
     try:
         app()
     except ModisteError as error:
-        _console(stderr=True).print(f"[bold red]error:[/] {_plain(error)}", highlight=False)
+        _console(stderr=True).print(f"[bold red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
@@ -60,7 +106,7 @@ def new(
         Path | None, typer.Option(help="A taxonomy of your own (TOML); default: the paper's 17 categories.")
     ] = None,
     database: Annotated[
-        str | None, typer.Option(metavar="URL", help="postgresql://... with pgvector; default: a file in the folder.")
+        str | None, typer.Option(metavar="URL", help="postgresql://...; default: a file in the folder.")
     ] = None,
 ) -> None:
     """Make an empty shop."""
@@ -75,14 +121,16 @@ def add_items(
     path: ShopPath,
     source: Annotated[
         Path,
-        typer.Argument(help="A DeepFashion folder, a CSV or Parquet table, or a folder of folders (category/photo)."),
+        typer.Argument(
+            help="A DeepFashion folder, a table (CSV, JSON, Parquet), or a folder of folders (category/photo)."
+        ),
     ],
     masks: Annotated[Path | None, typer.Option(help="The folder of the masks, <stem>_segm.png.")] = None,
     strict: Strict = False,
 ) -> None:
     """Add the items of a folder or table; adding again updates what changed and skips the rest."""
     with _open(path) as shop, _progress("checking photos") as progress:
-        report = shop.add_items(source, masks, progress)
+        report = shop.items.add(source, masks, progress)
     _console().print(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged")
     if report.unknown_categories:
         words = ", ".join(f"{word} ({n})" for word, n in report.unknown_categories.items())
@@ -96,12 +144,14 @@ def add_items(
 @add.command("stores", epilog="Example: modiste add stores street stores.csv")
 def add_stores(
     path: ShopPath,
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet: store_id, latitude, longitude, optional name.")],
+    file: Annotated[
+        Path, typer.Argument(help="A table (CSV, JSON, Parquet): store_id, latitude, longitude, optional name.")
+    ],
     strict: Strict = False,
 ) -> None:
     """Add the shop's real stores; items name theirs in the column store_id of the catalogue."""
     with _open(path) as shop:
-        report = shop.add_stores(file)
+        report = shop.stores.add(file)
     _console().print(f"stores: {report.added} added, {report.updated} updated")
     _report(report.rejected, path, strict)
 
@@ -109,12 +159,14 @@ def add_stores(
 @add.command("purchases", epilog="Example: modiste add purchases street orders.csv")
 def add_purchases(
     path: ShopPath,
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet: shopper_id, item_id, date, optional order_id.")],
+    file: Annotated[
+        Path, typer.Argument(help="A table (CSV, JSON, Parquet): shopper_id, item_id, date, optional order_id.")
+    ],
     strict: Strict = False,
 ) -> None:
     """Add real orders; an item seen before under the same order_id is skipped."""
     with _open(path) as shop:
-        report = shop.add_purchases(file)
+        report = shop.purchases.add(file)
     _console().print(f"purchases: {report.added} added, {report.unchanged} already there")
     _report(report.rejected, path, strict)
 
@@ -128,7 +180,7 @@ def masks(
 ) -> None:
     """Draw a contact sheet: photo, mask, and the pixels that are left (the paper's figure 2)."""
     with _open(path) as shop, _progress("drawing") as progress:
-        sheet, failures = shop.contact_sheet(masking, count, progress)
+        sheet, failures = shop.vectors.contact_sheet(masking, count, progress)
     sheet.save(out)
     _console().print(f"drew {out}")
     _report(failures, path, False)
@@ -153,7 +205,9 @@ def parse(
     for source in sources:
         if source.is_dir():
             with _open(source) as shop:
-                photos += [Path(image) for image in shop.items()["image"].drop_nulls().unique(maintain_order=True)]
+                photos += [
+                    Path(image) for image in shop.items.frame()["image"].drop_nulls().unique(maintain_order=True)
+                ]
         else:
             photos.append(source)
     stem, times = Counter(photo.stem for photo in photos).most_common(1)[0] if photos else ("", 0)
@@ -186,11 +240,11 @@ def embed(
     strict: Strict = False,
 ) -> None:
     """Embed every photo that has no vector yet. Interrupt it at will: the next run goes on."""
-    from modiste.shop.embedding import DEFAULT_BACKBONE, DEFAULT_MASKING
+    from modiste.shop.vectors import DEFAULT_BACKBONE, DEFAULT_MASKING
 
     with _open(path) as shop, _progress("embedding") as progress:
         chosen = (backbone or DEFAULT_BACKBONE, masking or DEFAULT_MASKING, crop, mask_source)
-        report = shop.embed(*chosen, parser=parser, fill=_colour(fill), progress=progress)
+        report = shop.vectors.embed(*chosen, parser=parser, fill=_colour(fill), progress=progress)
     rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
     _console().print(f"embedded {report.embedded}{rate}, {report.present} were there; vector space {report.space.key}")
     _report(report.remarks, path, False, "remarks")
@@ -213,49 +267,32 @@ def simulate(
 
 
 @app.command(
-    epilog="Examples: modiste recommend street --shopper 1 --top 5 | modiste recommend street --item 0002 --json"
+    cls=AskCommand,
+    epilog="Examples: modiste recommend street --shopper 1 --top 5 | modiste recommend street --item 0002 --json",
 )
 def recommend(
+    context: typer.Context,
     path: ShopPath,
     shopper: Annotated[str | None, typer.Option(help="Whom to recommend to.")] = None,
     item: Annotated[str | None, typer.Option(help="Or: the item someone looks at.")] = None,
-    top: Annotated[int, typer.Option(min=1)] = 5,
-    preset: Annotated[str, typer.Option(help="balanced, paper or visual.")] = "balanced",
-    alpha: Annotated[float | None, typer.Option(help="Weight of the visual term.")] = None,
-    beta: Annotated[float | None, typer.Option(help="Weight of the popularity term.")] = None,
-    gamma: Annotated[float | None, typer.Option(help="Weight of the category term.")] = None,
-    penalty: Annotated[int | None, typer.Option(help="Exponent p of |popularity - trendiness|: 2, 4, ...")] = None,
-    trendiness: Annotated[float | None, typer.Option(help="Instead of the shopper's own, 0 to 1.")] = None,
-    any_gender: Annotated[bool, typer.Option("--any-gender", help="Recommend the other gender's items too.")] = False,
-    near: Annotated[str | None, typer.Option(metavar="LAT,LON", help="Instead of the shopper's place.")] = None,
-    within: Annotated[float | None, typer.Option(metavar="KM", min=0, help="Only stores so near.")] = None,
-    half_life: Annotated[
-        float | None, typer.Option(metavar="DAYS", help="Let the popularity of old purchases fade.")
-    ] = None,
-    only: Annotated[list[str] | None, typer.Option("--category", help="Only this kind; may be given again.")] = None,
-    price: Annotated[str | None, typer.Option(metavar="MIN-MAX", help="Only prices so, such as 20-80 or -80.")] = None,
-    space: Annotated[str | None, typer.Option(help="A backbone's name or a vector space; default: the latest.")] = None,
     each: Annotated[bool, typer.Option("--each", help="A list per purchase, as in the paper, not one merged.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with the photos.")] = None,
 ) -> None:
     """Recommend the Top-K for a shopper or an item, with the reasons."""
-    options: dict[str, Any] = {
-        "top": top, "weights": _weights(preset, alpha, beta, gamma, penalty), "trendiness": trendiness,
-        "any_gender": any_gender, "near": _place(near), "within_km": within, "space": space, "half_life": half_life,
-        "where": _filter(only or [], price),
-    }  # fmt: skip
+    ask = context.meta["ask"]
     with _open(path) as shop:
         if shopper is not None and item is None and (each or html):
-            lists = shop.recommend_each(shopper, **options)
+            lists = shop.recommend_each(shopper, **ask)
         else:
-            lists = [("", shop.recommend(shopper, item, **options))]
-        photos = dict(shop.items().select("item_id", "image").iter_rows())
+            lists = [("", shop.recommend(shopper, item, **ask))]
         if html:
-            _write_page(html, lists, photos, shop.trendiness(shopper) if shopper else None, shopper or item or "")
+            photos = {bought: shop.items[bought]["image"] for bought, _ in lists if bought}
+            trendiness = shop.shoppers[shopper].trendiness if shopper else None
+            _write_page(html, lists, photos, trendiness, shopper or item or "")
             _console(stderr=as_json).print(f"wrote {html}")
         if html and not each:
-            lists = [("", shop.recommend(shopper, item, **options))]
+            lists = [("", shop.recommend(shopper, item, **ask))]
     if as_json:
         print(json.dumps([found.as_json() for _, many in lists for found in many], indent=2))
     else:
@@ -341,14 +378,14 @@ def _make_demo(path: Path, products: int, seed: int) -> None:
         book = unpack(path / "book", products, progress)
     with Shop.create(path) as shop:
         with _progress("checking photos") as progress:
-            report = shop.add_items(book.photos, book.masks, progress)
+            report = shop.items.add(book.photos, book.masks, progress)
         with _progress("embedding") as progress:
-            shop.embed(progress=progress)
+            shop.vectors.embed(progress=progress)
         made = shop.simulate(seed=seed)
         someone = made.purchases["shopper_id"].value_counts(sort=True)["shopper_id"][0]
         lists = shop.recommend_each(someone)
-        photos = dict(shop.items().select("item_id", "image").iter_rows())
-        _write_page(path / "recommendations.html", lists, photos, shop.trendiness(someone), someone)
+        photos = {bought: shop.items[bought]["image"] for bought, _ in lists}
+        _write_page(path / "recommendations.html", lists, photos, shop.shoppers[someone].trendiness, someone)
         _print_table(f"for shopper {someone}", shop.recommend(someone))
     _report(report.rejected, path, False)
     _console().print(f"{report.added} items, {made.purchases.height} purchases in {path.resolve()}")
@@ -388,13 +425,25 @@ def backup(
         _console().print(f"copied to {shop.backup(to)}", soft_wrap=True)
 
 
+@app.command(epilog="Example: modiste recount street")
+def recount(path: ShopPath) -> None:
+    """Count popularity and trendiness anew from the purchases, and drop the files made of the database."""
+    import shutil
+
+    with _open(path) as shop:
+        shop.purchases.recount()
+        shutil.rmtree(shop.path / "cache", ignore_errors=True)
+        _console().print(f"counted {len(shop.purchases)} purchases")
+
+
 @app.command()
 def doctor() -> None:
     """Tell what is installed, what is missing, and how to mend it."""
     import platform
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
     from modiste import __version__
+    from modiste.extras import extras, install_command, versions
     from modiste.vision.backbones import cache_folder, list_backbones, verify
 
     console = _console()
@@ -406,14 +455,12 @@ def doctor() -> None:
         fault = verify(spec)
         broken |= fault is not None
         console.print(f"  model {spec.name}: {'ok' if fault is None else _plain(fault)}", highlight=False)
-    extras = (
-        ("ann", "usearch"), ("server", "fastapi"), ("client", "httpx"), ("postgres", "psycopg"), ("export", "torch"),
-    )  # fmt: skip
-    for extra, package in extras:
-        try:
-            console.print(f"  extra {extra}: {package} {version(package)}", highlight=False)
-        except PackageNotFoundError:
-            console.print(f"  extra {extra}: not installed (pip install 'modiste\\[{extra}]')", highlight=False)
+    for extra in extras():
+        missing = [name for name, installed in versions(extra).items() if installed is None]
+        state = f"not installed ({', '.join(missing)}); to install: {install_command(extra)}"
+        if not missing:
+            state = ", ".join(f"{name} {installed}" for name, installed in versions(extra).items())
+        console.print(f"  extra {extra}: {_plain(state)}", highlight=False, soft_wrap=True)
     console.print(f"  models of your own: {cache_folder()}", highlight=False, soft_wrap=True)
     if broken:
         raise typer.Exit(1)
@@ -423,44 +470,6 @@ def _open(path: Path) -> Any:
     from modiste.shop.shop import Shop
 
     return Shop.open(path)
-
-
-def _weights(
-    preset: str, alpha: float | None, beta: float | None, gamma: float | None, penalty: int | None
-) -> "Weights":
-    from dataclasses import replace
-
-    from modiste.ranking.relevance import PRESETS
-
-    if preset not in PRESETS:
-        raise SettingError(f"no preset {preset!r}; there are: {', '.join(PRESETS)}")
-    given = {"alpha": alpha, "beta": beta, "gamma": gamma, "penalty": penalty}
-    return replace(PRESETS[preset], **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-
-
-def _place(near: str | None) -> tuple[float, float] | None:
-    if near is None:
-        return None
-    try:
-        latitude, longitude = (float(part) for part in near.split(","))
-    except ValueError as error:
-        raise SettingError(f"--near takes latitude,longitude in degrees, such as 48.86,2.35; not {near!r}") from error
-    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise SettingError(f"--near {near}: latitude is -90 to 90, longitude -180 to 180")
-    return latitude, longitude
-
-
-def _filter(categories: list[str], price: str | None) -> "Filter":
-    from modiste.shop.filters import Filter
-
-    low, dash, high = (price or "-").partition("-")
-    try:
-        bounds = [float(bound) if bound else None for bound in (low, high)]
-    except ValueError:
-        dash = ""
-    if not dash:
-        raise SettingError(f"--price takes the lowest and the highest, such as 20-80, 20- or -80; not {price!r}")
-    return Filter(frozenset(categories), bounds[0], bounds[1])
 
 
 def _colour(fill: str) -> tuple[int, int, int]:
@@ -477,7 +486,7 @@ def _clear_demo(path: Path) -> None:
     """Remove an earlier demo; refuse a folder that holds anything else."""
     import shutil
 
-    ours = {"book", "shop.db", "shop.db-wal", "shop.db-shm", "recommendations.html", "experiments", "uploads"}
+    ours = {"book", "shop.db", "shop.db-wal", "shop.db-shm", "recommendations.html", "experiments", "uploads", "cache"}
     if path.exists():
         if not path.is_dir() or {one.name for one in path.iterdir()} - ours:
             raise SettingError(f"{path} holds other things than a demo shop; choose another place: modiste demo PATH")
@@ -510,10 +519,11 @@ def _print_table(title: str, found: "Sequence[Recommendation]") -> None:
     console.print(f"[bold]{_plain(title)}[/]   [dim]relevance = visual + popularity + category[/]", highlight=False)
     for place, one in enumerate(found, 1):
         terms = " + ".join(f"{value:.3f}" for name, value in one.terms.items() if name != "distance" or value)
-        kind = (one.kind or "").replace("_", " ")
+        category = (one.category or "").replace("_", " ")
         store = "" if one.distance_km is None else f"  {one.distance_km:.1f} km"
         console.print(
-            f"{place:>2}. [bold]{_plain(one.item_id)}[/]  {kind}  {one.relevance:.3f} = {terms}{store}", highlight=False
+            f"{place:>2}. [bold]{_plain(one.item_id)}[/]  {category}  {one.relevance:.3f} = {terms}{store}",
+            highlight=False,
         )
         because = f" (because of {one.because})" if one.because else ""
         console.print(f"    [dim]{_plain(one.why)}{_plain(because)}[/]", highlight=False)

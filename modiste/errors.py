@@ -32,7 +32,9 @@ class MissingExtraError(ModisteError, ImportError):
     """An optional dependency that isn't installed; the message holds the pip command that mends it."""
 
     def __init__(self, extra: str, why: str) -> None:
-        super().__init__(f"{why} needs an extra: pip install 'modiste[{extra}]'")
+        from modiste.extras import install_command
+
+        super().__init__(f"{why} needs the extra {extra}: {install_command(extra)}")
 
 
 class ServiceError(ModisteError):

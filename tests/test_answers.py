@@ -17,8 +17,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-pytest.importorskip("modiste.ask", reason="the questions are put in the names of modiste.ask")
-
+from modiste.ask import Ask
 from modiste.shop import schema
 from modiste.shop.shop import Shop
 from modiste.vision.embedding import VectorSpace
@@ -97,8 +96,6 @@ def test_the_answer_is_the_one_that_was_given_before(shop: Shop, question: dict[
 
 
 def test_the_questions_speak_of_everything_that_may_be_asked() -> None:
-    from modiste.ask import Ask
-
     assert {name for question in QUESTIONS for name in question["ask"]} == set(Ask.model_fields)
     assert ANSWERS.keys() == {question["name"] for question in QUESTIONS}
 

@@ -29,7 +29,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backg
 def main(shop: Path) -> None:
     """Serve ``shop``, open its pages, and write shopper.png and item.png."""
     with Shop.open(shop) as opened:
-        bought = opened.purchases()
+        bought = opened.purchases.frame()
         shopper = bought["shopper_id"].value_counts(sort=True)["shopper_id"][0]
         item = bought["item_id"].mode().sort()[0]  # one that was bought the most often
     pages = {

@@ -1,5 +1,7 @@
 """Popularity: how often each item was bought, decayed over time if wanted, normalised over the catalogue."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,19 +16,28 @@ def normalise(counts: Floats) -> Floats:
     if not len(counts):
         return np.zeros(0)
     low, high = counts.min(), counts.max()
-    return (counts - low) / (high - low) if high > low else np.zeros(len(counts))
+    if not high > low:
+        return np.zeros(len(counts))
+    share: Floats = counts - low
+    share /= high - low  # in place: a million items are asked about after each purchase
+    return share
 
 
-def decayed_counts(rows: Rows, ages: Floats, half_life: float | None, start: Floats) -> Floats:
+def decayed_counts(
+    rows: Rows, ages: NDArray[Any], half_life: float | None, start: Floats, bought: NDArray[Any] | None = None
+) -> Floats:
     """Counts per item, float64 (n,): ``start`` plus one for each purchase, worth 2^(−age / half_life) if decayed.
 
-    ``rows``: int64 (m,) the item of each purchase. ``ages``: float64 (m,) in days, 0 or more. ``half_life`` in days,
-    None: no decay. The start counts have no date and do not decay. Raises SettingError for a half-life of 0 or less.
+    ``rows``: int64 (m,) the item of each purchase, or of ``bought`` (m,) of them. ``ages``: (m,) in days, 0 or more.
+    ``half_life`` in days, None: no decay. The start counts have no date and do not decay. Raises SettingError for a
+    half-life of 0 or less.
     """
     if half_life is not None and not half_life > 0:
         raise SettingError(f"the half-life must be more than 0 days, not {half_life}")
-    worth = None if half_life is None else np.exp2(-np.maximum(ages, 0) / half_life)
-    return start + np.bincount(rows, weights=worth, minlength=len(start))
+    worth = (
+        bought if half_life is None else np.exp2(-np.maximum(ages, 0) / half_life) * (1 if bought is None else bought)
+    )
+    return start + np.bincount(rows, worth, minlength=len(start))
 
 
 class RunningCounts:
@@ -54,13 +65,3 @@ class RunningCounts:
         self.low = min(self.counts)
         self._at_low = self.counts.count(self.low)
         return True
-
-
-def popularity_at_purchase(rows: Rows, start: Floats) -> Floats:
-    """Each purchase's item's normalised popularity just before it, float64 (m,), for purchases in the order made."""
-    running = RunningCounts(start)
-    seen = np.empty(len(rows))
-    for number, row in enumerate(rows.tolist()):
-        seen[number] = running.normalised(row)
-        running.add(row)
-    return seen

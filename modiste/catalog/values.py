@@ -88,7 +88,7 @@ def position(latitude: Any, longitude: Any) -> tuple[float, float]:
 def position_of(near: str | Sequence[float], name: str = "near") -> tuple[float, float]:
     """(latitude, longitude) in degrees from text such as "48.86,2.35" or from a pair."""
     pair = near.split(",") if isinstance(near, str) else near
-    if len(pair) != 2 or any(math.isnan(_number(one)) for one in pair):
+    if not isinstance(pair, Sequence) or len(pair) != 2 or any(math.isnan(_number(one)) for one in pair):
         raise SettingError(f"{name} takes latitude,longitude in degrees, such as 48.86,2.35; not {near!r}")
     return position(*map(_number, pair))
 

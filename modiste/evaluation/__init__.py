@@ -1,4 +1,4 @@
-"""Measuring recommendations: the paper's tables and figures for any shop, and the authors' own run judged again."""
+"""Measuring recommendations: the paper's tables and figures for any shop."""
 
 from modiste.evaluation.experiments import evaluate
 from modiste.evaluation.tables import EvaluationReport

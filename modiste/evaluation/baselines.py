@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from modiste.evaluation.metrics import Ints
+from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import PRESETS, Weights
-from modiste.ranking.topk import Candidates, Queries, rank
+from modiste.ranking.topk import rank
 
 Baseline = Callable[[Candidates, Queries, int, int], Ints]
 """(candidates, queries, top, seed) → int64 (q, top): rows of the candidates, −1 where a list runs out."""

@@ -15,6 +15,7 @@ from modiste.evaluation.trials import Purchases, both_ways, judge_ties, trial
 from modiste.ranking.relevance import PRESETS
 from modiste.ranking.topk import rank
 from modiste.shop.shop import Shop
+from modiste.shop.snapshot import Snapshot
 from modiste.vision.embedding import VectorSpace
 
 WHAT = ("backbones", "ablation", "trendiness", "all")
@@ -58,13 +59,14 @@ def evaluate(
     """
     if what not in WHAT:
         raise SettingError(f"there is no experiment {what!r}; choose one of {', '.join(WHAT)}")
-    purchases, estimated = purchases_of(shop)
+    snapshot = shop.snapshot(*shop.vectors.spaces())
+    purchases, estimated = purchases_of(shop, snapshot)
     if not len(purchases):
         raise SettingError(
-            f"{shop.path.name} has no purchases to evaluate; "
-            f"add orders, or make some with: modiste simulate {shop.path.name}"
+            f"{shop.name} has no purchases to evaluate; add orders, or make some with: modiste simulate {shop.name}"
         )
-    experiment = _Experiment(shop, purchases, top, seed, authors_gender)
+    snapshot.space()  # there is one
+    experiment = _Experiment(snapshot, purchases, top, seed, authors_gender)
     tables: list[Table] = []
     if what in ("backbones", "all"):
         tables += [experiment.backbones(), experiment.baselines()]
@@ -78,28 +80,22 @@ def evaluate(
         pictures = [figures.measures(table, out / f"{table.name}.png") for table in tables]
         if what in ("backbones", "all"):
             pictures.append(experiment.side_by_side(out / "side_by_side.png"))
-    report = EvaluationReport(f"Evaluation of {shop.path.name}", tables, _notes(experiment, estimated), pictures)
+    report = EvaluationReport(f"Evaluation of {shop.name}", tables, _notes(experiment, estimated), pictures)
     if out is not None:
         report.write(out)
     return report
 
 
-def purchases_of(shop: Shop) -> tuple[Purchases, int]:
-    """The shop's purchases by item row, and for how many shoppers the trendiness had to be estimated from them."""
-    rows = shop.items().select("item_id").with_row_index("row")
-    people = shop.shoppers().select("shopper_id", "trendiness").with_row_index("who")
-    bought = shop.purchases().join(rows, on="item_id", how="left", maintain_order="left")
-    bought = bought.join(people, on="shopper_id", how="left", maintain_order="left")
-    guessed = shop.estimated_trendiness().select("shopper_id", guess="trendiness")
-    bought = bought.join(guessed, on="shopper_id", how="left", maintain_order="left")
-    tau = bought.select(pl.coalesce("trendiness", "guess", pl.lit(0.5)).alias("tau"))["tau"]
-    estimated = bought.filter(pl.col("trendiness").is_null())["who"].n_unique()
-    genders = shop.candidates().gender
+def purchases_of(shop: Shop, snapshot: Snapshot) -> tuple[Purchases, int]:
+    """The shop's purchases by the snapshot's rows, and how many of the shoppers' trendiness was estimated from them."""
+    people = shop.shoppers.frame().select("shopper_id", "trendiness", "given").with_row_index("who")
+    bought = shop.purchases.frame().join(people, on="shopper_id", how="left", maintain_order="left")
+    estimated = bought.filter(pl.col("given").is_null())["who"].n_unique()
     purchases = Purchases.of(
-        bought["row"].to_numpy().astype(np.int64),
+        np.array([snapshot.row(item_id) for item_id in bought["item_id"]], np.int64),
         bought["who"].to_numpy().astype(np.int64),
-        tau.to_numpy().astype(float),
-        genders,
+        bought["trendiness"].to_numpy().astype(float),
+        snapshot.column("gender"),
     )
     return purchases, estimated
 
@@ -107,18 +103,19 @@ def purchases_of(shop: Shop) -> tuple[Purchases, int]:
 class _Experiment:
     """One shop's purchases, to be judged in every way."""
 
-    def __init__(self, shop: Shop, purchases: Purchases, top: int, seed: int, authors: bool) -> None:
-        self.shop, self.purchases, self.top, self.seed, self.authors = shop, purchases, top, seed, authors
-        self.spaces = shop.spaces()
+    def __init__(self, snapshot: Snapshot, purchases: Purchases, top: int, seed: int, authors: bool) -> None:
+        self.snapshot, self.purchases, self.top, self.seed, self.authors = snapshot, purchases, top, seed, authors
+        self.spaces = snapshot.spaces
         self.names = _names(self.spaces)
-        self.candidates = shop.candidates()
+        self.candidates = snapshot.candidates()
 
     def backbones(self) -> Table:
         rows = []
         for space, name in zip(self.spaces, self.names, strict=True):
-            candidates = self.shop.candidates(space)
+            candidates = self.snapshot.candidates(space)
             measures = trial(candidates, self.purchases, PRESETS["paper"], self.top, self.seed, authors=self.authors)
-            missing = int((~candidates.has_vector).sum())
+            there = candidates.has_vector & self.snapshot.column("alive")
+            missing = self.snapshot.size - int(there.sum())
             note = f"{missing:,} items without a vector" if missing else ""
             rows.append(Row(name, measures, published.BACKBONES.get(space.backbone), note))
         embedded = {space.backbone for space in self.spaces}
@@ -168,29 +165,21 @@ class _Experiment:
 
     def side_by_side(self, path: Path) -> Path:
         """One purchase, drawn by the seed among those with a vector in every space, and each space's Top-K."""
-        snapshots = [self.shop.candidates(space) for space in self.spaces]
-        seen = np.all([one.has_vector[self.purchases.item] for one in snapshots], axis=0)
+        spaces = [self.snapshot.candidates(space) for space in self.spaces]
+        seen = np.all([one.has_vector[self.purchases.item] for one in spaces], axis=0)
         choices = np.flatnonzero(seen) if seen.any() else np.arange(len(self.purchases))
         chosen = int(np.random.default_rng(self.seed).choice(choices))
         queries = self.purchases.queries(gender_filter=True)
-        excluded = None if queries.excluded is None else [queries.excluded[chosen]]
-        one = slice(chosen, chosen + 1)
-        query = replace(
-            queries,
-            item=queries.item[one],
-            trendiness=queries.trendiness[one],
-            gender=queries.gender[one],
-            excluded=excluded,
-        )
-        items = self.shop.items()
+        query = queries.at(np.array([chosen]))
 
         def shown(row: int) -> tuple[str, str | None]:
-            kind = items["category"][row]
-            return (str(kind).replace("_", " ") if kind else items["item_id"][row]), items["image"][row]
+            item = self.snapshot.item(row)
+            category = item["category"]
+            return (category.replace("_", " ") if category else item["item_id"]), item["image"]
 
         lines = []
-        for name, snapshot in zip(self.names, snapshots, strict=True):
-            found = rank(snapshot, query, PRESETS["paper"], self.top).items[0]
+        for name, candidates in zip(self.names, spaces, strict=True):
+            found = rank(candidates, query, PRESETS["paper"], self.top).items[0]
             lines.append((name, [shown(int(row)) for row in found if row >= 0]))
         bought = int(query.item[0])
         caption, image = shown(bought)
@@ -235,7 +224,7 @@ def _notes(experiment: _Experiment, estimated: int) -> list[str]:
             f"The trendiness of {estimated:,} of the shoppers was estimated from these same purchases, so their "
             "popularity MAE is more favourable than it would be for purchases to come."
         )
-    unknown = float((gender == 0).mean())
+    unknown = float((gender[experiment.snapshot.column("alive")] == 0).mean())
     if unknown:
         notes.append(f"The gender of {100 * unknown:.0f}% of the items is unknown; those are not judged by it.")
     return notes

@@ -15,8 +15,9 @@ from modiste.evaluation.metrics import (
     measure,
     popularity_error,
 )
+from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights
-from modiste.ranking.topk import TIE, Candidates, Queries, rank
+from modiste.ranking.topk import TIE, rank
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,20 +96,20 @@ def terms(
     weights: Weights,
     *,
     cosine: Floats | None,
-    span: tuple[float, float],
+    span: tuple[float | Floats, float | Floats],
     normpop: Floats,
-    trendiness: float,
+    trendiness: float | Floats,
     similarity: Floats | None,
     distance_km: Floats | None = None,
 ) -> Terms:
-    """The weighted terms of n candidates for one query, in the float type of ``normpop``.
+    """The weighted terms of n candidates, for one query or for one each, in the float type of ``normpop``.
 
     Args:
         weights: the weights.
         cosine: (n,) in [-1, 1]; None where the query has no photo: every visual term is 0.
         span: the lowest and highest cosine over the query's admissible candidates; only min-max scaling uses it.
         normpop: (n,) normalised popularity in [0, 1].
-        trendiness: the shopper's τ in [0, 1].
+        trendiness: the shopper's τ in [0, 1]; with ``span``, a number or (n,).
         similarity: (n,) category similarity in [0, 1]; None where the query has no category: the term is 0.
         distance_km: (n,) to each candidate's store, NaN where it is not known; None: not known for any.
     """
@@ -118,8 +118,10 @@ def terms(
     if cosine is not None and weights.alpha:
         if weights.scaling == "none":
             visual = weights.alpha * cosine
-        elif span[1] - span[0] > EQUAL_COSINES:
-            visual = np.clip((cosine - span[0]) * (weights.alpha / (span[1] - span[0])), 0.0, weights.alpha)
+        else:
+            width = np.asarray(span[1] - span[0])
+            scale = np.where(width > EQUAL_COSINES, weights.alpha / np.maximum(width, EQUAL_COSINES), 0.0)
+            visual = np.clip((cosine - span[0]) * scale, 0.0, weights.alpha)
     popularity = nothing
     if weights.beta:
         popularity = weights.beta * (1 - np.square(normpop - trendiness) ** (int(weights.penalty) // 2))

@@ -5,36 +5,31 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from anyio import to_thread
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
 from modiste import __version__
-from modiste.errors import ModisteError, SettingError, UnknownIdError
-from modiste.server import pages
-from modiste.server.api import reads, watching, writes
-from modiste.server.gate import BusyError, Gate, Pulse, Turnstile, busy, problem
-from modiste.server.logs import CONFIG, REQUESTS
+from modiste.errors import ModisteError, SettingError
+from modiste.server import api, pages
+from modiste.server.errors import HANDLERS
+from modiste.server.limits import WorkQueue
+from modiste.server.logs import CONFIG
 from modiste.server.metrics import Meters
-from modiste.server.pictures import MASKS, THUMBNAILS, Kept
+from modiste.server.middleware import middlewares
+from modiste.server.pictures import MASKS, THUMBNAILS, Cache
+from modiste.server.readiness import Readiness
 from modiste.server.settings import Settings, is_local
 from modiste.shop.shop import Shop
 
 GRACE_S = 10
 """How long requests in flight may take to end when the service is stopped."""
 
-DRAWN_AT_ONCE = 2
+DECODED_AT_ONCE = 2
 """How many photos each worker decodes for thumbnails at a time; a large one takes hundreds of megabytes."""
 
 HUNG_S = 30
@@ -48,18 +43,17 @@ Writes need `Authorization: Bearer` with the service's token. Errors are `{"deta
 
 def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastAPI:
     """The application over the shop in the folder ``shop_path``; the shop is opened when the application starts."""
-    chosen = settings or Settings()
+    chosen, meters = settings or Settings(), Meters()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with Shop.open(shop_path) as shop:
-            app.state.shop = shop
-            app.state.turnstile = Turnstile(chosen.embed_at_once, chosen.embed_queue)
-            app.state.drawing = Turnstile(DRAWN_AT_ONCE, chosen.in_flight)
-            app.state.watch = Turnstile(1, 16)
-            app.state.pulse = Pulse(shop)
+            app.state.shop, app.state.readiness = shop, Readiness(shop)
+            app.state.work_queue = WorkQueue(chosen.embed_at_once, chosen.embed_queue)
+            app.state.thumbnail_queue = WorkQueue(DECODED_AT_ONCE, chosen.in_flight)
+            app.state.metrics_queue = WorkQueue(1, 16)
             with suppress(ModisteError):  # the first request needn't wait for what all requests need
-                await to_thread.run_sync(shop.candidates)
+                await to_thread.run_sync(shop.snapshot)
             yield
 
     app = FastAPI(
@@ -67,20 +61,20 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
         version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
+        middleware=middlewares(chosen, meters),
+        exception_handlers=HANDLERS,
         docs_url=None,  # these pages come from elsewhere on the net
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.settings = chosen
-    app.state.meters = Meters()
-    app.state.thumbnails, app.state.masks, app.state.parses = Kept(THUMBNAILS), Kept(MASKS), Kept(MASKS)
-    for router in (reads, writes, watching):
+    app.state.settings, app.state.meters = chosen, meters
+    app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
+    routers = (api.reads, api.writes, api.watching, *pages.ROUTERS)
+    for router in routers:
         app.include_router(router)
-    app.include_router(pages.router, include_in_schema=False)
-    app.mount("/static", _OwnFiles(directory=pages.static), name="static")
-    app.add_middleware(Gate, settings=chosen, meters=app.state.meters)
-    _tell_errors(app)
+    app.state.routes = [route for router in routers for route in router.routes]
+    app.mount("/static", _OwnFiles(directory=pages.STATIC), name="static")
     return app
 
 
@@ -92,63 +86,6 @@ class _OwnFiles(StaticFiles):
         if response.status_code == 200 and scope["query_string"].startswith(b"v="):
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
-
-
-def _tell_errors(app: FastAPI) -> None:
-    """Every error in one shape."""
-
-    @app.exception_handler(ModisteError)
-    async def input_error(_request: Request, error: ModisteError) -> JSONResponse:
-        return problem(404 if isinstance(error, UnknownIdError) else 422, str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        told = [f"{_where(one)}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
-        more = f" (and {len(told) - 5} more)" if len(told) > 5 else ""
-        return problem(422, "; ".join(told[:5]) + more)
-
-    @app.exception_handler(StarletteHTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
-        headers, path = error.headers, request.scope["path"]
-        if error.status_code == 404 and _wants_page(request):
-            return pages.error_page(request, 404, "Not here", "There is no such page.")
-        if error.status_code == 405:  # the router names the methods of the first route alone
-            headers = {"Allow": ", ".join(sorted(_methods(path)))}
-        return problem(error.status_code, str(error.detail), headers)
-
-    @app.exception_handler(BusyError)
-    async def overloaded(_request: Request, _error: BusyError) -> JSONResponse:
-        return busy()
-
-    @app.exception_handler(DBAPIError)
-    @app.exception_handler(PoolTimeoutError)
-    async def no_database(request: Request, error: SQLAlchemyError) -> Response:
-        if isinstance(error, (IntegrityError, DataError)):  # the database is well, and the program is wrong
-            raise error
-        request_id = request.state.request_id
-        REQUESTS.error("the database: %s", getattr(error, "orig", error), extra={"told": {"request_id": request_id}})
-        told, headers = "the database doesn't answer; try again soon", {"Retry-After": "5"}
-        if _wants_page(request):
-            return pages.error_page(request, 503, "Not now", f"{told[0].upper()}{told[1:]}.", headers)
-        return problem(503, told, headers, request_id)
-
-
-def _wants_page(request: Request) -> bool:
-    path: str = request.scope["path"]
-    return "text/html" in request.headers.get("accept", "") and not path.startswith(("/v1/", "/static/"))
-
-
-def _methods(path: str) -> set[str]:
-    """What a path may be asked, HEAD too: the Gate answers it wherever there is a GET."""
-    routers = (reads, writes, watching, pages.router)
-    routes = [one for router in routers for one in router.routes if isinstance(one, APIRoute)]
-    found = {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
-    return found | {"HEAD"} if "GET" in found else found or {"GET", "HEAD"}  # the service's own files
-
-
-def _where(error: dict[str, Any]) -> str:
-    kept = [str(part)[:80] for part in error["loc"] if part not in ("one", "many")]
-    return ".".join(kept)
 
 
 def factory() -> FastAPI:

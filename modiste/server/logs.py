@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 REQUESTS = logging.getLogger("modiste.requests")
-"""One line a request; what is told with it stands in the record's ``told``."""
+"""One line a request; what belongs to it stands in the record's ``fields``."""
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time (UTC), level, logger, message, and what was told with it."""
+    """A record as one line of JSON: time (UTC), level, logger, message, and its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end; a traceback is one of its fields."""
@@ -19,7 +19,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, "told", {}),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

@@ -51,16 +51,18 @@ class Settings:
         """The settings that the variables MODISTE_… ask for. Raises SettingError for a value that is no number."""
         return cls(
             token=environment.get("MODISTE_TOKEN", "").strip() or None,
-            origins=tuple(
-                one.strip().rstrip("/") for one in environment.get("MODISTE_CORS", "").split(",") if one.strip()
-            ),
-            hosts=tuple(name_of(one.strip()) for one in environment.get("MODISTE_HOSTS", "").split(",") if one.strip()),
+            origins=tuple(one.rstrip("/") for one in _names(environment, "MODISTE_CORS")),
+            hosts=tuple(map(name_of, _names(environment, "MODISTE_HOSTS"))),
             max_upload=round(1e6 * _number(environment, "MODISTE_MAX_UPLOAD_MB", cls.max_upload / 1e6)),
             max_pixels=round(1e6 * _number(environment, "MODISTE_MAX_MEGAPIXELS", cls.max_pixels / 1e6, most=178)),
             embed_at_once=math.ceil(_number(environment, "MODISTE_EMBED_AT_ONCE", cls.embed_at_once)),
             embed_queue=math.ceil(_number(environment, "MODISTE_EMBED_QUEUE", cls.embed_queue, least=0)),
             in_flight=math.ceil(_number(environment, "MODISTE_IN_FLIGHT", cls.in_flight)),
         )
+
+
+def _names(environment: Mapping[str, str], name: str) -> list[str]:
+    return [one.strip() for one in environment.get(name, "").split(",") if one.strip()]
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, least: float = 0.01, most: float = 1e6) -> float:

@@ -1,7 +1,4 @@
-"""The shop's tables, where they lie, and how they are reached: SQLite in the shop's folder, or PostgreSQL by URL.
-
-Everything here is the truth of a shop. What can be derived from it (matrices in memory, pages, lists, the points that
-pgvector searches) is never part of these tables.
+"""Where a shop's tables lie and how they are reached: SQLite in the shop's folder, or PostgreSQL by URL.
 
 A folder whose shop lies in PostgreSQL holds ``shop.toml`` with the URL instead of ``shop.db``. The URL is libpq's:
 ``postgresql://user@host:5432/db``, with the password in it, in ``~/.pgpass``, in ``PGPASSWORD``, or nowhere. Where the
@@ -15,185 +12,19 @@ import re
 import sqlite3
 import sys
 import tomllib
-from array import array
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import (
-    URL,
-    Boolean,
-    Column,
-    ColumnElement,
-    Connection,
-    DateTime,
-    Dialect,
-    Engine,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    exc,
-    func,
-    make_url,
-)
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from modiste.errors import MissingExtraError, SettingError, SourceError
-
-SCHEMA_VERSION = 2
-"""The latest of ``migrations/versions``; older shops are brought up to it, newer ones are refused."""
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another one before it gives up."""
 
 ENVIRONMENT = "MODISTE_DATABASE"
 """The environment variable whose URL is used in place of that in ``shop.toml``."""
-
-MIN_PGVECTOR = (0, 8)
-"""The first pgvector with ``halfvec`` and iterative index scans."""
-
-
-class _Wire(bytes):
-    """A vector as PostgreSQL sends and takes it: length, two zero bytes, big-endian float16."""
-
-
-class HalfVec(UserDefinedType[bytes]):
-    """pgvector's ``halfvec``; in Python float16 bytes, little endian, exactly as SQLite keeps them.
-
-    They travel as binary, never as text.
-    """
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """The type's name in SQL, with no dimension, since one table holds the vectors of all spaces."""
-        return "HALFVEC"
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[bytes | None], _Wire | None]:
-        """Python's bytes to PostgreSQL's."""
-        return lambda value: None if value is None else _Wire(to_wire(value))
-
-    def column_expression(self, colexpr: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Selected as the bytes that PostgreSQL's binary protocol would send."""
-        return func.halfvec_send(colexpr, type_=self)
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[bytes | None], bytes | None]:
-        """PostgreSQL's bytes to Python's."""
-        return lambda value: None if value is None else _swapped(value[4:])
-
-
-def to_wire(vector: bytes) -> bytes:
-    """Little-endian float16 bytes as pgvector's binary form of a halfvec."""
-    return (len(vector) // 2).to_bytes(2, "big") + b"\0\0" + _swapped(vector)
-
-
-def _swapped(halves: bytes) -> bytes:
-    swapped = array("H", halves)
-    swapped.byteswap()
-    return swapped.tobytes()
-
-
-ID = String().with_variant(String(collation="C"), "postgresql")
-"""Ids are sorted by code point in both databases."""
-
-VECTOR = LargeBinary().with_variant(HalfVec(), "postgresql")
-"""float16 bytes, little endian."""
-
-metadata = MetaData()
-
-items = Table(
-    "items",
-    metadata,
-    Column("item_id", ID, primary_key=True),
-    Column("category", String),
-    Column("gender", String),
-    Column("image", String, comment="absolute, or relative to the shop's folder when it lies inside"),
-    Column("mask", String),
-    Column("product", String, nullable=False, index=True),
-    Column("view", String),
-    Column("price", Float),
-    Column("store_id", ID),
-    Column("popularity", Float, comment="the count before any purchase here; null: not known"),
-    Column("attributes", Text, nullable=False, comment="a JSON object of strings"),
-    Column("stamp", String, nullable=False, comment="BLAKE2b of the photo's and the mask's bytes; empty: no photo"),
-)
-
-stores = Table(
-    "stores",
-    metadata,
-    Column("store_id", ID, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("latitude", Float, nullable=False),
-    Column("longitude", Float, nullable=False),
-)
-
-shoppers = Table(
-    "shoppers",
-    metadata,
-    Column("shopper_id", ID, primary_key=True),
-    Column("trendiness", Float, comment="null: to be estimated from her purchases"),
-    Column("latitude", Float),
-    Column("longitude", Float),
-    Column("simulated", Boolean, nullable=False, default=False),
-)
-
-purchases = Table(
-    "purchases",
-    metadata,
-    Column("purchase_id", Integer, primary_key=True, autoincrement=True),
-    Column("order_id", ID, comment="the shop's own key: a line of an order sent twice is kept once"),
-    Column("shopper_id", ForeignKey("shoppers.shopper_id", ondelete="CASCADE"), nullable=False),
-    Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), nullable=False),
-    Column("at", DateTime, nullable=False),
-    Column("simulated", Boolean, nullable=False, default=False),
-    Index("purchases_by_shopper", "shopper_id", "at"),
-    Index("purchases_by_item", "item_id", "at"),
-    Index("purchases_by_time", "at"),
-    Index("purchases_by_order", "order_id", "item_id", unique=True),
-)
-
-spaces = Table(
-    "spaces",
-    metadata,
-    Column("key", ID, primary_key=True),
-    Column("settings", Text, nullable=False, comment="the vector space as JSON"),
-    Column("reduction", LargeBinary, comment="mean and components, .npy without pickle"),
-    Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
-)
-
-vectors = Table(
-    "vectors",
-    metadata,
-    Column("space", ForeignKey("spaces.key", ondelete="CASCADE"), primary_key=True),
-    Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
-    Column("vector", VECTOR, nullable=False, comment="float16, little endian, of unit length"),
-    Index("vectors_by_item", "item_id"),
-)
-
-failures = Table(
-    "failures",
-    metadata,
-    Column("space", ForeignKey("spaces.key", ondelete="CASCADE"), primary_key=True),
-    Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
-    Column("reason", String, nullable=False),
-)
-
-settings = Table(
-    "settings",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("value", String, nullable=False),
-)
-
 
 # Where a shop's tables lie
 
@@ -261,6 +92,9 @@ def sqlite(file: Path) -> Engine:
         connection.isolation_level = None  # SQLAlchemy's begin event below decides, not the driver
         for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function(
+            "lower", 1, lambda text: text and text.lower(), deterministic=True
+        )  # not ASCII alone
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -284,17 +118,9 @@ def postgres(url: str) -> Engine:
     """
     parsed, schema = _parsed(url)
     try:
-        from psycopg.adapt import Dumper
-        from psycopg.pq import Format
+        import psycopg  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("postgres", "A shop in PostgreSQL") from error
-
-    class _WireDumper(Dumper):
-        format = Format.BINARY
-
-        def dump(self, obj: bytes) -> bytes:
-            return obj
-
     given = parsed.query.get("options", "")
     options = [given if isinstance(given, str) else " ".join(given)]
     options += ["-cTimeZone=UTC", f"-clock_timeout={BUSY_TIMEOUT_S:.0f}s"]
@@ -307,10 +133,6 @@ def postgres(url: str) -> Engine:
         pool_recycle=1800,
         execution_options={"shop_schema": schema},
     )
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        connection.adapters.register_dumper(_Wire, _WireDumper)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -2,10 +2,11 @@
 
 import base64
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -22,44 +23,26 @@ _COLOURS = {"visual": "#b3502f", "popularity": "#c99a2e", "category": "#5b7f6b",
 class Recommendation:
     """One recommended item and why.
 
-    ``visual``, ``popularity``, ``category`` and ``distance`` are the weighted terms, in relevance points; they add up
-    to ``relevance``. ``because`` is the item whose purchase (or view) caused it, None for a photo. ``distance_km`` is
-    the great-circle distance from the shopper to the item's store, None where either place is unknown.
+    ``terms`` are the weighted terms by the names of TERMS, in relevance points; they add up to ``relevance``.
+    ``because`` is the item whose purchase (or view) caused it, None for a photo. ``category`` is the item's.
+    ``distance_km`` is the great-circle distance from the shopper to the item's store, None where either position is
+    unknown. ``why`` says it in a sentence.
     """
 
     item_id: str
     relevance: float
-    visual: float
-    popularity: float
-    category: float
-    distance: float
+    terms: Mapping[str, float]
     because: str | None
+    category: str | None
     store_id: str | None
     distance_km: float | None
     image: str | None
-    kind: str | None
     why: str
 
-    @property
-    def terms(self) -> dict[str, float]:
-        """The weighted terms by name; their sum is the relevance."""
-        return {name: float(getattr(self, name)) for name in TERMS}
-
-    def as_json(self) -> dict[str, str | float | None]:
-        """The fields a machine wants; visual + popularity + category (+ distance, when weighted) is the relevance."""
-        fields: dict[str, str | float | None] = {
-            "item_id": self.item_id,
-            "relevance": self.relevance,
-            "visual": self.visual,
-            "popularity": self.popularity,
-            "category": self.category,
-            "because": self.because,
-            "store_id": self.store_id,
-            "distance_km": self.distance_km,
-        }
-        if self.distance:
-            fields["distance"] = self.distance
-        return fields
+    def as_json(self) -> dict[str, Any]:
+        """The fields that a machine wants, as the service sends them."""
+        names = ("item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "why")
+        return {name: getattr(self, name) for name in names}
 
 
 class Recommendations(list[Recommendation]):
@@ -92,11 +75,11 @@ def card(shown: Recommendation) -> str:
         for name, value in shown.terms.items()
     )
     words = " · ".join(f"{name} {value:.2f}" for name, value in shown.terms.items() if value)
-    kind = f" · {html.escape(shown.kind.replace('_', ' '))}" if shown.kind else ""
+    category = f" · {html.escape(shown.category.replace('_', ' '))}" if shown.category else ""
     return (
         f'<figure class="card" style="width:170px;margin:0">{_picture(shown.item_id, shown.image)}'
         f'<div style="display:flex;height:8px;border-radius:4px;overflow:hidden;margin:6px 0">{bar}</div>'
-        f"<figcaption><b>{shown.relevance:.3f}</b>{kind}<br><small>{words}<br>{html.escape(shown.why)}<br>"
+        f"<figcaption><b>{shown.relevance:.3f}</b>{category}<br><small>{words}<br>{html.escape(shown.why)}<br>"
         f"<code>{html.escape(shown.item_id)}</code></small></figcaption></figure>"
     )
 

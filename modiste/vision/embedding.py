@@ -151,7 +151,7 @@ def embed_photos(
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class EmbeddedPhoto:
     """One photo as a vector space sees it: its labels in the palette, uint8 (h, w), the pixels kept, bool (h, w), both
     None where it was taken whole, and its unit vector, float32 (dim,), before any reduction."""
 
@@ -176,7 +176,7 @@ class Embedder:
         self.encoder = Encoder(spec)
         self.parser = Parser(parser) if parser else None
 
-    def see(self, photo: Image.Image, own: frozenset[str] = frozenset()) -> Seen:
+    def embed(self, photo: Image.Image, own: frozenset[str] = frozenset()) -> EmbeddedPhoto:
         """Parse an RGB photo, keep its garment pixels, embed it. ``own``: the labels of the garment that is meant."""
         labels = keep = None
         if self.parser and self.space.masking != "none":
@@ -184,7 +184,7 @@ class Embedder:
             keep = garment_pixels(labels, self.space.masking, own)
             keep = keep if keep.any() else None
         square = prepare(photo, keep, self.encoder.spec, self.space.crop, self.space.fill)
-        return Seen(labels, keep, self.encoder.embed(normalise(square[None], self.encoder.spec))[0])
+        return EmbeddedPhoto(labels, keep, self.encoder.embed(normalise(square[None], self.encoder.spec))[0])
 
 
 def labels_of(photo: Image.Image, mask: str | None, parser: Parser | None) -> NDArray[np.uint8] | None:

@@ -20,6 +20,11 @@ class Reduction:
     mean: NDArray[np.float32]
     components: NDArray[np.float32]
 
+    @property
+    def dim(self) -> int:
+        """How many dimensions are left."""
+        return len(self.components)
+
     def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 (n, d) to float32 (n, k) of unit length, without whitening; a vector at the mean stays zero."""
         reduced = (vectors - self.mean) @ self.components.T

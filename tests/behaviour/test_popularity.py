@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from modiste.behaviour.popularity import RunningCounts, decayed_counts, normalise, popularity_at_purchase
+from modiste.behaviour.popularity import RunningCounts, decayed_counts, normalise
 from modiste.errors import SettingError
 
 few_counts = arrays(np.float64, st.integers(1, 8), elements=st.integers(0, 3).map(float))
@@ -38,6 +38,12 @@ def test_without_a_half_life_purchases_only_add_up():
     assert decayed_counts(np.array([1, 1]), np.array([0.0, 1e6]), None, np.zeros(3)).tolist() == [0, 2, 0]
 
 
+def test_purchases_of_a_day_are_counted_together():
+    rows, days, bought = np.array([0, 1, 1]), np.array([30, 0, 30]), np.array([2, 3, 4])
+    assert decayed_counts(rows, days, 30, np.zeros(2), bought).tolist() == [1, 5]
+    assert decayed_counts(rows, days, None, np.zeros(2), bought).tolist() == [2, 7]
+
+
 def test_no_purchases_leave_the_start_counts():
     assert decayed_counts(np.empty(0, np.int64), np.empty(0), 10, np.array([3.0, 1])).tolist() == [3, 1]
 
@@ -64,9 +70,14 @@ def test_running_counts_know_the_normalised_popularity_at_every_moment(start, bo
 
 
 def test_a_purchase_is_judged_by_the_popularity_just_before_it():
-    seen = popularity_at_purchase(np.array([0, 2, 0, 2, 2]), np.array([0.0, 1, 4]))
+    def before(bought: list[int], start: list[float]) -> list[float]:
+        running, shares = RunningCounts(np.array(start)), []
+        for row in bought:
+            shares.append(running.normalised(row))
+            running.add(row)
+        return shares
+
     # the counts before each are 0 1 4, 1 1 4, 1 1 5, 2 1 5 and 2 1 6
-    assert seen == pytest.approx([0, 1, 0, 1, 1])
-    seen = popularity_at_purchase(np.array([1, 0, 0, 1, 1]), np.array([0.0, 1, 2]))
+    assert before([0, 2, 0, 2, 2], [0.0, 1, 4]) == pytest.approx([0, 1, 0, 1, 1])
     # 0 1 2, 0 2 2, 1 2 2, 2 2 2 (all equal) and 2 3 2
-    assert seen == pytest.approx([0.5, 0, 0, 0, 1])
+    assert before([1, 0, 0, 1, 1], [0.0, 1, 2]) == pytest.approx([0.5, 0, 0, 0, 1])

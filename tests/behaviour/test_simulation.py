@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from modiste.behaviour.popularity import normalise, popularity_at_purchase
+from benchmarks.simulation import popularity_at_purchase
+from modiste.behaviour.popularity import normalise
 from modiste.behaviour.simulation import POPULAR_SHARE, Simulation, simulate
 from modiste.errors import SettingError
 

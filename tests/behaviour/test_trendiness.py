@@ -4,25 +4,25 @@ import numpy as np
 import polars as pl
 import pytest
 
-from modiste.behaviour.popularity import popularity_at_purchase
+from benchmarks.simulation import with_estimates
 from modiste.behaviour.simulation import simulate
-from modiste.behaviour.trendiness import estimate_trendiness
+from modiste.behaviour.trendiness import STRENGTH, estimated_trendiness
 
 
 def test_few_purchases_are_shrunk_towards_the_mean_of_all():
-    found = estimate_trendiness(["ann", "bea", "ann", "ann"], np.array([0.9, 0.1, 0.7, 0.3]), strength=2)
-    assert found.rows() == [
-        ("ann", pytest.approx((1.9 + 2 * 0.5) / 5), 3),
-        ("bea", pytest.approx((0.1 + 2 * 0.5) / 3), 1),
-    ]
+    assert STRENGTH == 3
+    assert estimated_trendiness(1.9, 3, mean=0.5) == pytest.approx((1.9 + 3 * 0.5) / 6)
+    both = estimated_trendiness(np.array([1.9, 0.1]), np.array([3.0, 1.0]), mean=0.5)
+    assert both == pytest.approx([(1.9 + 3 * 0.5) / 6, (0.1 + 3 * 0.5) / 4])
 
 
-def test_without_shrinkage_it_is_the_mean():
-    assert estimate_trendiness(["a", "a"], np.array([0.2, 0.6]), strength=0)["trendiness"].to_list() == [0.4]
+def test_many_purchases_outweigh_the_mean_of_all():
+    assert estimated_trendiness(0.2 * 1e6, 1e6, mean=0.9) == pytest.approx(0.2, abs=1e-5)
 
 
-def test_nobody_bought_anything():
-    assert estimate_trendiness([], np.empty(0)).is_empty()
+def test_what_rounding_adds_never_leads_out_of_the_range():
+    assert estimated_trendiness(-1e-16, 1.0, mean=0.0) == 0
+    assert estimated_trendiness(np.array([-1e-16, 2 + 1e-15]), np.array([1.0, 2.0]), mean=1.0).max() <= 1
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,7 @@ def recovered() -> pl.DataFrame:
         }
     )
     made = simulate(items, shoppers=3_000, purchases=40, seed=1)
-    rows = made.purchases["item_id"].cast(pl.Int64).to_numpy()
-    seen = popularity_at_purchase(rows, items["popularity"].to_numpy())
-    found = estimate_trendiness(made.purchases["shopper_id"].to_list(), seen)
-    return made.shoppers.join(found.rename({"trendiness": "estimate"}), on="shopper_id")
+    return with_estimates(made.shoppers, made.purchases, items["popularity"].to_numpy())
 
 
 def correlation(frame: pl.DataFrame) -> float:

@@ -4,12 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +14,8 @@ from modiste.demo import unpack
 from modiste.evaluation import evaluate
 from modiste.shop.shop import Shop
 
+from ..running import serving
+
 ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = {"phone": (390, 844), "desk": (1280, 900)}
 ARGUMENTS = [
@@ -29,7 +25,7 @@ ARGUMENTS = [
 ADDRESSES = {
     "shoppers": "/shoppers",
     "shopper": "/shoppers/{shopper}?alpha=0.1&beta=0.9&trendiness=1",
-    "items": "/items?category=Dresses",
+    "items": "/items?categories=Dresses",
     "item": "/items/{item}?shopper={shopper}",
     "search": "/search",
     "experiments": "/experiments",
@@ -43,8 +39,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("e2e")
     book = unpack(folder / "book", 26)
     with Shop.create(folder / "demo") as shop:
-        assert not shop.add_items(book.table).rejected
-        shop.embed()
+        assert not shop.items.add(book.table).rejected
+        shop.vectors.embed()
         shop.simulate(12, 4)
     return folder / "demo"
 
@@ -53,7 +49,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def names(demo: Path) -> dict[str, str]:
     """A shopper who bought the most, and the item that was bought first."""
     with Shop.open(demo) as shop:
-        bought = shop.purchases()
+        bought = shop.purchases.frame()
     return {
         "shopper": bought["shopper_id"].value_counts(sort=True)["shopper_id"][0],
         "item": bought["item_id"][0],
@@ -63,33 +59,8 @@ def names(demo: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def service(demo: Path) -> Iterator[str]:
     """The address of ``modiste serve`` over the demo shop, in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-c", "from modiste.cli import main; main()", "serve", str(demo), "--port", str(port)]
-    environment = os.environ | {"MODISTE_MAX_UPLOAD_MB": "1"}
-    log = demo.parent / "serve.log"
-    with log.open("wb") as written:
-        process = subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT, env=environment)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            if process.poll() is not None or _answers(f"{address}/shoppers"):
-                break
-            time.sleep(0.1)
-        assert _answers(f"{address}/shoppers"), log.read_text()
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    with serving(demo, logs=demo.parent, MODISTE_MAX_UPLOAD_MB="1") as served:
+        yield served.url
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +191,7 @@ def test_from_the_wall_to_an_item_its_mask_and_its_stores(visit: Visit, names: d
     page.get_by_label("Gender").select_option("women")
     page.locator(".tick", has_text="Dresses").click()
     expect(page.locator(".count")).to_contain_text("of 52")
-    expect(page).to_have_url(re.compile("gender=women.*category=Dresses"))
+    expect(page).to_have_url(re.compile("gender=women.*categories=Dresses"))
     kinds = page.locator(".wall .kind").all_inner_texts()
     assert kinds
     assert set(kinds) == {"Dresses"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modiste.evaluation.trials import Purchases
-from modiste.ranking.topk import Candidates
+from modiste.ranking.candidates import Candidates
 
 MEN, WOMEN = 1, 2
 

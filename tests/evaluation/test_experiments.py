@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw
 
-from modiste.catalog.purchases import Purchase
-from modiste.errors import SettingError
-from modiste.evaluation.experiments import evaluate, purchases_of
-from modiste.shop.shop import Shop
+from modiste import Item, Purchase, Shop, evaluate
+from modiste.errors import SettingError, UnknownIdError
+from modiste.evaluation import EvaluationReport
+from modiste.evaluation.experiments import purchases_of
 
 KINDS = ("Dresses", "Denim", "Tees_Tanks")
 
@@ -32,13 +32,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     columns = ["item_id", "image", "category", "gender", "popularity"]
     pl.DataFrame(rows, schema=columns, orient="row").write_csv(folder / "items.csv")
     with Shop.create(folder / "drawn") as made:
-        made.add_items(folder / "items.csv")
-        made.embed(masking="none")
+        made.items.add(folder / "items.csv")
+        made.vectors.embed(masking="none")
         for name, tau in {"ann": 0.1, "bob": 0.5, "cat": 0.9}.items():
-            made.set_shopper(name, trendiness=tau)
+            made.shoppers.put(name, trendiness=tau)
         start = datetime(2025, 1, 1)
         buys = [("ann", "i02"), ("ann", "i03"), ("bob", "i04"), ("cat", "i06"), ("dan", "i08")]
-        made.record([Purchase(who, what, start + timedelta(days=day)) for day, (who, what) in enumerate(buys)])
+        made.purchases.record(
+            [Purchase(who, what, start + timedelta(days=day)) for day, (who, what) in enumerate(buys)]
+        )
         yield made
 
 
@@ -83,8 +85,40 @@ def test_the_authors_comparison_of_gender_is_an_option(shop):
 
 
 def test_an_estimated_trendiness_is_declared(shop):
-    assert purchases_of(shop)[1] == 1
+    assert purchases_of(shop, shop.snapshot())[1] == 1
     assert any("trendiness of 1 of the shoppers was estimated" in note for note in evaluate(shop, "trendiness").notes)
+
+
+def test_purchases_are_judged_in_the_order_made_with_each_shopper_s_trendiness(shop):
+    snapshot = shop.snapshot()
+    purchases, _ = purchases_of(shop, snapshot)
+    assert [snapshot.item_ids[row] for row in purchases.item.tolist()] == ["i02", "i03", "i04", "i06", "i08"]
+    assert purchases.shopper.tolist() == [0, 0, 1, 2, 3]
+    assert purchases.trendiness[:4].tolist() == [0.1, 0.1, 0.5, 0.9]
+    assert purchases.trendiness[4] == shop.shoppers["dan"].trendiness
+    assert purchases.gender.tolist() == [2, 2, 1, 2, 1]
+
+
+def test_an_item_that_is_gone_is_in_no_table(tmp_path, shop):
+    def measured(report: EvaluationReport) -> list[object]:
+        rows = [row for table in report.tables for row in table.rows]
+        return [
+            (row.name, name, one.n, round(one.mean, 9), round(one.high, 9))
+            for row in rows
+            for name, one in row.measures.items()
+        ]
+
+    with Shop.create(tmp_path / "other") as other:
+        other.items.add(shop.path.parent / "items.csv")
+        other.vectors.embed(masking="none")
+        other.purchases.record([Purchase(who, "i02", datetime(2025, 1, 1)) for who in ("ann", "bob", "cat")])
+        other.shoppers.put("ann", trendiness=0.1)
+        before = measured(evaluate(other, "all"))
+        other.items.put(Item("gone", "Dresses", popularity=10_000.0))
+        other.purchases.record([Purchase("dan", "gone", datetime(2025, 1, 2))])
+        assert measured(evaluate(other, "all")) != before
+        other.items.remove("gone")
+        assert measured(evaluate(other, "all")) == before
 
 
 def test_the_same_seed_gives_the_same_report(shop):
@@ -109,3 +143,11 @@ def test_an_unknown_experiment_is_refused_with_the_ones_there_are(shop):
 def test_a_shop_without_purchases_says_how_to_get_some(tmp_path):
     with Shop.create(tmp_path / "empty") as empty, pytest.raises(SettingError, match="modiste simulate empty"):
         evaluate(empty)
+
+
+def test_a_shop_without_vectors_says_how_to_get_some(tmp_path):
+    with Shop.create(tmp_path / "bare") as bare:
+        bare.items.put(Item("a", "Denim"))
+        bare.purchases.record([Purchase("ann", "a", datetime(2025, 1, 1))])
+        with pytest.raises(UnknownIdError, match="modiste embed bare"):
+            evaluate(bare)

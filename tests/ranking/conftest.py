@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from modiste.ranking.topk import Candidates, Queries
+from modiste.ranking.candidates import Candidates, Queries
 
 KINDS = 4
 

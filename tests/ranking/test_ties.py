@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights
-from modiste.ranking.topk import Candidates, Queries, rank
+from modiste.ranking.topk import rank
 
 quarters = st.integers(0, 4).map(lambda number: number / 4)
 weights_with_ties = st.builds(

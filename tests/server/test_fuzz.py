@@ -15,7 +15,9 @@ from modiste.server.app import create_app
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 
-from .conftest import BEARER, TOKEN, copied, drawn, running
+from ..garments import drawn
+from ..running import BEARER, TOKEN, running
+from .conftest import copied
 
 EXAMPLES = int(os.environ.get("MODISTE_FUZZ_EXAMPLES", "20"))
 """How many questions each route is asked; set the variable to look further."""
@@ -38,7 +40,7 @@ def address(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Of a live service whose shop has the item and the shopper of the examples."""
     path = copied(template, tmp_path_factory.mktemp("fuzzed") / "street")
     with Shop.open(path) as shop:
-        shop.put_item(Item("0002", "Dresses", "women"), drawn())
+        shop.items.put(Item("0002", "Dresses", "women"), drawn())
     with running(path, Settings(token=TOKEN)) as url:
         yield url
 

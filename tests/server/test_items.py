@@ -14,13 +14,14 @@ import pytest
 from PIL import Image
 
 from modiste.catalog.items import Item
-from modiste.server.gate import Turnstile
-from modiste.server.pictures import HEIGHTS, Kept, step
+from modiste.server.limits import WorkQueue
+from modiste.server.pictures import HEIGHTS, Cache, step
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 from modiste.vision.masks import decode_mask
 
-from .conftest import ONCE, TOKEN, drawn, running
+from ..garments import drawn
+from ..running import ONCE, TOKEN, running
 
 RED = "/v1/items/Dresses-red-women"
 
@@ -71,6 +72,12 @@ def test_an_item_put_with_a_photo_is_recommended_at_once(service: httpx.Client) 
     similar = service.get(f"{RED}/similar", params={"preset": "visual", "top": 1}).json()["recommendations"]
     assert similar[0]["item_id"] == "new"
     assert similar[0]["relevance"] == pytest.approx(1, abs=1e-3)
+
+
+def test_texts_may_be_of_some_length(service: httpx.Client) -> None:
+    put = service.put("/v1/items/new", data={"view": "x" * 500, "attributes": json.dumps({"note": "y" * 500})})
+    assert put.status_code == 201, put.text
+    assert put.json()["item"]["view"] == "x" * 500
 
 
 def test_an_item_put_again_forgets_what_is_left_out_but_keeps_its_photo(service: httpx.Client) -> None:
@@ -190,7 +197,7 @@ def test_all_the_heights_of_thumbnails_are_a_few(reading: httpx.Client) -> None:
     assert [step(height) for height in (16, 60, 61, 220, 1000, 1024)] == [60, 60, 120, 220, 1024, 1024]
 
 
-def test_what_is_kept_is_the_last_that_was_asked_for() -> None:
+def test_a_cache_has_the_last_that_was_asked_for() -> None:
     made: list[str] = []
 
     def make(name: str) -> str:
@@ -198,10 +205,10 @@ def test_what_is_kept_is_the_last_that_was_asked_for() -> None:
         return name.upper()
 
     async def ask() -> None:
-        kept, turnstile = Kept[str](2), Turnstile(1, 0)
+        cache, queue = Cache[str](2), WorkQueue(1, 0)
         for name in ("a", "b", "a", "c", "a", "b"):
-            assert await kept.get(name, partial(make, name), turnstile) == name.upper()
-        assert len(kept) == 2
+            assert await cache.get(name, partial(make, name), queue) == name.upper()
+        assert len(cache) == 2
 
     asyncio.run(ask())
     assert made == ["a", "b", "c", "b"]
@@ -240,9 +247,9 @@ def test_an_unchanged_picture_is_not_sent_again_and_a_changed_one_is(service: ht
 def test_a_thumbnail_follows_the_photo_of_another_process(service: httpx.Client, shop_path: Path) -> None:
     before = service.get(f"{RED}/thumbnail").content
     with Shop.open(shop_path) as other:
-        item = other.item("Dresses-red-women")
+        item = other.items["Dresses-red-women"]
         Path(item["image"]).write_bytes(drawn("Denim", "blue"))
-        other.add_items(shop_path / "photos" / "items.csv")
+        other.items.add(shop_path / "photos" / "items.csv")
     assert service.get(f"{RED}/thumbnail").content != before
 
 
@@ -258,21 +265,18 @@ def test_only_photos_are_served_whatever_the_catalogue_names(service: httpx.Clie
         assert service.get(f"{RED}/{part}").status_code in (404, 422)
 
 
-def test_similar_items_are_explained_when_asked(reading: httpx.Client) -> None:
-    plain = reading.get(f"{RED}/similar", params={"top": 3}).json()["recommendations"]
-    told = reading.get(f"{RED}/similar", params={"top": 3, "explain": 1}).json()["recommendations"]
-    assert [one["why"] for one in plain] == [None] * 3
-    assert all(one["why"].endswith(".") for one in told)
-    for one in told:
+def test_similar_items_say_why(reading: httpx.Client) -> None:
+    found = reading.get(f"{RED}/similar", params={"top": 3}).json()["recommendations"]
+    assert len(found) == 3
+    for one in found:
+        assert one["why"].endswith(".")
         assert sum(one["terms"].values()) == pytest.approx(one["relevance"])
         assert one["because"] == "Dresses-red-women"
         assert one["photo"] == f"/v1/items/{one['item_id']}/photo"
 
 
 def test_a_photo_finds_what_looks_like_it(reading: httpx.Client) -> None:
-    answer = reading.post(
-        "/v1/search", params={"top": 2, "explain": 1}, files={"photo": ("a.png", drawn("Denim", "blue"))}
-    )
+    answer = reading.post("/v1/search", params={"top": 2}, files={"photo": ("a.png", drawn("Denim", "blue"))})
     assert answer.status_code == 200
     found = answer.json()
     assert {one["item_id"] for one in found["recommendations"]} == {"Denim-blue-men", "Denim-blue-women"}
@@ -283,14 +287,14 @@ def test_a_photo_finds_what_looks_like_it(reading: httpx.Client) -> None:
 
 def test_a_search_shows_the_mask_that_was_used(tmp_path: Path) -> None:
     with Shop.create(tmp_path / "masked") as shop:
-        shop.put_item(Item("only", "Dresses"), drawn())
+        shop.items.put(Item("only", "Dresses"), drawn())
     with running(tmp_path / "masked", Settings(token=TOKEN)) as url:
         found = ONCE.post(f"{url}/v1/search", files={"photo": ("a.png", drawn())}).json()
     pictures = [Image.open(BytesIO(base64.b64decode(found[name].partition(",")[2]))) for name in ("labels", "mask")]
-    labels, kept = decode_mask(pictures[0]).labels, np.asarray(pictures[1])
-    assert labels.shape == kept.shape == (144, 96)
-    assert set(np.unique(kept)) == {0, 255}
-    assert (labels[kept == 255] != 0).mean() > 0.9  # what was kept is garment
+    labels, used = decode_mask(pictures[0]).labels, np.asarray(pictures[1])
+    assert labels.shape == used.shape == (144, 96)
+    assert set(np.unique(used)) == {0, 255}
+    assert (labels[used == 255] != 0).mean() > 0.9  # what was compared is garment
     assert [one["item_id"] for one in found["recommendations"]] == ["only"]
 
 

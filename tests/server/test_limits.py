@@ -19,7 +19,8 @@ from modiste.server.app import create_app
 from modiste.server.settings import Settings, is_local
 from modiste.shop.shop import Shop
 
-from .conftest import BEARER, ONCE, TOKEN, drawn, running, until
+from ..garments import drawn
+from ..running import BEARER, ONCE, TOKEN, running, until
 
 DRESS = "Dresses-red-women"
 ORDER = {"shopper_id": "7", "item_id": DRESS}
@@ -108,7 +109,7 @@ def test_cors_is_off_unless_configured(reading: httpx.Client, template: Path) ->
         assert "access-control-allow-origin" not in other.headers
 
 
-def test_a_page_elsewhere_may_read_why_it_was_refused_at_the_gate(template: Path) -> None:
+def test_a_page_elsewhere_may_read_why_it_was_refused(template: Path) -> None:
     origin = {"Origin": "https://shop.example"}
     few = Settings(token=TOKEN, origins=("https://shop.example",), hosts=("shop.example",), in_flight=1)
     app = create_app(template, few)
@@ -278,10 +279,10 @@ def test_more_photos_than_the_service_takes_are_refused_and_the_rest_are_answere
 @contextmanager
 def locked(shop_path: Path) -> Iterator[None]:
     """The shop's database as another writer holds it; in PostgreSQL most readers wait as well."""
-    with Shop.open(shop_path) as shop, shop.engine.connect().execution_options(writes=True) as connection:
+    with Shop.open(shop_path) as shop, shop.storage.engine.connect().execution_options(writes=True) as connection:
         connection.begin()
         if connection.dialect.name == "postgresql":
-            connection.execute(text("LOCK TABLE settings IN ACCESS EXCLUSIVE MODE"))
+            connection.execute(text("LOCK TABLE settings, spaces IN ACCESS EXCLUSIVE MODE"))
         yield
         connection.rollback()
 

@@ -2,9 +2,6 @@
 
 import html
 import re
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -15,16 +12,17 @@ from urllib.parse import quote
 import httpx
 import polars as pl
 import pytest
-import uvicorn
-from PIL import Image, ImageDraw
 
+from modiste.catalog.items import Item
 from modiste.ranking.relevance import PRESETS
-from modiste.server import charts
-from modiste.server.app import create_app
-from modiste.server.pages import Steering, compare
+from modiste.server.pages import charts, parses
+from modiste.server.pages.shopper import compare, steered
 from modiste.server.settings import Settings
 from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
+
+from ..garments import drawn
+from ..running import running
 
 HOSTILE = """a/b #1?<script>alert(1)</script>&"'.png"""
 PART = {"HX-Request": "true"}
@@ -33,20 +31,11 @@ PART = {"HX-Request": "true"}
 @contextmanager
 def served(path: Path, settings: Settings) -> Iterator[httpx.Client]:
     """A visitor to the live service over a shop, who follows where it leads."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(path, settings), log_config=None, access_log=False, ws="none"))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=address, follow_redirects=True, timeout=60) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
+    with (
+        running(path, settings) as address,
+        httpx.Client(base_url=address, follow_redirects=True, timeout=60) as client,
+    ):
+        yield client
 
 
 @pytest.fixture
@@ -98,15 +87,8 @@ def page(client: httpx.Client, address: str, status: int = 200) -> Page:
     return made
 
 
-def drawn(path: Path, colour: str = "crimson") -> Path:
-    photo = Image.new("RGB", (96, 144), "white")
-    ImageDraw.Draw(photo).rectangle((24, 16, 72, 136), fill=colour)
-    photo.save(path)
-    return path
-
-
 def one(item_id: str, relevance: float = 1.0) -> Recommendation:
-    return Recommendation(item_id, relevance, relevance, 0, 0, 0, None, None, None, None, None, "")
+    return Recommendation(item_id, relevance, {"visual": relevance}, None, None, None, None, None, "")
 
 
 # What stands in them
@@ -142,8 +124,8 @@ def test_what_the_pages_load_is_there(client: httpx.Client) -> None:
 def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path: Path) -> None:
     made = page(client, "/shoppers/1?alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3")
     with Shop.open(shop_path) as shop:
-        weights = Steering.of({"alpha": "0.2", "beta": "0.7", "gamma": "0.1", "penalty": "4"}, 0.5).weights
-        (_, wanted), *_ = shop.recommend_each("1", top=3, weights=weights, trendiness=0.9)
+        ask = {"alpha": 0.2, "beta": 0.7, "gamma": 0.1, "penalty": 4, "trendiness": 0.9}
+        (_, wanted), *_ = shop.recommend_each("1", top=3, **ask)
     text = client.get("/shoppers/1?alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
     shown = re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', text)
     assert shown == [found.item_id for found in wanted]
@@ -153,10 +135,10 @@ def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path:
 
 def test_a_shopper_without_purchases_gets_one_list_by_popularity(client: httpx.Client, shop_path: Path) -> None:
     with Shop.open(shop_path) as shop:
-        shop.set_shopper("shy", trendiness=1.0)
-        shop.set_shopper("blank")
-        wanted = [found.item_id for found in shop.introduce(4, shopper="shy")]
-        tau = shop.trendiness("blank")
+        shop.shoppers.put("shy", trendiness=1.0)
+        shop.shoppers.put("blank")
+        wanted = [found.item_id for found in shop.introduce("shy", top=4)]
+        tau = shop.shoppers["blank"].trendiness
     text = client.get("/shoppers/shy?top=4").text
     page(client, "/shoppers/shy?top=4")
     assert "For her</h3>" in text
@@ -172,8 +154,8 @@ def test_a_shopper_without_purchases_gets_one_list_by_popularity(client: httpx.C
 def test_the_mean_of_the_others_is_without_her(client: httpx.Client, shop_path: Path) -> None:
     with Shop.open(shop_path) as shop:
         for shopper, tau in (("1", 1.0), ("2", 0.2), ("3", 0.4)):
-            shop.set_shopper(shopper, trendiness=tau)
-        shop.set_shopper("blank")
+            shop.shoppers.put(shopper, trendiness=tau)
+        shop.shoppers.put("blank")
     assert "of 3 others; their mean is 0.38" in client.get("/shoppers/1").text  # 0.2, 0.4 and the mean of the three
     people = client.get("/shoppers?sort=trendiness").text
     assert [people.index(f'href="/shoppers/{one}"') for one in ("1", "blank", "3", "2")] == sorted(
@@ -203,10 +185,10 @@ def test_the_lists_tell_what_changed_against_a_preset(client: httpx.Client) -> N
 
 def test_comparing_tells_new_risen_fallen_and_dropped() -> None:
     moved, dropped = compare([one("b"), one("a"), one("new"), one("d")], [one("a"), one("b"), one("c"), one("d")])
-    assert [(found.one.item_id, found.mark, found.by) for found in moved] == [
+    assert [(found.recommendation.item_id, found.mark, found.by) for found in moved] == [
         ("b", "rose", 1), ("a", "fell", 1), ("new", "new", 0), ("d", "same", 0)
     ]  # fmt: skip
-    assert [(found.one.item_id, found.before) for found in dropped] == [("c", 3)]
+    assert [(found.recommendation.item_id, found.before) for found in dropped] == [("c", 3)]
 
 
 def test_sliders_keep_to_their_ranges_whatever_the_address_says() -> None:
@@ -217,13 +199,12 @@ def test_sliders_keep_to_their_ranges_whatever_the_address_says() -> None:
         "trendiness": "7",
         "top": "1e9",
         "preset": "?",
-        "against": "?",
     }
-    steering = Steering.of(query, 0.4)
-    assert (steering.weights.alpha, steering.weights.beta) == (0, PRESETS["balanced"].beta)
-    assert (steering.weights.penalty, steering.trendiness, steering.top, steering.against) == (6, 1, 20, "balanced")
-    assert Steering.of({"trendiness": "0.41"}, 0.4123).trendiness == 0.4123, "the slider's nearest step is her own"
-    assert Steering.of({"preset": "paper"}, 0.4).preset == "paper"
+    ask = steered(query, 0.4)
+    assert (ask.weights.alpha, ask.weights.beta) == (0, PRESETS["balanced"].beta)
+    assert (ask.weights.penalty, ask.trendiness, ask.top) == (6, 1, 20)
+    assert steered({"trendiness": "0.41"}, 0.4123).trendiness is None, "the slider's nearest step is her own"
+    assert steered({"preset": "paper", "scaling": "?"}, 0.4).weights == PRESETS["paper"]
 
 
 def test_all_weights_zero_is_told_kindly(client: httpx.Client) -> None:
@@ -236,11 +217,10 @@ def test_all_weights_zero_is_told_kindly(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("query", "count"),
     [
-        ("", 12), ("category=Denim", 4), ("category=Denim&category=Dresses", 8), ("gender=men", 6), ("q=denim-RED", 2),
-        ("category=Denim&gender=men", 2), ("category=Denim&gender=men&match=any", 8), ("min_price=100", 3),
-        ("max_price=20&category=Denim&match=any", 6), ("min_price=&max_price=", 12), ("min_price=rubbish", 12),
-        ("q=tees tanks", 4),
-        ("q=%25", 0), ("category=Nothing", 0), ("page=2", 12),
+        ("", 12), ("categories=Denim", 4), ("categories=Denim&categories=Dresses", 8), ("gender=men", 6),
+        ("q=denim-RED", 2), ("categories=Denim&gender=men", 2), ("categories=Denim&gender=men&match=any", 2),
+        ("min_price=100", 3), ("max_price=20&categories=Denim&match=any", 6), ("min_price=&max_price=", 12),
+        ("min_price=rubbish", 12), ("q=tees tanks", 4), ("q=%25", 0), ("categories=Nothing", 0), ("page=2", 12),
     ],
 )  # fmt: skip
 def test_the_wall_is_filtered(client: httpx.Client, query: str, count: int) -> None:
@@ -248,6 +228,19 @@ def test_the_wall_is_filtered(client: httpx.Client, query: str, count: int) -> N
     assert answer.status_code == 200
     assert re.search(rf">{count} items? ?(of 12)?<", answer.text), answer.text[:200]
     assert answer.text.count("/thumbnail") == (0 if query == "page=2" else count)
+
+
+def test_a_gender_shows_items_of_no_known_gender_too_as_the_service_does(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        shop.items.put(Item("anyone", "Dresses"), drawn())
+    for gender, other in (("women", "men"), ("men", "women")):
+        text = client.get(f"/items?gender={gender}", headers=PART | {"HX-Target": "wall"}).text
+        shown = re.findall(r'href="/items/([^"]+)"', text)
+        items = client.get("/v1/items", params={"gender": gender}).json()["items"]
+        assert shown == [one["item_id"] for one in items]
+        assert "anyone" in shown
+        assert len(shown) == 7
+        assert not any(one.endswith(f"-{other}") for one in shown)
 
 
 def test_prices_the_wrong_way_round_are_told(client: httpx.Client) -> None:
@@ -259,7 +252,7 @@ def test_prices_the_wrong_way_round_are_told(client: httpx.Client) -> None:
 def test_the_wall_goes_on_where_it_stopped(visit: Callable[[Path], httpx.Client], tmp_path: Path) -> None:
     with Shop.create(tmp_path / "shop") as shop:
         pl.DataFrame({"item_id": [f"n{number:03}" for number in range(110)]}).write_csv(tmp_path / "items.csv")
-        shop.add_items(tmp_path / "items.csv")
+        shop.items.add(tmp_path / "items.csv")
     client = visit(tmp_path / "shop")
     address, seen = "/items?q=n", []
     while address:
@@ -298,8 +291,8 @@ def test_a_place_that_is_none_is_told(client: httpx.Client, query: str, told: st
 # Search
 
 
-def test_a_photo_finds_what_looks_like_it(client: httpx.Client, tmp_path: Path) -> None:
-    sent = {"photo": ("coat.png", drawn(tmp_path / "coat.png").read_bytes(), "image/png")}
+def test_a_photo_finds_what_looks_like_it(client: httpx.Client) -> None:
+    sent = {"photo": ("coat.png", drawn(), "image/png")}
     answer = client.post("/search", files=sent, data={"category": "Dresses", "gender": "women"})
     assert answer.status_code == 200
     Page(answer.text)
@@ -325,9 +318,9 @@ def test_what_is_no_photo_is_told_kindly(client: httpx.Client, files: dict[str, 
     assert told in answer.text
 
 
-def test_a_photo_of_too_many_pixels_is_refused(shop_path: Path, tmp_path: Path) -> None:
+def test_a_photo_of_too_many_pixels_is_refused(shop_path: Path) -> None:
     with served(shop_path, Settings(max_pixels=10_000)) as client:
-        answer = client.post("/search", files={"photo": ("a.png", drawn(tmp_path / "a.png").read_bytes())})
+        answer = client.post("/search", files={"photo": ("a.png", drawn())})
     assert answer.status_code == 422
     assert "megapixels" in answer.text
 
@@ -356,18 +349,18 @@ def test_an_empty_shop_says_how_to_begin(visit: Callable[[Path], httpx.Client], 
     ):  # fmt: skip
         page(client, address)
         assert told in client.get(address).text
-    answer = client.post("/search", files={"photo": ("a.png", drawn(tmp_path / "a.png").read_bytes())})
+    answer = client.post("/search", files={"photo": ("a.png", drawn())})
     assert answer.status_code in (404, 422)
     assert "modiste embed" in answer.text
 
 
 def test_a_shop_without_vectors_purchases_or_stores(visit: Callable[[Path], httpx.Client], tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    drawn(tmp_path / "photos" / "red.png")
+    (tmp_path / "photos" / "red.png").write_bytes(drawn())
     (tmp_path / "photos" / "items.csv").write_text("item_id,image,category\nred,red.png,Dresses\nbare,,Dresses\n")
     with Shop.create(tmp_path / "shop") as shop:
-        shop.add_items(tmp_path / "photos" / "items.csv")
-        shop.set_shopper("new")
+        shop.items.add(tmp_path / "photos" / "items.csv")
+        shop.shoppers.put("new")
     client = visit(tmp_path / "shop")
     page(client, "/shoppers")
     page(client, "/shoppers/new")
@@ -398,7 +391,7 @@ def test_what_is_not_there_is_told_on_a_page(client: httpx.Client, address: str)
 def test_hostile_ids_are_text_everywhere(visit: Callable[[Path], httpx.Client], tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
-    drawn(folder / "one.png")
+    (folder / "one.png").write_bytes(drawn())
     kinds = [HOSTILE, "Dresses"]
     frame = pl.DataFrame({"item_id": [HOSTILE, "plain"], "image": ["one.png", "one.png"], "category": kinds})
     frame.with_columns(store_id=pl.lit(HOSTILE), note=pl.lit(HOSTILE)).write_csv(folder / "items.csv")
@@ -409,15 +402,15 @@ def test_hostile_ids_are_text_everywhere(visit: Callable[[Path], httpx.Client], 
         folder / "orders.csv"
     )
     with Shop.create(tmp_path / "shop") as shop:
-        assert not shop.add_items(folder / "items.csv").rejected
-        shop.add_stores(folder / "stores.csv")
-        shop.add_purchases(folder / "orders.csv")
-        shop.embed(masking="none")
+        assert not shop.items.add(folder / "items.csv").rejected
+        shop.stores.add(folder / "stores.csv")
+        shop.purchases.add(folder / "orders.csv")
+        shop.vectors.embed(masking="none")
     client = visit(tmp_path / "shop")
     encoded = quote(HOSTILE, safe="")
     for address in (
         "/shoppers", f"/shoppers/{encoded}", f"/shoppers?q={encoded}", "/items", f"/items/{encoded}", "/items/plain",
-        f"/items/{encoded}?shopper={encoded}", f"/items?q={encoded}&category={encoded}",
+        f"/items/{encoded}?shopper={encoded}", f"/items?q={encoded}&categories={encoded}",
     ):  # fmt: skip
         made = page(client, address)
         assert "<script>alert" not in client.get(address).text
@@ -441,8 +434,8 @@ def experiments(shop_path: Path) -> Path:
         "# Evaluation\n\n## Table 1\n\n| | MAE |\n| --- | --- |\n| ours | <b>1.0</b> |\n\n![table1](table1.png)\n"
         "\n![evil](https://example.com/x.png)\n<script>alert(1)</script>\n"
     )
-    drawn(folder / "table1.png")
-    drawn(folder / "other figure.png")
+    for name in ("table1.png", "other figure.png"):
+        (folder / name).write_bytes(drawn())
     (folder / "table1.csv").write_text("row,mae\nours,1.0\n")
     (folder / "secret.txt").write_text("secret")
     (folder / "link.png").symlink_to(shop_path / "shop.db")
@@ -487,13 +480,17 @@ def test_nothing_else_in_the_folder_or_beyond_is_served(client: httpx.Client, na
     ],
 )  # fmt: skip
 def test_charts_take_any_date(first: datetime, last: datetime) -> None:
-    Page(charts.timeline([charts.Stop(first, "/", None, "a"), charts.Stop(last, "/", None, "b")]))
+    about = {"item_id": "a", "image": None, "category": None}
+    Page(charts.timeline([about | {"at": first}, about | {"at": last}]))
     Page(charts.history([first, last], [1, 2], [1.0, 3.0], 7.0))
 
 
 def test_a_map_draws_right_angles_and_a_true_scale() -> None:
-    places = [charts.Place("a", 48.0, 2.0, "own"), charts.Place("b", 48.0, 2.2, "other")]
-    drawing = str(charts.store_map(places, None))
+    stores = [
+        {"name": "a", "latitude": 48.0, "longitude": 2.0, "state": "own"},
+        {"name": "b", "latitude": 48.0, "longitude": 2.2, "state": "other"},
+    ]
+    drawing = str(charts.store_map(stores, None))
     (x1, y1), (x2, y2) = (
         (float(x), float(y)) for x, y in re.findall(r'class="store \w+" cx="([\d.]+)" cy="([\d.]+)"', drawing)
     )
@@ -509,7 +506,7 @@ def test_a_map_draws_right_angles_and_a_true_scale() -> None:
 
 
 def test_every_label_of_the_parser_has_a_colour_of_its_own() -> None:
-    assert len(set(charts.LABEL_COLOURS)) == len(charts.LABEL_COLOURS) == 24
+    assert len(set(parses.COLOURS)) == len(parses.COLOURS) == 24
 
 
 def test_an_address_that_is_no_page_is_told_as_a_page_to_browsers_and_as_json_to_programs(client):

@@ -18,7 +18,8 @@ from modiste.server.logs import REQUESTS, JsonFormatter
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 
-from .conftest import BEARER, ONCE, TOKEN, Served, drawn, metric, running, until
+from ..garments import drawn
+from ..running import BEARER, ONCE, TOKEN, Served, metric, running, until
 
 ORDER = {"shopper_id": "7", "item_id": "Dresses-red-women"}
 
@@ -29,8 +30,8 @@ def test_a_service_with_a_database_is_ready(reading: httpx.Client) -> None:
 
 
 def test_a_service_without_its_database_is_alive_but_not_ready(service: httpx.Client, shop_path: Path) -> None:
-    with Shop.open(shop_path) as shop, shop.engine.connect() as connection:
-        for table in ("spaces", "settings"):
+    with Shop.open(shop_path) as shop, shop.storage.engine.connect() as connection:
+        for table in ("spaces", "settings", "counts"):
             connection.execute(text(f"ALTER TABLE {table} RENAME TO gone_{table}"))
         connection.commit()
     answer = service.get("/health")
@@ -49,13 +50,15 @@ def test_a_full_pool_is_503_and_a_fault_of_the_program_is_500(shop_path: Path) -
 
     @app.get("/twice")
     def twice(request: Request) -> None:
-        with request.app.state.shop.engine.begin() as connection:
+        with request.app.state.shop.storage.engine.begin() as connection:
             for _ in range(2):
                 connection.execute(text("INSERT INTO shoppers (shopper_id, simulated) VALUES ('9', FALSE)"))
 
     @app.get("/greedy")
     def greedy(request: Request) -> None:
-        engine = create_engine(request.app.state.shop.engine.url, pool_size=1, max_overflow=0, pool_timeout=0.01)
+        engine = create_engine(
+            request.app.state.shop.storage.engine.url, pool_size=1, max_overflow=0, pool_timeout=0.01
+        )
         try:
             with closing(engine.connect()), closing(engine.connect()):
                 raise AssertionError
@@ -132,7 +135,7 @@ def test_metrics_tell_of_vectors_that_are_missing(service: httpx.Client, shop_pa
     (shop_path / "photos" / "more.png").write_bytes(drawn())
     (shop_path / "photos" / "more.csv").write_text("item_id,image\nmore,more.png\n")
     with Shop.open(shop_path) as shop:
-        shop.add_items(shop_path / "photos" / "more.csv")
+        shop.items.add(shop_path / "photos" / "more.csv")
     assert metric(service.get("/metrics").text, "modiste_vectors_missing") == 1
 
 

@@ -1,36 +1,98 @@
 """A shop of drawn garments, two colours of each kind, so that every answer is known; on either database."""
 
 import csv
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from PIL import Image
 
+from modiste.shop import schema, vectors
 from modiste.shop.shop import Shop
+from modiste.vision import embedding
+from modiste.vision.backbones import BackboneSpec, Encoder
+from modiste.vision.parsing import Parser
 
-BOXES = {"Dresses": (24, 16, 72, 136), "Denim": (30, 60, 66, 140), "Tees_Tanks": (18, 16, 78, 70)}
-COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 190)}
+from .. import garments
 
 
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Path:
-    """A table of 24 items: 3 kinds × 2 colours × 2 genders × 2 products, popularity 0, 10, 20 …"""
-    folder = tmp_path / "catalogue"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 24 items: 3 kinds × 2 colours × 2 genders × 2 products, popularity 0, 10, 20 …; and their photos."""
+    folder = tmp_path_factory.mktemp("drawn")
     rows = []
-    for kind, box in BOXES.items():
-        for colour, fill in COLOURS.items():
+    for kind in garments.BOXES:
+        for colour in garments.COLOURS:
             for gender in ("women", "men"):
                 for cut in (0, 6):
                     name = f"{kind}-{colour}-{gender}-{cut}"
-                    photo = Image.new("RGB", (96, 144), "white")
-                    left, top, right, bottom = box
-                    ImageDraw.Draw(photo).rectangle((left + cut, top, right - cut, bottom), fill=fill)
-                    photo.save(folder / f"{name}.png")
+                    (folder / f"{name}.png").write_bytes(garments.drawn(kind, colour, slimmer=cut))
                     rows.append([name, f"{name}.png", kind, gender, 10 * len(rows), "season 3"])
     with (folder / "items.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["item_id", "image", "category", "gender", "popularity", "season"], *rows])
-    return folder / "items.csv"
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def networks_loaded_once() -> Iterator[None]:
+    """Loading a network takes longer than most of these tests; sessions of ONNX Runtime may be shared."""
+    loaded: dict[tuple[str, int], Any] = {}
+
+    def once(network: Callable[..., Any]) -> Callable[..., Any]:
+        def load(spec: BackboneSpec, threads: int = 0) -> Any:
+            if (spec.sha256, threads) not in loaded:
+                loaded[spec.sha256, threads] = network(spec, threads)
+            return loaded[spec.sha256, threads]
+
+        return load
+
+    with pytest.MonkeyPatch.context() as patch:
+        for room in (embedding, vectors):
+            patch.setattr(room, "Encoder", once(Encoder))
+            patch.setattr(room, "Parser", once(Parser))
+        yield
+
+
+@pytest.fixture
+def quick_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that embed much and ask of a vector only that it is its photo's: pixels, averaged in squares."""
+
+    def embed(encoder: Encoder, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        count, colours, height, width = batch.shape
+        rows, columns = height // 6 * 6, width // 6 * 6
+        squares = batch[:, :, :rows, :columns].reshape(count, colours, 6, rows // 6, 6, columns // 6).mean(axis=(3, 5))
+        vectors = np.zeros((count, encoder.spec.dim), np.float32)
+        vectors[:, : colours * 36] = squares.reshape(count, -1)
+        return np.divide(vectors, np.linalg.norm(vectors, axis=1, keepdims=True))
+
+    monkeypatch.setattr(Encoder, "embed", embed)
+
+
+@pytest.fixture(scope="session")
+def embedded(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[sa.Table, list[dict[str, Any]]]:
+    """What a shop's tables hold after the drawn items were added and embedded whole; done once, for many shops."""
+    with Shop.create(tmp_path_factory.mktemp("embedded") / "shop") as made:
+        made.items.add(drawn / "items.csv")
+        made.vectors.embed(masking="none")
+        with made.storage.reading() as connection:
+            return {
+                table: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+                for table in schema.metadata.sorted_tables
+            }
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, drawn: Path) -> Path:
+    """The table of the drawn items, with its photos, for this test alone."""
+    return shutil.copytree(drawn, tmp_path / "catalogue") / "items.csv"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -40,9 +102,74 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, catalogue: Path, database: str | None):
+def shop(
+    tmp_path: Path, catalogue: Path, database: str | None, embedded: dict[sa.Table, list[dict[str, Any]]]
+) -> Iterator[Shop]:
     """The catalogue in a shop, embedded without masks; once on SQLite, once on PostgreSQL."""
     with Shop.create(tmp_path / "shop", database=database) as made:
-        made.add_items(catalogue)
-        made.embed(masking="none")
+        with made.storage.writing() as writing:
+            for table, rows in embedded.items():
+                if table is schema.items:
+                    rows = [row | {"image": str(catalogue.parent / Path(row["image"]).name)} for row in rows]
+                writing.execute(table.delete())
+                if rows:
+                    writing.execute(table.insert(), rows)
         yield made
+
+
+@pytest.fixture
+def fill(tmp_path: Path) -> Callable[..., None]:
+    """Adds items that have nothing but an id and, if it is given, a popularity."""
+
+    def add(shop: Shop, item_ids: list[str], popularity: float | None = None) -> None:
+        file = tmp_path / "items-without-photos.csv"
+        with file.open("w", newline="") as opened:
+            rows = [[one, "" if popularity is None else popularity] for one in item_ids]
+            csv.writer(opened).writerows([["item_id", "popularity"], *rows])
+        assert shop.items.add(file).added == len(item_ids)
+
+    return add
+
+
+@pytest.fixture
+def small(tmp_path: Path, database: str | None, fill: Callable[..., None]) -> Iterator[Shop]:
+    """A shop of five items without photos."""
+    with Shop.create(tmp_path / "small", database=database) as made:
+        fill(made, ["a", "b", "c", "d", "e"])
+        yield made
+
+
+@pytest.fixture
+def encoded(catalogue: Path) -> Callable[..., bytes]:
+    """The photo of one of the catalogue's items as a file's bytes."""
+
+    def photo(name: str, form: str = "PNG") -> bytes:
+        buffer = BytesIO()
+        Image.open(catalogue.parent / f"{name}.png").convert("RGB").save(buffer, form, quality=95, subsampling=0)
+        return buffer.getvalue()
+
+    return photo
+
+
+@pytest.fixture
+def process() -> Iterator[Callable[..., Callable[[], str]]]:
+    """Starts a Python program in a process of its own; what comes back waits for it and returns what it printed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(program: str, *arguments: object) -> Callable[[], str]:
+        command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(running)
+
+        def finish() -> str:
+            printed, complaint = running.communicate(timeout=120)
+            assert running.returncode == 0, complaint
+            return printed.strip()
+
+        return finish
+
+    yield start
+    for one in started:
+        if one.poll() is None:
+            one.kill()
+            one.communicate()

@@ -177,5 +177,5 @@ def test_other_networks_are_not_exported() -> None:
 
 @pytest.mark.skipif(INSTALLED, reason="torch, torchvision and onnx are installed")
 def test_without_torch_the_remedy_is_named() -> None:
-    with pytest.raises(MissingExtraError, match=r"pip install 'modiste\[export\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install .*'torch>="):
         export_backbone("resnet50")

@@ -107,11 +107,11 @@ def test_a_shop_embeds_with_a_parser_of_its_owner_s(
     photos.mkdir(parents=True)
     meadow(128, 192).save(photos / "meadow.png")
     with Shop.create(tmp_path / "shop") as shop:
-        shop.add_items(tmp_path / "photos")
-        report = shop.embed(parser="by_colour")
+        shop.items.add(tmp_path / "photos")
+        report = shop.vectors.embed(parser="by_colour")
         assert report.space.parser == by_colour.sha256
-        assert report.space.key != shop.embed().space.key
-        own, shipped = (shop.vectors(space)[1][0] for space in (report.space, shop.spaces()[0]))
+        assert report.space.key != shop.vectors.embed().space.key
+        own, shipped = (shop.vectors.matrix(space)[1][0] for space in (report.space, shop.vectors.spaces()[0]))
         assert own @ shipped < 0.999  # the shipped parser sees no pants in two blocks on green
         with pytest.raises(UnknownIdError, match="nobody"):
-            shop.embed(parser="nobody")
+            shop.vectors.embed(parser="nobody")

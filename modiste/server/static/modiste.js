@@ -1,4 +1,4 @@
-// Small helps for the pages: sliders tell their value as they move, photos can be dropped, and trouble is told.
+// Small helps for the pages: sliders tell their value as they move, photos can be dropped, and trouble is shown.
 (() => {
   "use strict";
   document.documentElement.classList.add("js");
@@ -24,13 +24,13 @@
   };
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (!(detail.xhr.getResponseHeader("Content-Type") || "").startsWith("application/json")) return;
-    let told = "Something went wrong.";
+    let text = "Something went wrong.";
     try {
-      told = JSON.parse(detail.serverResponse).detail || told;
+      text = JSON.parse(detail.serverResponse).detail || text;
     } catch {
       // no JSON after all
     }
-    detail.serverResponse = notice(`Sorry: ${told}.`).outerHTML;
+    detail.serverResponse = notice(`Sorry: ${text}.`).outerHTML;
   });
   document.addEventListener("htmx:sendError", ({ detail }) => {
     detail.target.replaceChildren(notice("The service doesn't answer. Is it running?"));

@@ -1,7 +1,7 @@
 """Making a shop's tables, and bringing those of an older Modiste forward; Alembic, driven from here.
 
-Each change is one file in ``versions``, named in the table ``alembic_version`` and in the setting ``schema``, which the
-first release already kept and looks at.
+A new shop has the tables of ``schema.py``. Each later change of them is one file in ``versions`` as well, for the shops
+there are, named in the table ``alembic_version`` and in the setting ``schema``, which a program reads first.
 """
 
 from threading import Lock
@@ -11,25 +11,33 @@ import sqlalchemy as sa
 
 from modiste.errors import SourceError
 from modiste.shop import database as db
+from modiste.shop import schema
 
-_SCHEMA = sa.select(db.settings.c.value).where(db.settings.c.name == "schema")
+LOCATION = "modiste.shop:migrations"
+"""Where Alembic finds ``env.py`` and ``versions``."""
+
+_SCHEMA = sa.select(schema.settings.c.value).where(schema.settings.c.name == "schema")
 
 _alembic = Lock()  # alembic.context is one for the whole process
 
 
 def create(engine: sa.Engine) -> None:
-    """Make the tables of an empty shop, all or none, and on PostgreSQL their schema and pgvector if need be.
+    """Make the tables of an empty shop, all or none, and on PostgreSQL their schema if need be.
 
     Raises:
-        SourceError: there is a shop already, the server can't be reached, or it lacks pgvector.
+        SourceError: there is a shop already, or the server can't be reached.
     """
     try:
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            if connection.dialect.name == "postgresql":
-                _prepare_postgres(connection)
+            if name := connection.get_execution_options().get("shop_schema"):
+                connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
             if sa.inspect(connection).has_table("settings"):
                 raise SourceError(f"there is a shop already in {db.place(engine)}; {_elsewhere(engine)}")
-            _migrate(connection)
+            schema.metadata.create_all(connection)
+            start = {"schema": schema.VERSION, "revision": 0, "forgotten": 0, "purchases": 0, "normpop": 0.0}
+            rows = [{"name": name, "value": str(value)} for name, value in start.items()]
+            connection.execute(schema.settings.insert(), rows)
+            _migrate(connection, "stamp")
     except sa.exc.OperationalError as error:
         raise _unreachable(engine, error) from error
     except sa.exc.ProgrammingError as error:
@@ -43,22 +51,22 @@ def upgrade(engine: sa.Engine) -> None:
         SourceError: what is there is no shop, a newer program made it, or the server can't be reached.
     """
     version = _schema(engine)
-    if version < db.SCHEMA_VERSION:
+    if version < schema.VERSION:
         try:
             with engine.connect().execution_options(writes=True) as connection, connection.begin():
                 version = int(connection.execute(_SCHEMA).scalar_one())  # another process may have been quicker
-                if version < db.SCHEMA_VERSION:
-                    _migrate(connection, version)
-                    version = db.SCHEMA_VERSION
+                if version < schema.VERSION:
+                    _migrate(connection)
+                    version = schema.VERSION
         except sa.exc.DBAPIError as error:
             raise SourceError(
-                f"{db.place(engine)} has schema {version} and could not be brought up to {db.SCHEMA_VERSION} "
+                f"{db.place(engine)} has schema {version} and could not be brought up to {schema.VERSION} "
                 f"({_first_line(error)}); nothing was changed"
             ) from error
-    if version > db.SCHEMA_VERSION:
+    if version > schema.VERSION:
         raise SourceError(
             f"{db.place(engine)} was made by a newer Modiste (schema {version}, this one knows "
-            f"{db.SCHEMA_VERSION}); upgrade with: pip install -U modiste"
+            f"{schema.VERSION}); install the newer one"
         )
 
 
@@ -72,43 +80,17 @@ def _schema(engine: sa.Engine) -> int:
         raise SourceError(f"{db.place(engine)} is not a Modiste database") from error
 
 
-def _migrate(connection: sa.Connection, version: int = 0) -> None:
-    """Run what is missing since ``version``, in the connection's transaction."""
+def _migrate(connection: sa.Connection, how: str = "upgrade") -> None:
+    """Run what is missing, in the connection's transaction; or "stamp" the tables as being up to date."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", "modiste.shop:migrations")
+    config.set_main_option("script_location", LOCATION)
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     with _alembic:
-        if version and not sa.inspect(connection).has_table("alembic_version"):  # the first release's
-            command.stamp(config, str(version))
-        command.upgrade(config, "head")
-
-
-def _prepare_postgres(connection: sa.Connection) -> None:
-    schema = connection.get_execution_options().get("shop_schema")
-    if schema:
-        connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-    version = sa.text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-    found = connection.execute(version).scalar()
-    place = db.place(connection.engine)
-    if found is None:
-        try:
-            with connection.begin_nested():
-                connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public"))
-        except sa.exc.DBAPIError as error:
-            raise SourceError(
-                f"{place} lacks pgvector ({_first_line(error)}); install it on the server, "
-                "then let its administrator run in that database: CREATE EXTENSION vector"
-            ) from error
-        found = connection.execute(version).scalar()
-    if tuple(int(part) for part in str(found).split(".")[:2]) < db.MIN_PGVECTOR:
-        raise SourceError(
-            f"{place} has pgvector {found}; Modiste needs {'.'.join(map(str, db.MIN_PGVECTOR))} or later: "
-            "upgrade it on the server, then run: ALTER EXTENSION vector UPDATE"
-        )
+        getattr(command, how)(config, "head")
 
 
 def _elsewhere(engine: sa.Engine) -> str:

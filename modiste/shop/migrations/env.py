@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from modiste.shop.database import metadata
+from modiste.shop.schema import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

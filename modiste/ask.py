@@ -1,0 +1,161 @@
+"""How one may ask for recommendations: the same names in Python, on the command line, over HTTP and on the page."""
+
+import re
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from modiste.catalog.values import HIGHEST_PRICE, LONGEST_ID, identifier, position_of
+from modiste.errors import SettingError
+from modiste.ranking.relevance import PRESETS, Scaling, Weights
+
+Position = tuple[float, float]
+"""(latitude, longitude) in degrees."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NO_CONTROL = {"pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}
+_POSITION = (
+    r"^-?(90(\.0{1,12})?|[1-8]?[0-9](\.[0-9]{1,12})?),-?(180(\.0{1,12})?|(1[0-7][0-9]|[1-9]?[0-9])(\.[0-9]{1,12})?)$"
+)
+
+
+def _position(near: Any) -> str | None:
+    """``near`` as text: "48.86,2.35" as it comes, or (48.86, 2.35)."""
+    if near is None:
+        return None
+    if isinstance(near, str) and not re.fullmatch(_POSITION, near):
+        raise ValueError("write it as latitude,longitude in degrees, such as 48.86,2.35")
+    latitude, longitude = position_of(near)
+    return f"{latitude!r},{longitude!r}"
+
+
+Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=HIGHEST_PRICE, allow_inf_nan=False)]
+Near = Annotated[
+    str,
+    BeforeValidator(
+        _position, json_schema_input_type=Annotated[str, Field(pattern=_POSITION, examples=["48.86,2.35"])]
+    ),
+]
+
+
+def plain(text: str) -> str:
+    """The text as it came. Raises ValueError where it holds control characters."""
+    if _CONTROL.search(text):
+        raise ValueError("may not hold control characters")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=500, json_schema_extra=_NO_CONTROL), AfterValidator(plain)]
+Id = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_ID, json_schema_extra=_NO_CONTROL, examples=["0002"]),
+    AfterValidator(identifier),
+]
+
+
+class Ask(BaseModel):
+    """How to rank, and which items may be recommended; every field has a default.
+
+    In Python the fields are keyword arguments (``shop.recommend(shopper="1", top=5, preset="paper")``), on the command
+    line options (``--top 5``), over HTTP query parameters (``?top=5``). :meth:`of` raises SettingError.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top: int = Field(5, ge=1, le=1000, description="How many.")
+    preset: Literal["balanced", "paper", "visual"] = Field("balanced", description="Weights by name.")
+    alpha: Weight | None = Field(None, description="Weight of the visual term, instead of the preset's.")
+    beta: Weight | None = Field(None, description="Weight of the popularity term, instead of the preset's.")
+    gamma: Weight | None = Field(None, description="Weight of the category term, instead of the preset's.")
+    distance: Weight | None = Field(None, description="Weight of a store's nearness, instead of the preset's.")
+    penalty: int | None = Field(
+        None, ge=2, le=20, multiple_of=2, description="The exponent p of |popularity - trendiness|: 2, 4, ..."
+    )
+    scaling: Scaling | None = Field(
+        None,
+        description="minmax stretches the cosines of each query to [0, 1]; none leaves them; default: the preset's.",
+    )
+    trendiness: Share | None = Field(
+        None, description="Instead of the shopper's own: 0 dislikes trends, 1 follows them."
+    )
+    gender: Literal["men", "women", "any"] | None = Field(
+        None, description="Whose garments; default: those of the items that the list is made from."
+    )
+    near: Near | None = Field(None, description="latitude,longitude in degrees; default: the shopper's own position.")
+    within: float | None = Field(
+        None, ge=0, le=20_100, allow_inf_nan=False, description="Only what is in stores so near, in km."
+    )
+    categories: list[Name] = Field([], max_length=100, description="Only these categories.", examples=[["Dresses"]])
+    min_price: Price | None = Field(None, description="The lowest price.")
+    max_price: Price | None = Field(None, description="The highest price.")
+    match: Literal["all", "any"] = Field(
+        "all", description="Whether category and price must both hold, or one of them is enough."
+    )
+    exclude: list[Id] = Field(
+        [], max_length=1000, description="Items to leave out, in all their views; unknown ones are no error."
+    )
+    half_life: float | None = Field(
+        None,
+        ge=0.01,
+        le=36_600,
+        allow_inf_nan=False,
+        description="Days after which a purchase counts half; default: none fades.",
+    )
+    space: Name | None = Field(
+        None, description="A backbone's name or a vector space's key; default: the one embedded into last."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise ValueError(f"min_price {self.min_price:g} is above max_price {self.max_price:g}")
+        _ = self.weights  # not all 0
+        return self
+
+    @classmethod
+    def of(cls, **fields: Any) -> Self:
+        """From keyword arguments. Raises SettingError that names the field, for an unknown one with the nearest."""
+        if unknown := next((name for name in fields if name not in cls.model_fields), None):
+            near = get_close_matches(unknown, cls.model_fields, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(cls.model_fields)}"
+            raise SettingError(f"one can't ask for {unknown!r}; {hint}")
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise SettingError("; ".join(map(sentence, error.errors()))) from None
+
+    @property
+    def weights(self) -> Weights:
+        """The preset's weights with those that were given in their place. Raises SettingError if all are 0."""
+        names = ("alpha", "beta", "gamma", "distance", "penalty", "scaling")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return replace(PRESETS[self.preset], **given)
+
+    @property
+    def position(self) -> Position | None:
+        """(latitude, longitude) of ``near``."""
+        if self.near is None:
+            return None
+        latitude, _, longitude = self.near.partition(",")
+        return float(latitude), float(longitude)
+
+
+class SearchAsk(Ask):
+    """How to rank what looks like a photo."""
+
+    top: int = Field(12, ge=1, le=1000, description="How many.")
+    preset: Literal["balanced", "paper", "visual"] = Field("visual", description="Weights by name.")
+    category: Name | None = Field(None, description="Which garment of the photo is meant; default: all of them count.")
+
+
+def sentence(error: Any) -> str:
+    """One of pydantic's complaints as a sentence that names the field and what was given."""
+    what = str(error["msg"]).removeprefix("Value error, ")
+    where = ".".join(str(part) for part in error["loc"])
+    given = error.get("input")
+    shown = f" (not {given!r})" if where and isinstance(given, int | float | str) and len(str(given)) <= 80 else ""
+    return f"{where}: {what}{shown}" if where else what

@@ -1,0 +1,179 @@
+"""What is ranked, and for what: candidates and queries as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modiste.errors import SettingError
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_FEW = 64  # products that are quicker looked for one by one
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Every item that could be recommended, as arrays aligned by row; a snapshot, whose popularity is that moment's.
+
+    Args:
+        vectors: float32 (n, d), rows of unit length, free of NaN (zeros, say, for items without a vector); may be the
+            map of a file.
+        has_vector: bool (n,); the visual term of an item without one is 0.
+        normpop: float64 (n,), normalised popularity in [0, 1].
+        category: integers (n,), row of ``similarity``; -1: no category, similar to nothing.
+        similarity: float64 (c, c) in [0, 1], symmetric.
+        gender: int8 (n,): 0 unknown (passes every filter), 1 men, 2 women.
+        product: integers (n,), equal for the views of one product.
+        item_ids: n different ids; only those of candidates that tie are read.
+        distance_km: float64 (n,) from the shopper to the item's store, NaN where it is not known.
+        allowed: bool (n,), False for items that must not be recommended to anybody now; None: all may.
+        group: int64 (n,), 3 · (category + 1) + gender; made of them where it isn't given.
+
+    Raises:
+        SettingError: the arrays' lengths differ.
+    """
+
+    vectors: NDArray[np.float32]
+    has_vector: Bools
+    normpop: NDArray[np.float64]
+    category: NDArray[Any]
+    similarity: NDArray[np.float64]
+    gender: NDArray[np.int8]
+    product: NDArray[Any]
+    item_ids: Sequence[str]
+    distance_km: NDArray[np.float64] | None = None
+    allowed: Bools | None = None
+    group: Ints | None = None
+
+    def __post_init__(self) -> None:
+        aligned = ("vectors", "has_vector", "normpop", "category", "gender", "product", "distance_km", "allowed")
+        for name in aligned:
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.item_ids):
+                raise SettingError(f"candidates have {len(self.item_ids)} ids but {len(value)} rows of {name}")
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def updated(
+        self,
+        *,
+        normpop: NDArray[np.float64] | None = None,
+        distance_km: NDArray[np.float64] | None = None,
+        allowed: Bools | None = None,
+    ) -> "Candidates":
+        """The same items with another popularity, distances or filter; what was derived from the rest is kept."""
+        moved = replace(
+            self,
+            normpop=self.normpop if normpop is None else normpop,
+            distance_km=self.distance_km if distance_km is None else distance_km,
+            allowed=self.allowed if allowed is None else allowed,
+            group=self.groups,
+        )
+        moved.__dict__.update({name: self.__dict__[name] for name in ("all_embedded",) if name in self.__dict__})
+        return moved
+
+    @cached_property
+    def groups(self) -> Ints:
+        """int64 (n,): category and gender as one number, 3 · (category + 1) + gender."""
+        if self.group is not None:
+            return self.group
+        return (np.asarray(self.category, np.int64) + 1) * 3 + self.gender
+
+    @cached_property
+    def all_embedded(self) -> bool:
+        """Whether every item has a vector."""
+        return bool(self.has_vector.all())
+
+    @cached_property
+    def similarity_with_unknown(self) -> NDArray[np.float64]:
+        """float64 (c + 1, c + 1): the similarity with a last row and column of zeros, which index -1 finds."""
+        return np.pad(np.asarray(self.similarity, np.float64), (0, 1))
+
+    def admits(self, gender: int) -> Bools:
+        """bool (n,): the items a shopper of ``gender`` may be shown (0: any), before her own purchases are left out."""
+        suits = np.full(len(self), True) if gender == 0 else (self.gender == gender) | (self.gender == 0)
+        return suits if self.allowed is None else suits & self.allowed
+
+    def views_of(self, rows: Ints) -> Ints:
+        """The rows of every item whose product is that of one of ``rows``, themselves among them, sorted."""
+        wanted = np.unique(self.product[rows])
+        if len(wanted) > _FEW:
+            return np.flatnonzero(np.isin(self.product, wanted))
+        views = [np.flatnonzero(self.product == one) for one in wanted.tolist()]
+        return np.sort(np.concatenate([*views, np.empty(0, np.int64)]))
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """The purchases (or photos) to recommend for, one row each.
+
+    Args:
+        item: int64 (q,), the purchased item's row among the candidates; -1: none, then ``vectors`` has its embedding.
+        vectors: float32 (q, d) of unit length, read where ``item`` is -1; a row of zeros, or None, is no photo at all.
+        trendiness: float64 (q,), the shopper's τ in [0, 1].
+        gender: int8 (q,): 1 men, 2 women, 0 no filter.
+        excluded: for each query the rows that the shopper bought; they and their products' other views are left out, as
+            are the views of ``item`` itself.
+
+    Raises:
+        SettingError: the lengths differ or a trendiness is outside [0, 1].
+    """
+
+    item: Ints
+    vectors: NDArray[np.float32] | None
+    trendiness: NDArray[np.float64]
+    gender: NDArray[np.int8]
+    excluded: Sequence[Ints] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("vectors", "trendiness", "gender", "excluded"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.item):
+                raise SettingError(f"there are {len(self.item)} queries but {len(value)} rows of {name}")
+        if not np.all((self.trendiness >= 0) & (self.trendiness <= 1)):
+            raise SettingError("a trendiness must lie in [0, 1]")
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def at(self, rows: Ints) -> "Queries":
+        """The queries ``rows`` alone."""
+        return Queries(
+            item=self.item[rows],
+            vectors=None if self.vectors is None else self.vectors[rows],
+            trendiness=self.trendiness[rows],
+            gender=self.gender[rows],
+            excluded=None if self.excluded is None else [self.excluded[row] for row in rows.tolist()],
+        )
+
+    def embedded(self, candidates: Candidates) -> tuple[NDArray[np.float32], Bools]:
+        """Every query's vector, float32 (q, d), zeros where it has none, and bool (q,) whether it has one."""
+        known = np.asarray(self.item) >= 0
+        vectors = np.zeros((len(self), candidates.vectors.shape[1]), np.float32)
+        vectors[known] = candidates.vectors[self.item[known]]
+        has = np.zeros(len(self), bool)
+        has[known] = candidates.has_vector[self.item[known]]
+        if self.vectors is not None:
+            vectors[~known] = self.vectors[~known]
+            has[~known] = np.any(self.vectors[~known] != 0, axis=1)
+        return vectors, has
+
+    def kinds(self, candidates: Candidates) -> Ints:
+        """int64 (q,): every query's category, -1 where it has none."""
+        kinds = np.full(len(self), -1, np.int64)
+        known = np.asarray(self.item) >= 0
+        kinds[known] = candidates.category[self.item[known]]
+        return kinds
+
+    def taken(self, row: int, candidates: Candidates) -> Ints:
+        """The candidates' rows that query ``row`` must not be shown: what she bought, in all its views."""
+        bought = np.asarray(self.excluded[row] if self.excluded is not None else [], np.int64)
+        if self.item[row] >= 0:
+            bought = np.append(bought, self.item[row])
+        return candidates.views_of(bought)

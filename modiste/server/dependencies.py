@@ -1,0 +1,64 @@
+"""What a route needs of the service, and what it demands of a request."""
+
+from difflib import get_close_matches
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+
+from modiste.server.limits import WorkQueue
+from modiste.server.settings import Settings
+from modiste.shop.shop import Shop
+
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+
+def get_shop(request: Request) -> Shop:
+    """The shop that the service serves."""
+    shop: Shop = request.app.state.shop
+    return shop
+
+
+def get_settings(request: Request) -> Settings:
+    """What the service may do."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def get_work_queue(request: Request) -> WorkQueue:
+    """The queue of those who want a photo parsed or embedded."""
+    queue: WorkQueue = request.app.state.work_queue
+    return queue
+
+
+TheShop = Annotated[Shop, Depends(get_shop)]
+TheSettings = Annotated[Settings, Depends(get_settings)]
+TheWorkQueue = Annotated[WorkQueue, Depends(get_work_queue)]
+
+
+def check_query(request: Request) -> None:
+    """Raise 422 for a parameter that the route doesn't have, with the nearest that it has.
+
+    A route's parameters are the fields of models.
+    """
+    models = [field.field_info.annotation for field in request.scope["route"].dependant.query_params]
+    names = [name for model in models for name in getattr(model, "model_fields", ())]
+    for name in request.query_params:
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}"
+            raise HTTPException(422, f"there is no parameter {name[:80]!r} here; {hint}")
+
+
+async def check_form(request: Request) -> None:
+    """Raise 415 for a body that is no form, and 422 for a field that the route's form doesn't have."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in FORMS:
+        async for chunk in request.stream():
+            if chunk or content_type:
+                named = content_type[:80] or "of no kind"
+                raise HTTPException(415, f"the body is {named}; send a form: multipart/form-data (curl -F name=value)")
+        return
+    names = [field.alias for field in request.scope["route"].dependant.body_params]
+    if unknown := sorted(set(await request.form()) - set(names)):
+        named = ", ".join(repr(name[:80]) for name in unknown[:5])
+        raise HTTPException(422, f"the form has no field {named}; its fields are {', '.join(names)}")

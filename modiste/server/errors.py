@@ -1,0 +1,106 @@
+"""Every error in one shape: ``{"detail": …}``, or a page where a browser wants one."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import Response
+
+from modiste.errors import ModisteError, UnknownIdError
+from modiste.server.limits import BusyError
+from modiste.server.logs import REQUESTS
+from modiste.server.pages.rendering import error_page
+
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, request_id: str | None = None
+) -> JSONResponse:
+    """An error as all of them look; text that is no Unicode, as a request may hold it, is escaped."""
+    content = {"detail": detail.encode("utf-8", "backslashreplace").decode()}
+    return JSONResponse(content | ({"request_id": request_id} if request_id else {}), status, headers)
+
+
+def busy() -> JSONResponse:
+    """The answer to one request too many."""
+    return problem(429, "the service is busy; try again in a second", {"Retry-After": "1"})
+
+
+async def _input_error(request: Request, error: ModisteError) -> Response:
+    status, title = (404, "Not here") if isinstance(error, UnknownIdError) else (422, "That didn't work")
+    return error_page(request, status, title, str(error)) if _is_page(request) else problem(status, str(error))
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    if _is_page(request):
+        return error_page(request, 422, "That can't be read", "Something in the address or form is not valid.")
+    wrong = [f"{_where(one)}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+    more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
+    return problem(422, "; ".join(wrong[:5]) + more)
+
+
+def _where(error: dict[str, Any]) -> str:
+    return ".".join(str(part)[:80] for part in error["loc"] if part not in ("one", "many"))
+
+
+async def _overloaded(request: Request, _error: BusyError) -> Response:
+    if _is_page(request):
+        return error_page(request, 429, "Busy", "The service is busy; try again in a moment.", {"Retry-After": "1"})
+    return busy()
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    status, detail = error.status_code, str(error.detail)
+    if status == 405:  # the router names the methods of the first route alone
+        return problem(405, detail, {"Allow": ", ".join(sorted(_methods(request)))})
+    if status == 404 and _wants_page(request):
+        return error_page(request, 404, "Not here", "There is no such page.")
+    if _is_page(request):
+        return error_page(request, status, "That didn't work", detail, error.headers)
+    return problem(status, detail, error.headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """What a path may be asked, HEAD wherever there is a GET."""
+    routes = [one for one in request.app.state.routes if isinstance(one, APIRoute)]
+    methods = {one for route in routes if route.path_regex.match(request.scope["path"]) for one in route.methods or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods or {"GET", "HEAD"}  # the service's own files
+
+
+async def _no_database(request: Request, error: SQLAlchemyError) -> Response:
+    if isinstance(error, (IntegrityError, DataError)):  # the database is well, and the program is wrong
+        raise error
+    request_id = request.state.request_id
+    REQUESTS.error("the database: %s", getattr(error, "orig", error), extra={"fields": {"request_id": request_id}})
+    headers = {"Retry-After": "5"}
+    if _wants_page(request):
+        return error_page(request, 503, "Not now", "The database doesn't answer; try again soon.", headers)
+    return problem(503, "the database doesn't answer; try again soon", headers, request_id)
+
+
+def _is_page(request: Request) -> bool:
+    """Whether a page answers the request: the pages' routes are those that OpenAPI doesn't describe."""
+    return not getattr(request.scope.get("route"), "include_in_schema", True)
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether a person would read the answer."""
+    path: str = request.scope["path"]
+    return "text/html" in request.headers.get("accept", "") and not path.startswith(("/v1/", "/static/"))
+
+
+HANDLERS: dict[int | type[Exception], Handler] = {
+    ModisteError: _input_error,
+    RequestValidationError: _invalid,
+    StarletteHTTPException: _refused,
+    BusyError: _overloaded,
+    DBAPIError: _no_database,
+    PoolTimeoutError: _no_database,
+}

@@ -1,0 +1,129 @@
+"""The page /items/…: one item's photo and parse, what is like it, its popularity, and the stores that have it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from markupsafe import Markup
+
+from modiste.ask import Ask, Position
+from modiste.errors import MaskError, PhotoError, SettingError, UnknownIdError
+from modiste.ranking.relevance import PRESETS
+from modiste.server.dependencies import TheShop, TheWorkQueue
+from modiste.server.limits import BusyError
+from modiste.server.pages import charts
+from modiste.server.pages.parses import Parse
+from modiste.server.pages.rendering import part_wanted, render, term_bars
+from modiste.shop.shop import Shop
+
+SIMILAR = 8
+"""How many similar items are shown."""
+
+MOST_VIEWS = 500
+"""How many views of a product are shown."""
+
+MOST_HOMES = 500
+"""How many shoppers are proposed whose homes distances may be measured from."""
+
+WEEK = 7.0
+"""Days of a column of the popularity over time."""
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where distances are measured from: a position or None, what to call it, what was wrong with it."""
+
+    position: Position | None = None
+    name: str = ""
+    remark: str = ""
+
+
+@router.get("/items/{item_id:path}")
+async def item(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: str) -> Response:
+    """One item: photo and parse, what is like it, how popular it was when, and which store has it how far away."""
+    about = await run_in_threadpool(shop.items.__getitem__, item_id)
+    parse = Parse()
+    if part_wanted(request) is None and about["image"] is not None:
+        try:
+            key = (about["image"], about["mask"], about["stamp"])
+            parse = await request.app.state.parses.get(key, lambda: Parse.of(shop.vectors.labels(item_id)), queue)
+        except (PhotoError, MaskError) as error:
+            parse = Parse(remark=str(error))
+        except BusyError:
+            parse = Parse(remark="Too many photos are being parsed right now; come back in a moment.")
+    return await run_in_threadpool(_item, request, shop, about, parse)
+
+
+def _item(request: Request, shop: Shop, about: Mapping[str, Any], parse: Parse) -> Response:
+    item_id, query, target = about["item_id"], request.query_params, part_wanted(request)
+    preset = query["preset"] if query.get("preset") in PRESETS else "balanced"
+    snapshot = shop.snapshot()
+    values: dict[str, Any] = {"item": about}
+    if target != "stores":
+        similar = shop.recommend(item=item_id, top=SIMILAR, preset=preset)
+        values |= {"similar": similar, "preset": preset, **term_bars(PRESETS[preset])}
+        values["embedded"] = bool(snapshot.spaces)
+    if target == "similar":
+        return render(request, "_similar.html", **values)
+    views = shop.items.browse(product=about["product"], limit=MOST_VIEWS).items.to_dicts()
+    origin = _origin(shop, query)
+    stores = _stores(shop, about["store_id"], {view["store_id"] for view in views}, origin)
+    values |= {"origin": origin, "stores": stores, "near": query.get("near", ""), "of": query.get("shopper", "")}
+    values["map"] = charts.store_map(stores, origin.position, origin.name) if stores else None
+    if target == "stores":
+        return render(request, "_stores.html", **values)
+    row, popularity = snapshot.row(item_id), snapshot.popularity()
+    bought, history = _history(shop, item_id)
+    homes = shop.shoppers.frame().drop_nulls("latitude")["shopper_id"].head(MOST_HOMES)
+    return render(
+        request,
+        "item.html",
+        **values,
+        parse=parse,
+        attributes=sorted(json.loads(about["attributes"] or "{}").items()),
+        count=float(popularity.counts[row]),
+        normpop=float(popularity.normpop[row]),
+        bought=bought,
+        history=history,
+        views=[view for view in views if view["item_id"] != item_id],
+        homes=homes.to_list(),
+    )
+
+
+def _history(shop: Shop, item_id: str) -> tuple[int, Markup | None]:
+    """How often it was bought, and its popularity over time as a picture."""
+    past = shop.purchases.history(item_id, WEEK)
+    if past.is_empty():
+        return 0, None
+    starts, bought, popularity = (past[name].to_list() for name in ("at", "bought", "popularity"))
+    return sum(bought), charts.history(starts, bought, popularity, WEEK)
+
+
+def _origin(shop: Shop, query: Mapping[str, str]) -> Origin:
+    near, shopper_id = query.get("near", "").strip(), query.get("shopper", "").strip()
+    try:
+        if near:
+            return Origin(Ask.of(near=near.replace(";", ",").split(",")).position, "the place you gave")
+        if shopper_id:
+            home = shop.shoppers[shopper_id].position
+            if home is None:
+                return Origin(remark=f"It is not known where shopper {shopper_id} lives.")
+            return Origin(home, f"shopper {shopper_id}")
+    except SettingError:
+        return Origin(remark="A place is latitude, longitude in degrees, such as 48.86, 2.35.")
+    except UnknownIdError:
+        return Origin(remark=f"There is no shopper {shopper_id}.")
+    return Origin()
+
+
+def _stores(shop: Shop, own: str | None, others: set[str | None], origin: Origin) -> list[dict[str, Any]]:
+    """All stores, those that have the item first, then those with another view of its product, then by distance."""
+    stores = shop.stores.near(origin.position).to_dicts()
+    for one in stores:
+        one["state"] = "own" if one["store_id"] == own else "view" if one["store_id"] in others else "other"
+    return sorted(stores, key=lambda one: (charts.STATES.index(one["state"]), one["distance_km"] or 0.0, one["name"]))

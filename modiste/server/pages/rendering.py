@@ -1,0 +1,122 @@
+"""What the pages share: how a template becomes an answer, and how an address is read and written."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from modiste.ranking.relevance import PRESETS, Scaling, Weights
+from modiste.server.addresses import item_page, shopper_page, thumbnail
+from modiste.server.dependencies import get_shop
+from modiste.shop.recommendations import TERMS
+from modiste.wire import address
+
+MOST_TOP = 20
+"""The longest list that a shopper's page shows."""
+
+STATIC = Path(__file__).parent.parent / "static"
+"""The folder of the pages' own files."""
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-cache",
+    "Vary": "HX-Request, HX-Target",
+}
+"""Sent with every page, beside those that every answer has."""
+
+
+def words(name: str | None) -> str:
+    """A category as a person would write it."""
+    return name.replace("_", " ") if name else "no category"
+
+
+def _asset(name: str) -> str:
+    """The address of a file of ours, with its fingerprint, so that a browser may keep it for long."""
+    return f"/static/{name}?v={hashlib.blake2b((STATIC / name).read_bytes(), digest_size=5).hexdigest()}"
+
+
+_environment = Environment(
+    loader=PackageLoader("modiste.server"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(
+    words=words, item_page=item_page, shopper_page=shopper_page, thumbnail=thumbnail, px="{:.1f}".format
+)
+_environment.globals.update(
+    TERMS=TERMS, PRESETS=PRESETS, SCALINGS=get_args(Scaling), MOST_TOP=MOST_TOP, address=address,
+    css=_asset("modiste.css"), htmx=_asset("htmx.min.js"), js=_asset("modiste.js"),
+)  # fmt: skip
+
+
+def error_page(
+    request: Request, status: int, title: str, message: str, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """An error as a page of its own, or as a part where htmx asked for one."""
+    name = "error.html" if part_wanted(request) is None else "_error.html"
+    answer = render(request, name, status=status, title=title, message=message, here="")
+    answer.headers.update(headers or {})
+    return answer
+
+
+def render(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """The template ``name`` filled with ``values``."""
+    common = {"shop_name": get_shop(request).name, "here": request.url.path.split("/")[1]}
+    return HTMLResponse(_environment.get_template(name).render(common | values), status, headers=HEADERS)
+
+
+def drawn(name: str, **values: Any) -> Markup:
+    """The picture ``name`` of ``templates/charts``, as it stands in a page."""
+    return Markup(_environment.get_template(f"charts/{name}.svg").render(values))  # noqa: S704  (escaped by Jinja)
+
+
+def part_wanted(request: Request) -> str | None:
+    """The id of the part that htmx wants to replace; None where a browser wants the page."""
+    if "HX-Request" not in request.headers or "HX-History-Restore-Request" in request.headers:
+        return None
+    return request.headers.get("HX-Target", "")
+
+
+def term_bars(weights: Weights) -> dict[str, Any]:
+    """Which terms have a weight, and the largest weight: a bar's full length."""
+    by_term = dict(zip(TERMS, (weights.alpha, weights.beta, weights.gamma, weights.distance), strict=True))
+    return {"terms_shown": [name for name, weight in by_term.items() if weight], "full": max(by_term.values())}
+
+
+def number(text: str | None, low: float, high: float) -> float | None:
+    """A number from an address, brought into its range; None where there is none."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return min(max(value, low), high) if math.isfinite(value) else None
+
+
+def page_number(request: Request) -> int:
+    """Which page of a long list is wanted, from 1."""
+    return int(number(request.query_params.get("page"), 1, 1_000_000) or 1)
+
+
+def next_page(request: Request, total: int, size: int) -> str | None:
+    """The address of the page after this one, None after the last of ``total`` things, ``size`` a page."""
+    this = page_number(request)
+    same = [(name, value) for name, value in request.query_params.multi_items() if name != "page"]
+    return with_query(request.url.path, [*same, ("page", this + 1)]) if total > this * size else None
+
+
+def with_query(path: str, parameters: Iterable[tuple[str, object]]) -> str:
+    """An address with a query, without what is empty."""
+    given = [(name, value) for name, value in parameters if value not in (None, "")]
+    return f"{path}?{urlencode(given)}" if given else path

@@ -1,0 +1,136 @@
+"""The page /shoppers/…: what a shopper bought and when, and a list for each purchase that the sliders steer."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import polars as pl
+from fastapi import APIRouter, Request, Response
+
+from modiste.ask import Ask
+from modiste.ranking.relevance import PRESETS, Scaling, Weights
+from modiste.server.addresses import shopper_page
+from modiste.server.dependencies import TheShop
+from modiste.server.pages import charts
+from modiste.server.pages.rendering import (
+    MOST_TOP,
+    number,
+    part_wanted,
+    render,
+    term_bars,
+    with_query,
+)
+from modiste.shop.recommendations import Recommendation, Recommendations
+from modiste.shop.shop import Shop
+from modiste.wire import address
+
+PURCHASES_SHOWN = 12
+"""A shopper's latest purchases that get a list each, until all are asked for."""
+
+SLIDERS = dict.fromkeys(("alpha", "beta", "gamma", "trendiness"), (0, 1)) | {"penalty": (2, 8), "top": (1, MOST_TOP)}
+"""The sliders by the names that Ask has, each with its range."""
+
+SLIDER_STEP = 0.01
+"""The steps of the trendiness' slider."""
+
+router = APIRouter(include_in_schema=False)
+
+
+def steered(query: Mapping[str, str], own: float) -> Ask:
+    """What the sliders of an address ask for, each brought into its range; what can't be read is not asked for.
+
+    The step nearest to a shopper's ``own`` trendiness is her own. Raises SettingError where every weight is 0.
+    """
+    given: dict[str, Any] = {name: number(query.get(name), *ends) for name, ends in SLIDERS.items()}
+    given["penalty"] = None if given["penalty"] is None else 2 * round(given["penalty"] / 2)
+    given["top"] = None if given["top"] is None else round(given["top"])
+    if given["trendiness"] is not None and abs(given["trendiness"] - own) <= SLIDER_STEP / 2:
+        given["trendiness"] = None
+    for name, choices in (("preset", PRESETS), ("scaling", get_args(Scaling))):
+        given[name] = query[name] if query.get(name) in choices else None
+    return Ask.of(**{name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A recommendation and what became of it against the list it is compared with.
+
+    ``mark`` is new, rose, fell, same or dropped; ``by`` how many ranks; ``before`` its rank there (1-based, 0: none).
+    """
+
+    recommendation: Recommendation
+    mark: str
+    by: int = 0
+    before: int = 0
+
+
+def compare(now: Sequence[Recommendation], before: Sequence[Recommendation]) -> tuple[list[Moved], list[Moved]]:
+    """What is in ``now``, each with how it moved since ``before``, and what dropped out of it."""
+    ranks = {one.item_id: rank for rank, one in enumerate(before, 1)}
+    moved = []
+    for rank, one in enumerate(now, 1):
+        was = ranks.pop(one.item_id, 0)
+        mark = "new" if not was else "rose" if was > rank else "fell" if was < rank else "same"
+        moved.append(Moved(one, mark, abs(was - rank) if was else 0, was))
+    return moved, [Moved(before[rank - 1], "dropped", 0, rank) for rank in ranks.values()]
+
+
+@router.get("/shoppers/{shopper_id:path}")
+def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
+    """One shopper: what she bought and when, how trendy she is, and a list for each purchase that the sliders steer."""
+    known, purchases, query = shop.shoppers[shopper_id], shop.purchases.of(shopper_id), request.query_params
+    ask, against = steered(query, known.trendiness), query.get("against", "")
+    against = against if against in PRESETS else "balanced"
+    latest = None if query.get("all") == "1" else PURCHASES_SHOWN
+    still = ask.weights == PRESETS[against] and ask.trendiness is None
+    now = _lists(shop, shopper_id, ask, latest)
+    before = now if still else _lists(shop, shopper_id, Ask.of(preset=against, top=ask.top), latest)
+    snapshot = shop.snapshot()
+    bought = {one: snapshot.item(row) for one in purchases["item_id"].unique() if (row := snapshot.find(one)) >= 0}
+    dates = dict(purchases.select("item_id", "at").iter_rows())
+    blocks: list[dict[str, Any]] = []
+    for (item_id, best), (_, was) in list(zip(now, before, strict=True))[::-1]:
+        moved, dropped = compare(best, was)
+        blocks.append({"bought": bought.get(item_id), "at": dates.get(item_id), "moved": moved, "dropped": dropped})
+    values: dict[str, Any] = {
+        "shopper": known,
+        "ask": ask,
+        "trendiness": known.trendiness if ask.trendiness is None else ask.trendiness,
+        "preset": next((name for name, weights in PRESETS.items() if weights == ask.weights), None),
+        "against": against,
+        "blocks": blocks,
+        "hidden": purchases["item_id"].n_unique() - len(blocks) if purchases.height else 0,
+        "every": latest is None,
+        "count": Counter(one.mark for block in blocks for one in [*block["moved"], *block["dropped"]]),
+        "still": still,
+        **term_bars(ask.weights if purchases.height else Weights(0.0, 1.0, 0.0)),
+        "embedded": bool(snapshot.spaces),
+        "request_address": with_query(
+            address("shoppers", shopper_id, "recommendations"), ask.model_dump(exclude_unset=True).items()
+        ),
+        "everything": with_query(shopper_page(shopper_id), {**query, "all": "1"}.items()),
+    }
+    target = part_wanted(request)
+    if target in ("lists", "work"):
+        return render(request, f"_{target}.html", **values, swap=target == "lists")
+    people = shop.shoppers.frame()
+    others = people.filter(pl.col("shopper_id") != shopper_id)["trendiness"]
+    stops = [bought[row["item_id"]] | {"at": row["at"]} for row in purchases.to_dicts() if row["item_id"] in bought]
+    return render(
+        request,
+        "shopper.html",
+        **values,
+        swap=False,
+        timeline=charts.timeline(stops) if stops else None,
+        histogram=charts.histogram(people["trendiness"].to_list(), known.trendiness),
+        rank=int((others < known.trendiness).sum()),
+        others=others.len(),
+        mean=others.mean(),
+    )
+
+
+def _lists(shop: Shop, shopper_id: str, ask: Ask, latest: int | None) -> list[tuple[str, Recommendations]]:
+    """A list for each of her purchases; without any, one of what is popular, under no item's id."""
+    lists = shop.recommend_each(shopper_id, latest=latest, **dict(ask))
+    return lists or [("", shop.introduce(shopper_id, **dict(ask)))]

@@ -1,0 +1,54 @@
+"""The page /shoppers: every shopper with her trendiness and latest purchases."""
+
+import polars as pl
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from modiste.server.dependencies import TheShop
+from modiste.server.pages.rendering import next_page, page_number, part_wanted, render
+
+A_PAGE = 24
+"""How many shoppers a page has."""
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+def home() -> Response:
+    """The shoppers are where a visit begins."""
+    return RedirectResponse("/shoppers")
+
+
+@router.get("/shoppers")
+def shoppers(request: Request, shop: TheShop) -> Response:
+    """Every shopper with her trendiness and latest purchases, searched by id, a page at a time."""
+    text = request.query_params.get("q", "").strip()
+    sort = request.query_params.get("sort", "id")
+    everyone = shop.shoppers.frame()
+    matching = everyone
+    if text:
+        matching = everyone.filter(pl.col("shopper_id").str.to_lowercase().str.contains(text.lower(), literal=True))
+    shown = _sorted(matching, sort).slice((page_number(request) - 1) * A_PAGE, A_PAGE)
+    latest, snapshot = shop.purchases.latest(shown["shopper_id"].to_list()), shop.snapshot()
+    people = []
+    for one in shown.iter_rows(named=True):
+        rows = [snapshot.find(item_id) for item_id in latest.get(one["shopper_id"], ())]
+        people.append(one | {"latest": [snapshot.item(row) for row in rows if row >= 0]})
+    name = {"people": "_people.html", "more": "_people_more.html"}.get(part_wanted(request) or "", "shoppers.html")
+    return render(
+        request,
+        name,
+        people=people,
+        matching=matching.height,
+        total=everyone.height,
+        q=text,
+        sort=sort,
+        following=next_page(request, matching.height, A_PAGE),
+    )
+
+
+def _sorted(people: pl.DataFrame, sort: str) -> pl.DataFrame:
+    if sort in ("trendiness", "purchases"):
+        return people.sort(sort, "shopper_id", descending=[True, False])
+    digits = pl.col("shopper_id").str.extract(r"(\d+)$").cast(pl.Int64, strict=False)
+    return people.sort(pl.col("shopper_id").str.replace(r"\d+$", ""), digits, "shopper_id", nulls_last=True)

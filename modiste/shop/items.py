@@ -1,0 +1,349 @@
+"""``shop.items``: the garments, as catalogues and services bring them."""
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from io import BytesIO
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from PIL import Image
+
+from modiste.catalog.items import GENDERS, Item, Rejected
+from modiste.catalog.readers import read_source
+from modiste.catalog.taxonomy import Taxonomy
+from modiste.catalog.values import identifier, known_gender, price
+from modiste.errors import ModisteError, PhotoError, SettingError, SourceError, UnknownIdError
+from modiste.shop import schema
+from modiste.shop.reports import AddReport, Progress, PutReport
+from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, set_setting, setting
+from modiste.vision.photos import MAX_PIXELS, check_photo
+
+SORTS = ("id", "popularity", "cheap", "dear")
+"""How a page of items may be sorted."""
+
+_DERIVED_FROM = ("image", "stamp", "mask", "category")  # a vector; the category chooses which pixels are the item's own
+_FIELDS = tuple(column.name for column in schema.items.c if column.name != "revision")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the items that were looked for, with ``count`` and ``normpop`` as columns, and how many there are."""
+
+    total: int
+    items: pl.DataFrame
+
+
+class Items:
+    """A shop's items."""
+
+    def __init__(self, storage: Storage, taxonomy: Taxonomy, embed: Callable[[str], str | None]) -> None:
+        self._storage, self._taxonomy, self._embed = storage, taxonomy, embed
+
+    # Reading
+
+    def __len__(self) -> int:
+        return int(self._storage.rows(sa.select(sa.func.count().label("n")).select_from(schema.items))[0]["n"])
+
+    def __contains__(self, item_id: object) -> bool:
+        wanted = sa.select(schema.items.c.item_id).where(schema.items.c.item_id == item_id)
+        return isinstance(item_id, str) and self._storage.row(wanted) is not None
+
+    def __getitem__(self, item_id: str) -> dict[str, Any]:
+        """What is known of an item, with absolute paths; ``attributes`` is a JSON object. Raises UnknownIdError."""
+        row = self._storage.row(_selected().where(schema.items.c.item_id == item_id))
+        if row is None:
+            raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
+        return {**row, "image": self._storage.absolute(row["image"]), "mask": self._storage.absolute(row["mask"])}
+
+    def frame(self) -> pl.DataFrame:
+        """All items in the order of their ids, with absolute paths; ``attributes`` is a JSON object."""
+        return self._absolute(self._storage.frame(_selected().order_by(schema.items.c.item_id)))
+
+    def _absolute(self, items: pl.DataFrame) -> pl.DataFrame:
+        return items.with_columns(pl.col("image", "mask").map_elements(self._storage.absolute, return_dtype=pl.String))
+
+    def browse(
+        self,
+        *,
+        categories: Collection[str] = (),
+        min_price: float | None = None,
+        max_price: float | None = None,
+        match: str = "all",
+        gender: str | None = None,
+        store_id: str | None = None,
+        product: str | None = None,
+        text: str = "",
+        sort: str = "id",
+        offset: int = 0,
+        limit: int = 50,
+    ) -> Page:
+        """One page of the items that pass, each with ``count``, its popularity, and ``normpop``, that in [0, 1].
+
+        Category and price must both hold, or with ``match`` "any" one of them. ``gender`` shows items of no known
+        gender too. ``text`` is looked for in ids, categories and attributes, whatever its case. ``sort``: one of SORTS.
+        """
+        items = schema.items.c
+        conditions: list[sa.ColumnElement[bool]] = []
+        either: list[sa.ColumnElement[bool]] = []
+        if categories:
+            either.append(items.category.in_({self._taxonomy.canonical(name) for name in categories} - {None}))
+        if min_price is not None or max_price is not None:
+            low, high = min_price or 0.0, items.price if max_price is None else max_price
+            either.append(sa.and_(items.price.is_not(None), items.price >= low, items.price <= high))
+        if either:
+            conditions.append(sa.or_(*either) if match == "any" else sa.and_(*either))
+        if gender is not None:
+            conditions.append(sa.or_(items.gender.is_(None), items.gender == gender))
+        for column, value in ((items.store_id, store_id), (items.product, product)):
+            if value is not None:
+                conditions.append(column == value)
+        if text:
+            spoken = sa.func.replace(sa.func.coalesce(items.category, ""), "_", " ")
+            haystack = sa.func.lower(items.item_id + " " + spoken + " " + items.attributes)
+            conditions.append(haystack.contains(text.lower(), autoescape=True))
+        orders: dict[str, list[Any]] = {
+            "popularity": [schema.counts.c.count.desc()],
+            "cheap": [items.price.asc().nulls_last()],
+            "dear": [items.price.desc().nulls_last()],
+        }
+        joined = schema.items.join(schema.counts)
+        wanted = sa.select(*_selected().selected_columns, schema.counts.c.count).select_from(joined).where(*conditions)
+        total = sa.select(sa.func.count()).select_from(schema.items).where(*conditions)
+        low_high = sa.select(sa.func.min(schema.counts.c.count), sa.func.max(schema.counts.c.count))
+        with self._storage.reading() as connection:
+            count = int(connection.execute(total).scalar_one())
+            found = frame(connection, wanted.order_by(*orders.get(sort, []), items.item_id).offset(offset).limit(limit))
+            low_count, high_count = connection.execute(low_high).one()
+        span = (high_count or 0.0) - (low_count or 0.0)
+        share = (pl.col("count") - (low_count or 0.0)) / span if span > 0 else pl.lit(0.0)
+        return Page(count, self._absolute(found).with_columns(normpop=share))
+
+    def categories(self) -> list[tuple[str, int]]:
+        """The categories that items have, by name, with how many."""
+        items = schema.items.c
+        wanted = sa.select(items.category, sa.func.count().label("n")).where(items.category.is_not(None))
+        return sorted((row["category"], row["n"]) for row in self._storage.rows(wanted.group_by(items.category)))
+
+    def genders(self) -> list[str]:
+        """The genders that items have, as GENDERS has them."""
+        found = {row["gender"] for row in self._storage.rows(sa.select(schema.items.c.gender).distinct())}
+        return [one for one in GENDERS if one in found]
+
+    # Writing
+
+    def add(self, source: str | Path, masks: Path | None = None, progress: Progress | None = None) -> AddReport:
+        """Add the items of a DeepFashion folder, a table, or a folder of folders.
+
+        Adding again is idempotent: unchanged items are skipped, changed ones updated and embedded anew. Photos are
+        opened to see that they are whole; what is broken stands in the report and stops nothing.
+        Raises SourceError if the source as a whole can't be read.
+        """
+        reading = read_source(Path(source), self._taxonomy, masks)
+        known = {row["item_id"]: row for row in self._storage.rows(_selected())}
+        rejected = list(reading.rejected)
+        rows: list[dict[str, Any]] = []
+        with ThreadPoolExecutor() as pool:
+            checked = pool.map(lambda item: self._checked(item, known.get(item.item_id)), reading.items)
+            for done, (item, outcome) in enumerate(zip(reading.items, checked, strict=True), 1):
+                if isinstance(outcome, PhotoError):
+                    rejected.append(Rejected(item.image or item.item_id, None, str(outcome)))
+                else:
+                    rows.append(outcome)
+                if progress:
+                    progress(done, len(reading.items))
+        added = updated = 0
+        if any(row != dict(known.get(row["item_id"], {})) for row in rows):
+            with self._storage.writing() as writing:
+                added, updated = self._store(writing, rows)
+        return AddReport(added, updated, len(rows) - added - updated, rejected, reading.unknown_categories)
+
+    def _checked(self, item: Item, known: Any) -> dict[str, Any] | PhotoError:
+        try:
+            row = self._row(item)
+            if item.image is not None and (known is None or known["stamp"] != row["stamp"]):
+                check_photo(Path(item.image))
+        except PhotoError as error:
+            return error
+        except OSError as error:
+            return PhotoError(f"can't be read: {error.strerror}")
+        return row
+
+    def _row(self, item: Item) -> dict[str, Any]:
+        """The item as the database has it. Raises OSError where its photo can't be read."""
+        attributes = json.dumps(dict(item.attributes), sort_keys=True, ensure_ascii=False)
+        paths = {"image": self._storage.relative(item.image), "mask": self._storage.relative(item.mask)}
+        return asdict(item) | {"attributes": attributes, "stamp": _stamp(item)} | paths
+
+    def _store(self, writing: Writing, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
+        """Insert or update items; returns how many of each. What was derived from what has changed goes."""
+        items, counts = schema.items, schema.counts
+        known: dict[str, Any] = {}
+        for some in chunks(row["item_id"] for row in rows):
+            found = writing.execute(_selected().where(items.c.item_id.in_(some))).mappings()
+            known.update({row["item_id"]: row for row in found})
+        new = [row for row in rows if row["item_id"] not in known]
+        changed = [row for row in rows if row["item_id"] in known and row != dict(known[row["item_id"]])]
+        if new:
+            writing.execute(items.insert(), [{**row, "revision": writing.revision} for row in new])
+            writing.execute(
+                counts.insert(), [{"item_id": row["item_id"], "count": row["popularity"] or 0.0} for row in new]
+            )
+        if changed:
+            values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in _FIELDS if name != "item_id"}
+            writing.execute(
+                items.update()
+                .where(items.c.item_id == sa.bindparam("new_item_id"))
+                .values({**values, "revision": writing.revision}),
+                [{f"new_{name}": value for name, value in row.items()} for row in changed],
+            )
+            moved = [
+                {"one": row["item_id"], "more": (row["popularity"] or 0.0) - (before or 0.0)}
+                for row in changed
+                if (before := known[row["item_id"]]["popularity"]) != row["popularity"]
+            ]
+            if moved:
+                more = counts.c.count + sa.bindparam("more")
+                writing.execute(
+                    counts.update().where(counts.c.item_id == sa.bindparam("one")).values(count=more), moved
+                )
+        stale = [
+            {"stale": row["item_id"]}
+            for row in changed
+            if any(row[name] != known[row["item_id"]][name] for name in _DERIVED_FROM)
+        ]
+        if stale:
+            for table in (schema.vectors, schema.failures):
+                writing.execute(table.delete().where(table.c.item_id == sa.bindparam("stale")), stale)
+        return len(new), len(changed)
+
+    def set_popularity(self, counts: Mapping[str, float]) -> None:
+        """Let items begin with other counts of purchases."""
+        with self._storage.writing() as writing:
+            rows: list[dict[str, Any]] = []
+            for some in chunks(counts):
+                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
+                rows += [{**row, "popularity": counts[row["item_id"]]} for row in found]
+            self._store(writing, rows)
+
+    def put(self, item: Item, photo: bytes | None = None, *, max_pixels: int = MAX_PIXELS) -> PutReport:
+        """Make one item or replace what is known of it, recommendable at once.
+
+        ``photo``, an encoded picture, is kept in the shop's folder under its content's hash and embedded now, in the
+        default vector space (made with the defaults where there is none). Without it the item keeps the photo it has;
+        the item's own ``image`` and ``mask`` play no part. Raises SourceError for a gender, price or popularity that
+        can't be, and PhotoError for a photo that is broken or larger than ``max_pixels``; then nothing is changed.
+        """
+        _check(item)
+        if photo is not None:
+            check_photo(photo, max_pixels=min(max_pixels, MAX_PIXELS))
+        item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None)
+        with self._storage.writing() as writing:  # what is known is read where nobody else can change it
+            wanted = _selected().where(schema.items.c.item_id == item.item_id)
+            known = writing.execute(wanted).mappings().one_or_none()
+            if photo is not None:
+                item = replace(item, image=str(self._keep_photo(photo)))
+            row = self._row(item)
+            if photo is None and known is not None:
+                row |= {name: known[name] for name in ("image", "mask", "stamp")}
+            self._store(writing, [row])
+        if known is not None and known["image"] != row["image"]:
+            self._drop_upload(known["image"])
+        try:
+            failed = self._embed(item.item_id) if row["image"] is not None else "it has no photo"
+        except ModisteError as error:  # the item is there; other networks are installed than the shop was made with
+            failed = str(error)
+        return PutReport(known is None, failed is None, failed)
+
+    def remove(self, item_id: str) -> None:
+        """Forget an item with its vectors and purchases, and its photo if it was uploaded. Raises UnknownIdError."""
+        items, purchases, shoppers, removed = schema.items, schema.purchases, schema.shoppers, schema.removed
+        with self._storage.writing() as writing:
+            row = writing.execute(sa.select(items.c.image).where(items.c.item_id == item_id)).one_or_none()
+            if row is None:
+                raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
+            bought = writing.execute(
+                sa.select(purchases.c.shopper_id, sa.func.count(), sa.func.sum(purchases.c.normpop))
+                .where(purchases.c.item_id == item_id)
+                .group_by(purchases.c.shopper_id)
+            ).all()
+            for shopper_id, count, normpop in bought:
+                less = {"purchases": shoppers.c.purchases - count, "normpop": shoppers.c.normpop - normpop}
+                writing.execute(shoppers.update().where(shoppers.c.shopper_id == shopper_id).values(less))
+            for name, value in (
+                ("purchases", sum(one[1] for one in bought)),
+                ("normpop", sum(one[2] for one in bought)),
+            ):
+                set_setting(writing.connection, name, setting(writing.connection, name) - value)
+            writing.execute(items.delete().where(items.c.item_id == item_id))
+            writing.execute(removed.delete().where(removed.c.item_id == item_id))
+            writing.execute(removed.insert().values(item_id=item_id, revision=writing.revision))
+            _forget_removed(writing)
+        self._drop_upload(row[0])
+
+    # Photos that came without a catalogue
+
+    def _keep_photo(self, photo: bytes) -> Path:
+        """Write an encoded photo, found whole, into the uploads under its hash; there already, it stays."""
+        with Image.open(BytesIO(photo)) as opened:
+            suffix = (opened.format or "bin").lower()
+        file = self._storage.path / UPLOADS / f"{blake2b(photo, digest_size=16).hexdigest()}.{suffix}"
+        file.parent.mkdir(exist_ok=True)
+        if not file.exists():
+            with NamedTemporaryFile(dir=file.parent, delete=False) as written:
+                written.write(photo)
+                written.flush()
+                os.fsync(written.fileno())
+            Path(written.name).chmod(0o644)  # another machine's user may serve it
+            Path(written.name).replace(file)
+        return file
+
+    def _drop_upload(self, image: str | None) -> None:
+        """Delete an uploaded photo that no item shows any more; under the writers' lock, as photos are kept."""
+        if image is None or not image.startswith(UPLOADS + "/"):
+            return
+        with self._storage.writing() as writing:
+            if writing.execute(sa.select(schema.items.c.item_id).where(schema.items.c.image == image)).first() is None:
+                (self._storage.path / image).unlink(missing_ok=True)
+
+
+def _selected() -> sa.Select[Any]:
+    return sa.select(*(schema.items.c[name] for name in _FIELDS))
+
+
+def _stamp(item: Item) -> str:
+    """A fingerprint of the photo's and the mask's bytes, empty without a photo."""
+    if item.image is None:
+        return ""
+    digest = blake2b(digest_size=16)
+    for path in (item.image, item.mask):
+        digest.update(Path(path).read_bytes() if path else b"\0")
+    return digest.hexdigest()
+
+
+def _check(item: Item) -> None:
+    """Raises SourceError for what a catalogue's reader would not take."""
+    try:
+        identifier(item.item_id, "item_id")
+        known_gender(item.gender)
+        for name in ("price", "popularity"):
+            if (value := getattr(item, name)) is not None:
+                price(value, name)
+    except SettingError as error:
+        raise SourceError(f"item {item.item_id!r}: {error}") from None
+
+
+def _forget_removed(writing: Writing) -> None:
+    """Keep the last MOST_REMOVED removed items, and remember up to which revision the others went."""
+    removed = schema.removed
+    oldest = sa.select(removed.c.revision).order_by(removed.c.revision.desc()).offset(MOST_REMOVED).limit(1)
+    forgotten = writing.execute(oldest).scalar()
+    if forgotten is not None:
+        writing.execute(removed.delete().where(removed.c.revision <= forgotten))
+        set_setting(writing.connection, "forgotten", forgotten)

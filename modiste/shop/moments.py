@@ -1,0 +1,432 @@
+"""How a snapshot is made: from the database, from the files that processes share, or from the one before.
+
+Nothing is ever read again but what changed: rows carry the revision of their last change, and what is gone is
+remembered. Only a shop that changed by a quarter is read anew.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import date
+from hashlib import blake2b
+from threading import Lock, Thread
+from typing import Any
+
+import numpy as np
+import polars as pl
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from modiste.catalog.items import GENDERS
+from modiste.catalog.taxonomy import Taxonomy
+from modiste.shop import schema
+from modiste.shop.arrays import Array, Ids, Writer, mapped, mapped_for_writing, written
+from modiste.shop.cache import Files
+from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot
+from modiste.shop.storage import Storage, chunks, frame, revision_of, setting
+from modiste.vision.embedding import VectorSpace
+from modiste.vision.reduction import Reduction
+
+FILED_FROM = 20_000
+"""Items from which on the snapshot lies in files; a smaller shop is read from its database in no time."""
+
+_CHUNK = 50_000  # rows of the database in memory at once
+_ROOM = 8  # a matrix has room for one more row in so many
+_LOG = logging.getLogger(__name__)
+
+
+def day_of(at: date) -> int:
+    """Days since 1970-01-01, as sales are counted by."""
+    return at.toordinal() - date(1970, 1, 1).toordinal()
+
+
+class Moments:
+    """A shop's latest snapshot, brought up to date when somebody asks. Safe to share between threads."""
+
+    filed_from: int = FILED_FROM
+
+    def __init__(self, storage: Storage, taxonomy: Taxonomy) -> None:
+        self._storage, self._taxonomy = storage, taxonomy
+        self._cache = storage.path / "cache"
+        self._files = Files(self._cache)
+        self._latest: Snapshot | None = None
+        self._lock = Lock()
+        self._filing: Thread | None = None
+        self._refused = False  # the folder can't be written; asking once is enough
+
+    @contextmanager
+    def now(self, *spaces: str | VectorSpace | None) -> Iterator[tuple[Snapshot, sa.Connection]]:
+        """The shop now, with the vectors of ``spaces`` too, and a transaction that reads the same moment."""
+        while True:
+            with self._storage.reading() as connection:
+                snapshot = self._at(connection, spaces)
+                if snapshot is not None:
+                    yield snapshot, connection
+                    return
+
+    def close(self) -> None:
+        """Wait for files that are being written."""
+        if self._filing is not None:
+            self._filing.join()
+
+    def _at(self, connection: sa.Connection, spaces: Sequence[str | VectorSpace | None]) -> Snapshot | None:
+        """The moment of ``connection``; None where another thread has gone on from there already."""
+        revision, latest = revision_of(connection), self._latest
+        if latest is None or latest.revision != revision or not _holds(latest, spaces):
+            with self._lock:
+                latest = self._latest
+                if latest is not None and latest.revision > revision:
+                    return None
+                if latest is None:
+                    latest = self._opened(connection, revision) or self._built(connection, revision)
+                if latest.revision != revision:
+                    latest = self._refreshed(connection, latest, revision) or self._built(connection, revision)
+                for wanted in spaces:
+                    with suppress(LookupError):  # who asks for it is told
+                        latest = self._with_space(connection, latest, latest.space(wanted))
+                self._latest = latest
+                self._file_later(latest)
+        return latest
+
+    # From the database
+
+    def _built(self, connection: sa.Connection, revision: int) -> Snapshot:
+        """Everything read anew, in chunks; from FILED_FROM items on into files, if the folder can be written."""
+        count = int(connection.execute(sa.select(sa.func.count()).select_from(schema.items)).scalar_one())
+        if count >= self.filed_from:
+            try:
+                self._cache.mkdir(exist_ok=True)
+                return self._built_in(connection, revision, count, filed=True)
+            except OSError as error:
+                _LOG.warning("can't write %s (%s); the shop is kept in memory", self._cache, error.strerror)
+        return self._built_in(connection, revision, count, filed=False)
+
+    def _built_in(self, connection: sa.Connection, revision: int, count: int, filed: bool) -> Snapshot:
+        folder = self._cache if filed else None
+        ids, records = Writer(folder, count), Writer(folder, count)
+        columns: dict[str, Array] = {name: np.zeros(count + count // _ROOM, dtype) for name, dtype in DTYPES.items()}
+        names, row, items = _Names((), ()), 0, schema.items.c
+        wanted = sa.select(*(items[name] for name in FIELDS)).order_by(items.item_id)
+        for some in _streamed(connection, wanted):
+            for item in some:
+                ids.write(item[0])
+                records.write(_record(item))
+            for name, values in _columns(some, names).items():
+                columns[name][row : row + len(some)] = values
+            row += len(some)
+        snapshot = Snapshot(
+            revision=revision,
+            name=self._storage.path.name,
+            folder=self._storage.path,
+            taxonomy=self._taxonomy,
+            rows=row,
+            item_ids=Ids(ids.texts(), [], row),
+            records=records.texts(),
+            changed={},
+            order=np.arange(row, dtype=np.int32),
+            moved={},
+            columns=columns,
+            categories=names.categories,
+            similarity=self._taxonomy.matrix(names.categories),
+            store_ids=names.store_ids,
+            stores=_stores(connection),
+            spaces=_spaces(connection),
+            matrices={},
+            sales=Sales(np.zeros(0, np.int64), np.zeros(0, np.int32)),
+        )
+        snapshot = replace(snapshot, sales=_read_sales(connection, snapshot))
+        if snapshot.spaces:
+            snapshot = self._with_space(connection, snapshot, snapshot.spaces[0], filed=filed)
+        return self._files.save(snapshot) if filed else snapshot
+
+    def _with_space(
+        self, connection: sa.Connection, snapshot: Snapshot, space: VectorSpace, *, filed: bool = False
+    ) -> Snapshot:
+        """With the vectors of another space, all read, in memory or in a file."""
+        if space.key in snapshot.matrices:
+            return snapshot
+        reduction = _reduction(connection, space)
+        dim, capacity = space.dim if reduction is None else reduction.dim, snapshot.rows + snapshot.rows // _ROOM + 1
+        has, file, vectors = np.zeros(capacity, bool), None, np.zeros((capacity, dim), np.float32)
+        if filed or snapshot.source:
+            with suppress(OSError):  # the folder can't be written, or is gone
+                vectors = mapped_for_writing(path := self._files.matrix_file(), capacity, dim)
+                file = path
+        table, walk = schema.vectors.c, _Walk(snapshot)
+        wanted = sa.select(table.item_id, table.vector).where(table.space == space.key).order_by(table.item_id)
+        for some in _streamed(connection, wanted):
+            rows = np.array([walk.row(item_id) for item_id, _ in some], np.int64)
+            vectors[rows] = _decoded([vector for _, vector in some], reduction)
+            has[rows] = True
+        if file is not None:
+            try:
+                vectors = mapped(file, capacity, dim)
+            except OSError:  # deleted meanwhile; what was mapped stays
+                file = None
+        matrix = Matrix(vectors, has, reduction, file)
+        return replace(snapshot, matrices={**snapshot.matrices, space.key: matrix})
+
+    # From the one before
+
+    def _refreshed(self, connection: sa.Connection, old: Snapshot, revision: int) -> Snapshot | None:
+        """What changed since ``old``, read and written beside it; None where reading everything is quicker."""
+        if revision < old.revision or setting(connection, "forgotten") > old.revision:
+            return None
+
+        def since(table: sa.Table) -> sa.ColumnElement[bool]:
+            return table.c.revision > old.revision
+
+        items, sales = schema.items, schema.sales
+        changed_count = sa.select(sa.func.count()).select_from(items).where(since(items))
+        if int(connection.execute(changed_count).scalar_one()) > max(1000, old.rows // 4):
+            return None
+        gone = connection.execute(sa.select(schema.removed.c.item_id).where(since(schema.removed))).scalars().all()
+        came = connection.execute(sa.select(*(items.c[name] for name in FIELDS)).where(since(items))).all()
+        snapshot = _with_items(old, gone, [tuple(one) for one in came], self._taxonomy) if gone or came else old
+        bought = connection.execute(sa.select(sales.c.item_id, sales.c.day, sales.c.bought).where(since(sales))).all()
+        changes = [sold for one in gone if (row := old.find(one)) >= 0 for sold in _none(old.sales.of(row))]
+        changes += [(snapshot.find(item_id), day, count) for item_id, day, count in bought]
+        snapshot = replace(
+            snapshot,
+            revision=revision,
+            stores=_stores(connection),
+            spaces=_spaces(connection),
+            sales=snapshot.sales.changed(changes) if changes else snapshot.sales,
+        )
+        matrices = {}
+        for key, matrix in old.matrices.items():
+            space = next((one for one in snapshot.spaces if one.key == key), None)
+            if space is None or (matrix.reduction is None and _reduction(connection, space) is not None):
+                continue  # read anew, as it is now
+            fresh = _changed_vectors(connection, snapshot, key, old.revision, [one[0] for one in came])
+            rows = np.array(list(fresh), np.int64)
+            vectors = (
+                _decoded(list(fresh.values()), matrix.reduction) if fresh else np.zeros((0, matrix.vectors.shape[1]))
+            )
+            lost = np.array([row for one in came if (row := snapshot.find(one[0])) not in fresh], np.int64)
+            matrices[key] = matrix.changed(old.rows, snapshot.rows, rows, vectors.astype(np.float32, copy=False), lost)
+        snapshot = replace(snapshot, matrices=matrices)
+        if snapshot.spaces:
+            snapshot = self._with_space(connection, snapshot, snapshot.spaces[0])
+        return snapshot
+
+    # Files
+
+    def _opened(self, connection: sa.Connection, revision: int) -> Snapshot | None:
+        """The snapshot that lies in files; None where there is none that the database has gone on from."""
+        loaded = self._files.load(self._storage.path, self._taxonomy)
+        if loaded is None or loaded.revision > revision:
+            return None
+        spaces = _spaces(connection)
+        keys = {one.key for one in spaces}
+        matrices = {}
+        for key, matrix in loaded.matrices.items():
+            if key in keys:
+                reduction = _reduction(connection, next(one for one in spaces if one.key == key))
+                if reduction is None or reduction.dim == matrix.vectors.shape[1]:
+                    matrices[key] = replace(matrix, reduction=reduction)
+        loaded = replace(loaded, stores=_stores(connection), spaces=spaces, matrices=matrices)
+        return self._with_space(connection, loaded, spaces[0]) if spaces and loaded.revision == revision else loaded
+
+    def _file_later(self, latest: Snapshot) -> None:
+        """Where much has come since the files were written, have a thread write them; nobody waits for it."""
+        fresh = sum(
+            len(one.fresh) if one.file in self._files.saved else latest.rows for one in latest.matrices.values()
+        )
+        unfiled = len(latest.changed) + len(latest.sales.since) + fresh
+        if self._refused or latest.rows < self.filed_from or unfiled < max(5000, latest.rows // 50):
+            return
+        if self._filing is None or not self._filing.is_alive():
+            self._filing = Thread(target=self._file, args=(latest,), daemon=True)
+            self._filing.start()
+
+    def _file(self, snapshot: Snapshot) -> None:
+        try:
+            filed = self._files.save(snapshot)
+        except OSError as error:
+            _LOG.warning("can't write %s: %s; the shop is kept in memory", self._cache, error.strerror)
+            self._refused = True
+            return
+        with self._lock, self._storage.reading() as connection:  # nobody else goes on meanwhile
+            revision = revision_of(connection)
+            current = filed if filed.revision == revision else self._refreshed(connection, filed, revision)
+            if current is not None and (self._latest is None or self._latest.revision <= revision):
+                self._latest = current
+
+
+def _holds(snapshot: Snapshot, spaces: Sequence[str | VectorSpace | None]) -> bool:
+    """Whether the snapshot has the vectors of ``spaces``, as far as there are such spaces."""
+    for wanted in spaces:
+        with suppress(LookupError):
+            if snapshot.space(wanted).key not in snapshot.matrices:
+                return False
+    return True
+
+
+# What is read
+
+
+def _streamed(connection: sa.Connection, wanted: sa.Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows in lists of at most _CHUNK, not all in memory at once."""
+    found = connection.execution_options(yield_per=_CHUNK).execute(wanted)
+    for some in found.partitions():
+        yield [tuple(row) for row in some]
+
+
+def _stores(connection: sa.Connection) -> pl.DataFrame:
+    return frame(connection, sa.select(schema.stores).order_by(schema.stores.c.store_id))
+
+
+def _spaces(connection: sa.Connection) -> tuple[VectorSpace, ...]:
+    wanted = sa.select(schema.spaces.c.settings).order_by(schema.spaces.c.used.desc())
+    return tuple(VectorSpace.from_json(one) for one in connection.execute(wanted).scalars())
+
+
+def _reduction(connection: sa.Connection, space: VectorSpace) -> Reduction | None:
+    """The space's reduction; once fitted it never changes."""
+    table = schema.spaces.c
+    found = connection.execute(sa.select(table.reduction).where(table.key == space.key)).scalar()
+    return None if found is None else Reduction.from_bytes(found)
+
+
+def _decoded(vectors: Sequence[bytes], reduction: Reduction | None) -> NDArray[np.float32]:
+    """float16 bytes as float32 (m, d), reduced."""
+    whole = np.frombuffer(b"".join(vectors), "<f2").reshape(len(vectors), -1).astype(np.float32)
+    return whole if reduction is None else reduction.apply(whole)
+
+
+def _changed_vectors(
+    connection: sa.Connection, snapshot: Snapshot, key: str, since: int, changed: Sequence[str]
+) -> dict[int, bytes]:
+    """By row: the vectors that came since a revision, and those of changed items."""
+    table = schema.vectors.c
+    wanted = sa.select(table.item_id, table.vector).where(table.space == key)
+    found = list(connection.execute(wanted.where(table.revision > since)))
+    for some in chunks(changed):
+        found += connection.execute(wanted.where(table.item_id.in_(some)))
+    return {snapshot.row(item_id): vector for item_id, vector in found}
+
+
+def _read_sales(connection: sa.Connection, snapshot: Snapshot) -> Sales:
+    table, walk = schema.sales.c, _Walk(snapshot)
+    wanted = sa.select(table.item_id, table.day, table.bought).where(table.bought > 0)
+    keys, bought = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+    day = -1
+    for some in _streamed(connection, wanted.order_by(table.item_id, table.day)):
+        keys.append(np.array([Sales.key(walk.row(item_id), when) for item_id, when, _ in some], np.int64))
+        bought.append(np.array([count for _, _, count in some], np.int32))
+        day = max(day, *(when for _, when, _ in some))
+    return Sales(np.concatenate(keys), np.concatenate(bought), day)
+
+
+class _Walk:
+    """Finds the rows of ids that come sorted, without a search for each."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot, self.place, self.current = snapshot, -1, ""
+
+    def row(self, item_id: str) -> int:
+        """The row of ``item_id``, which is not below the one before."""
+        shop = self.snapshot
+        if item_id in shop.moved:
+            return shop.moved[item_id]
+        while self.place < 0 or self.current < item_id:
+            self.place += 1
+            self.current = shop.item_ids[int(shop.order[self.place])]
+        return int(shop.order[self.place])
+
+
+# What rows are made of
+
+
+class _Names:
+    """The categories and stores that items name, each with its number; new ones are added as they come."""
+
+    def __init__(self, categories: Iterable[str], store_ids: Iterable[str]) -> None:
+        self._categories = {name: number for number, name in enumerate(categories)}
+        self._store_ids = {name: number for number, name in enumerate(store_ids)}
+
+    def category(self, name: str | None) -> int:
+        return -1 if name is None else self._categories.setdefault(name, len(self._categories))
+
+    def store(self, name: str | None) -> int:
+        return -1 if name is None else self._store_ids.setdefault(name, len(self._store_ids))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return tuple(self._categories)
+
+    @property
+    def store_ids(self) -> tuple[str, ...]:
+        return tuple(self._store_ids)
+
+
+def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
+    """What the snapshot's columns have for ``items``, rows of FIELDS."""
+    by_name = dict(zip(FIELDS, zip(*items, strict=True), strict=True))
+    category = [names.category(one) for one in by_name["category"]]
+    gender = [GENDERS.index(one) + 1 if one in GENDERS else 0 for one in by_name["gender"]]
+    return {
+        "alive": [True] * len(items),
+        "category": category,
+        "gender": gender,
+        "group": [3 * (one + 1) + whose for one, whose in zip(category, gender, strict=True)],
+        "product": [_hash(one) for one in by_name["product"]],
+        "price": [np.nan if one is None else one for one in by_name["price"]],
+        "store": [names.store(one) for one in by_name["store_id"]],
+        "popularity": [one or 0.0 for one in by_name["popularity"]],
+    }
+
+
+def _hash(product: str) -> int:
+    """A product's number: 64 bits, so that no two of a shop's share one."""
+    return int.from_bytes(blake2b(product.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def _record(item: Sequence[Any]) -> str:
+    return json.dumps(list(item), ensure_ascii=False, separators=(",", ":"))
+
+
+def _with_items(old: Snapshot, gone: Sequence[str], came: Sequence[tuple[Any, ...]], taxonomy: Taxonomy) -> Snapshot:
+    """Without the items ``gone``, and with ``came``, rows of FIELDS, new or in the place they had."""
+    moved, changed, rows = dict(old.moved), dict(old.changed), old.rows
+    more = old.item_ids.more
+    del more[rows - len(old.item_ids.base) :]  # what a refresh that failed left
+    dead = []
+    for item_id in gone:
+        if (row := old.find(item_id)) >= 0:
+            dead.append(row)
+            changed.pop(row, None)
+        moved[item_id] = -1
+    placed = []
+    for item in came:
+        row = moved[item[0]] if item[0] in moved else old.find(item[0])
+        if row < 0:
+            row = moved[item[0]] = rows
+            more.append(item[0])
+            rows += 1
+        changed[row] = dict(zip(FIELDS, item, strict=True))
+        placed.append(row)
+    names, columns = _Names(old.categories, old.store_ids), dict(old.columns)
+    if came:
+        for name, values in _columns(came, names).items():
+            columns[name] = written(columns[name], old.rows, np.array(placed, np.int64), values)
+    columns["alive"] = written(columns["alive"], rows, np.array(dead, np.int64), [False] * len(dead))
+    return replace(
+        old,
+        rows=rows,
+        item_ids=Ids(old.item_ids.base, more, rows),
+        changed=changed,
+        moved=moved,
+        columns=columns,
+        categories=names.categories,
+        similarity=old.similarity if names.categories == old.categories else taxonomy.matrix(names.categories),
+        store_ids=names.store_ids,
+    )
+
+
+def _none(days: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """The days of an item that is gone, with nothing bought."""
+    return ((row, day, 0) for row, day, _ in days)

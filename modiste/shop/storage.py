@@ -1,0 +1,244 @@
+"""Where a shop is kept: its folder, its database, transactions and revisions."""
+
+import logging
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import polars as pl
+import sqlalchemy as sa
+
+from modiste.errors import SettingError, SourceError
+from modiste.shop import database, migrations, schema
+
+UPLOADS = "uploads"
+"""The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
+
+SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop")
+"""What the table of settings holds: the tables' version, the revision of the last change, the revision up to which
+removed items are not remembered, how many purchases there are, and the sum of their normalised popularity."""
+
+MOST_REMOVED = 100_000
+"""So many removed items are remembered; a snapshot that is older than the oldest of them is made anew."""
+
+T = TypeVar("T")
+
+_UNFINISHED = "shop.db.unfinished"  # the tables of a copy that is being made
+_LOG = logging.getLogger(__name__)
+
+_POLARS: dict[type[Any], Any] = {
+    sa.String: pl.String,
+    sa.Text: pl.String,
+    sa.Float: pl.Float64,
+    sa.Integer: pl.Int64,
+    sa.Boolean: pl.Boolean,
+    sa.DateTime: pl.Datetime,
+}
+
+
+@dataclass(frozen=True)
+class Writing:
+    """A write transaction: every row that it changes gets its ``revision``."""
+
+    connection: sa.Connection
+    revision: int
+
+    def execute(self, statement: sa.Executable, rows: Any = None) -> Any:
+        """The statement's result, for each of ``rows`` if they are given."""
+        return self.connection.execute(statement, rows)
+
+
+class Storage:
+    """A shop's folder and database: transactions, revisions and paths; what the shop's nouns are built on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.engine = database.connect(path)
+
+    @classmethod
+    def create(cls, folder: Path, url: str | None) -> Self:
+        """Make the tables of an empty shop in ``folder``, or in PostgreSQL at ``url``.
+
+        Raises SourceError if there is a shop already or the database can't be used, SettingError for another kind of
+        URL, MissingExtraError without the extra ``postgres``.
+        """
+        if url is not None:
+            database.postgres(url).dispose()  # refuse a bad one before anything is written
+        folder.mkdir(parents=True, exist_ok=True)
+        if url is not None:
+            database.remember(folder, url)
+        storage = cls(folder)
+        try:
+            migrations.create(storage.engine)
+        except BaseException:
+            storage.close()
+            if url is not None:
+                (folder / "shop.toml").unlink()
+            raise
+        return storage
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The shop in ``folder``; tables of an older program are brought forward. Raises SourceError."""
+        if not database.is_shop(folder):
+            raise SourceError(f"there is no shop in {folder}; make one with: modiste new {folder.name}")
+        storage = cls(folder)
+        try:
+            migrations.upgrade(storage.engine)
+        except BaseException:
+            storage.close()
+            raise
+        return storage
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    # Transactions
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """A write transaction, taken at once so that writers queue, with a revision of its own."""
+        table = schema.settings
+        raised = sa.cast(sa.cast(table.c.value, sa.Integer) + 1, sa.String)
+        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            connection.execute(table.update().where(table.c.name == "revision").values(value=raised))
+            yield Writing(connection, revision_of(connection))
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction in which everything read is of one moment, whatever others write meanwhile."""
+        connection = self.engine.connect()
+        if self.engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection, connection.begin():
+            yield connection
+
+    def rows(self, wanted: sa.Select[Any]) -> list[Any]:
+        """The rows as mappings, read now."""
+        with self.engine.connect() as connection:
+            return list(connection.execute(wanted).mappings())
+
+    def row(self, wanted: sa.Select[Any]) -> Any:
+        """The first of the rows, or None."""
+        return next(iter(self.rows(wanted)), None)
+
+    def frame(self, wanted: sa.Select[Any]) -> pl.DataFrame:
+        """The rows as a frame, read now."""
+        with self.engine.connect() as connection:
+            return frame(connection, wanted)
+
+    # Paths
+
+    def relative(self, path: str | None) -> str | None:
+        """``path`` relative to the shop's folder when inside it, so that the folder can be moved."""
+        if path is None:
+            return None
+        inside = Path(path).resolve()
+        return inside.relative_to(self.path).as_posix() if inside.is_relative_to(self.path) else str(inside)
+
+    def absolute(self, path: str | None) -> str | None:
+        """Inverse of :meth:`relative`."""
+        return None if path is None else str(self.path / path)
+
+    # Copies
+
+    def backup(self, to: Path) -> Path:
+        """As :meth:`Shop.backup <modiste.shop.shop.Shop.backup>`."""
+        if self.engine.dialect.name != "sqlite":
+            raise SettingError(
+                f"the tables of {self.path} lie in PostgreSQL; copy them with: pg_dump (see docs/how-to/backup.md)"
+            )
+        folder = to.resolve()
+        if folder.exists():
+            raise SourceError(f"{folder} exists already; choose a new folder for the copy")
+        folder.mkdir(parents=True)
+        try:
+            if (self.path / "categories.toml").is_file():
+                shutil.copy2(self.path / "categories.toml", folder / "categories.toml")
+            gone = self._copy(folder)
+            if gone:  # replaced meanwhile, most likely; while nobody can write, what is missing is lost
+                with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+                    gone = self._copy(folder)
+            (folder / _UNFINISHED).rename(folder / "shop.db")  # half a copy is no shop
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, (OSError, sqlite3.Error)):
+                raise SourceError(f"can't copy {self.path} to {folder}: {error}; make room or mend it") from error
+            raise
+        if gone:
+            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+            _LOG.warning("the copy lacks photos that %s itself has lost: %s%s", self.path, ", ".join(gone[:5]), more)
+        return folder
+
+    def _copy(self, folder: Path) -> list[str]:
+        """Copy the tables, then the photos and masks they name, into ``folder``; returns those that aren't there.
+
+        What an earlier call copied stays, unless the tables don't name it any more. Raises SourceError for a path that
+        leads out of the shop's folder.
+        """
+        with (
+            closing(sqlite3.connect(self.path / "shop.db")) as ours,
+            closing(sqlite3.connect(folder / _UNFINISHED)) as copy,
+        ):
+            ours.backup(copy)
+            found = copy.execute("SELECT image FROM items UNION SELECT mask FROM items").fetchall()
+        names = sorted(name for (name,) in found if name and not Path(name).is_absolute())
+        for name in names:
+            if ".." in Path(name).parts or not (self.path / name).resolve().is_relative_to(self.path.resolve()):
+                raise SourceError(f"{name!r} leads out of {self.path}; add its item again from where the photo lies")
+        wanted = {folder / name for name in names} | {folder / "categories.toml"}
+        for file in folder.rglob("*"):
+            if file.is_file() and file not in wanted and not file.name.startswith(_UNFINISHED):
+                file.unlink()
+        gone = []
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                if not (folder / name).exists():
+                    shutil.copy2(self.path / name, folder / name)
+            except FileNotFoundError:
+                gone.append(name)
+        return gone
+
+
+def setting(connection: sa.Connection, name: str) -> float:
+    """The number that the setting ``name`` holds, one of SETTINGS."""
+    table = schema.settings.c
+    return float(connection.execute(sa.select(table.value).where(table.name == name)).scalar_one())
+
+
+def set_setting(connection: sa.Connection, name: str, value: float) -> None:
+    """Change one of SETTINGS."""
+    table = schema.settings
+    connection.execute(table.update().where(table.c.name == name).values(value=f"{value!r}"))
+
+
+def revision_of(connection: sa.Connection) -> int:
+    """The revision of the last change that the connection's transaction sees."""
+    return int(setting(connection, "revision"))
+
+
+def frame(connection: sa.Connection, wanted: sa.Select[Any]) -> pl.DataFrame:
+    """The rows of ``wanted`` as a frame with the columns' types."""
+    types = {column.name: _POLARS[type(column.type)] for column in wanted.selected_columns if column.name is not None}
+    return pl.DataFrame([tuple(row) for row in connection.execute(wanted)], schema=types, orient="row")
+
+
+def chunks(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+    """The distinct ``values`` in their order, in lists that any database takes as parameters."""
+    distinct = list(dict.fromkeys(values))
+    for start in range(0, len(distinct), size):
+        yield distinct[start : start + size]
+
+
+def present(connection: sa.Connection, column: sa.Column[Any], values: Sequence[str]) -> set[str]:
+    """Those of ``values`` that stand in ``column``."""
+    found: set[str] = set()
+    for some in chunks(values):
+        found.update(connection.execute(sa.select(column).where(column.in_(some))).scalars())
+    return found

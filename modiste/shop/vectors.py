@@ -1,0 +1,308 @@
+"""``shop.vectors``: from the photos of a shop's items to vectors that can be compared."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from PIL import Image
+
+from modiste.catalog.items import Rejected
+from modiste.catalog.taxonomy import Taxonomy
+from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
+from modiste.shop import schema
+from modiste.shop.moments import Moments
+from modiste.shop.reports import EmbedReport, Progress
+from modiste.shop.storage import Storage, chunks
+from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone, list_backbones
+from modiste.vision.embedding import EmbeddedPhoto, Embedder, PhotoJob, VectorSpace, embed_photos, labels_of
+from modiste.vision.masks import garment_pixels
+from modiste.vision.parsing import Parser
+from modiste.vision.photos import open_photo
+from modiste.vision.reduction import fit_reduction
+from modiste.vision.sheets import Row, contact_sheet
+
+DEFAULT_BACKBONE = "modiste_s"
+
+DEFAULT_MASKING = "own"
+
+DEFAULT_PARSER = "garment_parser"
+
+REDUCED_DIM = 128
+"""Dimensions that vectors of a space are reduced to (centring and PCA, fitted once on the catalogue)."""
+
+REDUCED_FROM = 4 * REDUCED_DIM
+"""A catalogue with fewer photos than this is not enough to fit a reduction on; its vectors stay whole."""
+
+_ROUNDS = 3  # of embedding what was changed while it was being embedded
+_SOURCE = ("image", "mask", "stamp", "category")  # of a vector
+
+
+class Vectors:
+    """A shop's vector spaces and what lies in them."""
+
+    def __init__(self, storage: Storage, moments: Moments, taxonomy: Taxonomy) -> None:
+        self._storage, self._moments, self._taxonomy = storage, moments, taxonomy
+        self._embedders: dict[str, Embedder] = {}
+        self._labeller: Parser | None = None
+        self._loading = Lock()
+
+    # Embedding
+
+    def embed(
+        self,
+        backbone: str = DEFAULT_BACKBONE,
+        masking: str = DEFAULT_MASKING,
+        crop: str | None = None,
+        masks: str = "auto",
+        *,
+        parser: str = DEFAULT_PARSER,
+        fill: tuple[int, int, int] = (0, 0, 0),
+        progress: Progress | None = None,
+    ) -> EmbedReport:
+        """Embed every photo that has no vector in this vector space yet.
+
+        Each batch is a transaction, so an interrupted run loses at most one batch and the next goes on. A photo that
+        can't be embedded is set aside with its reason, and tried again only when the photo changes. What changes while
+        it is being embedded is embedded again.
+
+        ``masking``: ``paper``, ``clothes``, ``own`` or ``none``. ``masks``: ``given`` uses the catalogue's masks
+        (photos without one are embedded whole), ``parser`` the garment parser, ``auto`` the parser where none is given.
+        ``parser`` is the name of the network that parses. ``fill`` is the colour of removed pixels.
+        """
+        began = perf_counter()
+        spec = get_backbone(backbone)
+        reader = self._parser(masking, masks, parser)
+        space = VectorSpace.of(spec, masking, crop or spec.crop, masks, reader.spec if reader else None, fill)
+        self._register(space)
+        vectors, failures = schema.vectors.c, schema.failures.c
+        done = sa.select(vectors.item_id).where(vectors.space == space.key)
+        aside = sa.select(failures.item_id).where(failures.space == space.key)
+        here = len(self._storage.rows(done))
+        encoder: Encoder | None = None
+        embedded = handled = 0
+        remarks: list[Rejected] = []
+        for _ in range(_ROUNDS):
+            missing = self._with_photo(schema.items.c.item_id.not_in(done), schema.items.c.item_id.not_in(aside))
+            if not missing:
+                break
+            encoder = encoder or Encoder(spec)
+            jobs, by_id = [self._job(row, masks) for row in missing], {row["item_id"]: row for row in missing}
+            for batch in embed_photos(jobs, encoder, masking, space.crop, reader, fill=fill):
+                embedded += self._store(space, by_id, batch.item_ids, batch.vectors, batch.failures)
+                handled += len(batch.item_ids) + len(batch.failures)
+                remarks += [Rejected(item_id, None, said) for item_id, said in batch.remarks]
+                if progress:
+                    progress(handled, max(handled, len(jobs)))
+        self._reduce(space)
+        return EmbedReport(space, embedded, here, self.failures(space), remarks, perf_counter() - began)
+
+    def embed_item(self, item_id: str) -> str | None:
+        """Embed one item in the default vector space, made with the defaults if there is none; why not, or None."""
+        spaces = self.spaces()
+        if not spaces:
+            spec, parser = get_backbone(DEFAULT_BACKBONE), get_backbone(DEFAULT_PARSER)
+            spaces = [VectorSpace.of(spec, DEFAULT_MASKING, spec.crop, "auto", parser)]
+            self._register(spaces[0])
+        space, vectors = spaces[0], schema.vectors.c
+        there = sa.select(vectors.item_id).where(vectors.space == space.key, vectors.item_id == item_id)
+        for _ in range(_ROUNDS):  # another put may change the item meanwhile
+            if self._storage.row(there) is not None:
+                return None
+            rows = self._with_photo(schema.items.c.item_id == item_id)
+            if not rows:
+                return "it was removed again, or lost its photo"
+            embedder, job = self._embedder(space), self._job(rows[0], space.masks)
+            parser_ = embedder.parser if space.masks != "given" else None
+            batches = embed_photos([job], embedder.encoder, space.masking, space.crop, parser_, fill=space.fill)
+            for batch in batches:
+                self._store(space, {item_id: rows[0]}, batch.item_ids, batch.vectors, batch.failures)
+                if batch.failures and self._with_photo(schema.items.c.item_id == item_id) == rows:
+                    return batch.failures[0][1]
+        return None if self._storage.row(there) else "it was changed again while it was being embedded"
+
+    def _with_photo(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
+        items = schema.items.c
+        return self._storage.rows(
+            sa.select(schema.items).where(items.image.is_not(None), *conditions).order_by(items.item_id)
+        )
+
+    def _job(self, row: Any, masks: str) -> PhotoJob:
+        return PhotoJob(
+            row["item_id"],
+            str(self._storage.absolute(row["image"])),
+            self._storage.absolute(row["mask"]) if masks != "parser" else None,
+            self._taxonomy.labels(row["category"]),
+        )
+
+    def _parser(self, masking: str, masks: str, name: str = DEFAULT_PARSER) -> Parser | None:
+        """The parser, if this way of masking can need it; one thread, since photos are parsed side by side."""
+        return None if masking == "none" or masks == "given" else Parser(get_backbone(name), threads=1)
+
+    def _embedder(self, space: VectorSpace) -> Embedder:
+        """The space's networks, loaded once. A space of given masks parses photos without one all the same."""
+        with self._loading:
+            if space.key not in self._embedders:
+                parser = _parser_of(space) if space.masking != "none" else None
+                self._embedders[space.key] = Embedder(space, get_backbone(space.backbone), parser)
+            return self._embedders[space.key]
+
+    def embed_photo(self, photo: Image.Image, space: VectorSpace, category: str | None = None) -> EmbeddedPhoto:
+        """An RGB photo parsed and embedded as the space does; ``category`` tells which of several garments is meant."""
+        return self._embedder(space).embed(photo, self._taxonomy.labels(category))
+
+    def _register(self, space: VectorSpace) -> None:
+        spaces = schema.spaces
+        with self._storage.writing() as writing:
+            now = datetime.now(UTC).replace(tzinfo=None)
+            if writing.execute(spaces.update().where(spaces.c.key == space.key).values(used=now)).rowcount == 0:
+                writing.execute(spaces.insert().values(key=space.key, settings=space.to_json(), used=now))
+
+    def _store(
+        self,
+        space: VectorSpace,
+        made_of: Mapping[str, Any],
+        item_ids: Sequence[str],
+        vectors: NDArray[np.float32],
+        failures: Sequence[tuple[str, str]],
+    ) -> int:
+        """Store what was made of items, unless they have changed since or another process was quicker; how many."""
+        made = {
+            item_id: {"vector": vector.astype("<f2").tobytes()}
+            for item_id, vector in zip(item_ids, vectors, strict=True)
+        }
+        with self._storage.writing() as writing:
+            stored = self._insert(writing, schema.vectors, space, made_of, made, revision=writing.revision)
+            failed = schema.failures
+            for some in chunks(made):  # a photo that could not be read before
+                writing.execute(failed.delete().where(failed.c.space == space.key, failed.c.item_id.in_(some)))
+            self._insert(writing, schema.failures, space, made_of, {one: {"reason": why} for one, why in failures})
+        return stored
+
+    def _insert(
+        self,
+        writing: Any,
+        table: sa.Table,
+        space: VectorSpace,
+        made_of: Mapping[str, Any],
+        rows: Mapping[str, Any],
+        **more: Any,
+    ) -> int:
+        new = []
+        for some in chunks(rows):
+            there = sa.select(table.c.item_id).where(table.c.space == space.key, table.c.item_id.in_(some))
+            stored = set(writing.execute(there).scalars())
+            items = schema.items.c
+            now = writing.execute(
+                sa.select(items.item_id, *(items[name] for name in _SOURCE)).where(items.item_id.in_(some))
+            )
+            new += [
+                {"space": space.key, "item_id": row["item_id"], **rows[row["item_id"]], **more}
+                for row in now.mappings()
+                if row["item_id"] not in stored and all(row[name] == made_of[row["item_id"]][name] for name in _SOURCE)
+            ]
+        if new:
+            writing.execute(table.insert(), new)
+        return len(new)
+
+    def _reduce(self, space: VectorSpace) -> None:
+        """Fit the space's reduction once, when the catalogue is large enough; every later photo goes through it."""
+        spaces, vectors = schema.spaces, schema.vectors.c
+        if space.dim <= REDUCED_DIM:
+            return
+        if self._storage.row(sa.select(spaces.c.reduction).where(spaces.c.key == space.key))["reduction"] is not None:
+            return
+        stored = sa.select(vectors.vector).where(vectors.space == space.key).order_by(vectors.item_id)
+        found = [row["vector"] for row in self._storage.rows(stored)]
+        if len(found) >= REDUCED_FROM:
+            whole = np.frombuffer(b"".join(found), "<f2").reshape(len(found), -1).astype(np.float32)
+            fitted = fit_reduction(whole, REDUCED_DIM).to_bytes()
+            with self._storage.writing() as writing:
+                writing.execute(spaces.update().where(spaces.c.key == space.key).values(reduction=fitted))
+
+    # Reading
+
+    def spaces(self) -> list[VectorSpace]:
+        """The vector spaces that photos were embedded into, the latest (the default) first."""
+        rows = self._storage.rows(sa.select(schema.spaces.c.settings).order_by(schema.spaces.c.used.desc()))
+        return [VectorSpace.from_json(row["settings"]) for row in rows]
+
+    def space(self, wanted: VectorSpace | str | None = None) -> VectorSpace:
+        """A vector space by its key or backbone, by default the latest. Raises UnknownIdError."""
+        with self._moments.now() as (snapshot, _):
+            return snapshot.space(wanted)
+
+    def matrix(self, space: VectorSpace | str | None = None) -> tuple[list[str], NDArray[np.float32]]:
+        """Item ids and their vectors, float32 (n, dim) with unit rows, by id; reduced if the space has a reduction."""
+        with self._moments.now(space) as (snapshot, _):
+            matrix = snapshot.matrix(space)
+        has = matrix.has[: snapshot.rows] & snapshot.column("alive")
+        ids = {snapshot.item_ids[row]: row for row in np.flatnonzero(has).tolist()}
+        return sorted(ids), matrix.vectors[[ids[one] for one in sorted(ids)]]
+
+    def failures(self, space: VectorSpace | str | None = None) -> list[Rejected]:
+        """The photos that were set aside in a vector space, each with its reason."""
+        table = schema.failures.c
+        wanted = sa.select(table.item_id, table.reason, schema.items.c.image).join(schema.items)
+        return [
+            Rejected(str(self._storage.absolute(row["image"])), None, row["reason"])
+            for row in self._storage.rows(wanted.where(table.space == self.space(space).key).order_by(table.item_id))
+        ]
+
+    def labels(self, item_id: str) -> NDArray[np.uint8] | None:
+        """What the item's photo shows, as palette labels uint8 (h, w): its given mask, else the parser's.
+
+        None without a photo. Raises UnknownIdError, PhotoError, MaskError.
+        """
+        row = self._storage.row(sa.select(schema.items).where(schema.items.c.item_id == item_id))
+        if row is None:
+            raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
+        if row["image"] is None:
+            return None
+        with self._loading:
+            if self._labeller is None and row["mask"] is None:
+                self._labeller = Parser(get_backbone(DEFAULT_PARSER))
+        photo = open_photo(self._storage.path / row["image"])
+        return labels_of(photo, self._storage.absolute(row["mask"]), self._labeller)
+
+    def contact_sheet(
+        self, masking: str = DEFAULT_MASKING, count: int = 12, progress: Progress | None = None
+    ) -> tuple[Image.Image, list[Rejected]]:
+        """Photo, mask and what is left of ``count`` items spread over the catalogue (the paper's figure 2).
+
+        Photos without a given mask show the parser's. Also returns the items that could not be drawn, with reasons.
+        """
+        with_photo = self._with_photo()
+        if not with_photo:
+            name = self._storage.path.name
+            raise SourceError(f"{name} has no photos; add some with: modiste add items {name} SOURCE")
+        numbers = np.unique(np.linspace(0, len(with_photo) - 1, min(count, len(with_photo))).round().astype(int))
+        chosen = [with_photo[number] for number in numbers.tolist()]
+        parser = self._parser(masking, "given" if all(row["mask"] for row in chosen) else "auto")
+        drawn: list[Row] = []
+        rejected: list[Rejected] = []
+        for done, row in enumerate(chosen, 1):
+            image = self._storage.path / row["image"]
+            try:
+                photo = open_photo(image)
+                labels = labels_of(photo, self._storage.absolute(row["mask"]), parser)
+                own = self._taxonomy.labels(row["category"])
+                keep = None if labels is None else garment_pixels(labels, masking, own)
+                drawn.append((photo, labels, keep, f"{row['item_id']}  {row['category'] or ''}"))
+            except (PhotoError, MaskError) as error:
+                rejected.append(Rejected(str(image), None, str(error)))
+            if progress:
+                progress(done, len(chosen))
+        return contact_sheet(drawn), rejected
+
+
+def _parser_of(space: VectorSpace) -> BackboneSpec:
+    """The installed parser that the space was made with; the default one where it used none."""
+    for spec in list_backbones(kind="parser"):
+        if spec.sha256 == space.parser:
+            return spec
+    return get_backbone(DEFAULT_PARSER)

@@ -1,0 +1,297 @@
+"""What goes over HTTP: what the service takes and sends, as models that it and its client share.
+
+OpenAPI is written from these. How to rank is asked with :class:`~modiste.ask.Ask`, the service's query.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from modiste.ask import Ask, Id, Name, Near, Position, Price, Share
+from modiste.catalog.values import moment
+
+_DATE = r"^(19[789]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
+
+
+def _moment(at: Any) -> datetime:
+    if not isinstance(at, str) or not re.fullmatch(_DATE, at):
+        raise ValueError("must be a date, such as 2025-03-31T14:05:00Z")
+    return moment(at)
+
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(
+        _moment, json_schema_input_type=Annotated[str, Field(pattern=_DATE, examples=["2025-03-31T14:05:00Z"])]
+    ),
+]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Gender = Literal["men", "women"]
+Url = Annotated[str, Field(examples=["/v1/items/0002/photo"])]
+
+
+def address(noun: str, name: str, part: str = "") -> str:
+    """The address of a thing under /v1, or of a ``part`` of it: photo, thumbnail, mask, similar, recommendations."""
+    return f"/v1/{noun}/{quoted(name)}" + (f"/{part}" if part else "")
+
+
+def quoted(name: str) -> str:
+    """An id as one part of a path; dots alone are written so that fewer programs take them for folders."""
+    part = quote(name, safe="")
+    return part if part.strip(".") else part.replace(".", "%2E")
+
+
+# What is asked
+
+
+class Input(BaseModel):
+    """What a request may say: these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Browse(Input):
+    """Which items to list."""
+
+    categories: list[Name] = Field([], max_length=100, description="Only these categories.", examples=[["Dresses"]])
+    min_price: Price | None = Field(None, description="The lowest price.")
+    max_price: Price | None = Field(None, description="The highest price.")
+    match: Literal["all", "any"] = Field(
+        "all", description="Whether category and price must both hold, or one of them is enough."
+    )
+    gender: Gender | None = Field(None, description="Only items for them, or for no one in particular.")
+    store_id: Id | None = Field(None, description="Only items of this store.")
+    limit: int = Field(50, ge=1, le=500, description="How many on a page.")
+    offset: int = Field(0, ge=0, le=1_000_000_000, description="How many to pass over.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        Ask.of(min_price=self.min_price, max_price=self.max_price)
+        return self
+
+
+class StoresNear(Input):
+    """A position, and how far from it a store may be."""
+
+    near: Near | None = Field(None, description="latitude,longitude in degrees.")
+    within: float | None = Field(None, ge=0, le=20_100, allow_inf_nan=False, description="Only stores so near, in km.")
+
+    @property
+    def position(self) -> Position | None:
+        """(latitude, longitude) of ``near``."""
+        return Ask.of(near=self.near).position
+
+
+class ThumbnailSize(Input):
+    """How large."""
+
+    height: int = Field(
+        220,
+        ge=16,
+        le=1024,
+        description="Pixels, rounded up to 60, 120, 160, 220, 330, 480, 720 or 1024; at most twice as wide as high.",
+    )
+
+
+class Window(Input):
+    """Over which time what sells is counted, and of what."""
+
+    window: float = Field(30, ge=0.05, le=3650, allow_inf_nan=False, description="Days.")
+    categories: list[Name] = Field([], max_length=100, description="Only these categories.")
+    top: int = Field(10, ge=1, le=200, description="How many.")
+
+
+class PurchaseIn(Input):
+    """One item bought by one shopper."""
+
+    model_config = ConfigDict(strict=True)
+    shopper_id: Id = Field(examples=["1"])
+    item_id: Id
+    at: Moment | None = Field(
+        None,
+        description="ISO date and time from 1970 to a day from now; without a zone it is UTC. Default: now.",
+    )
+    order_id: Id | None = Field(
+        None, description="Your own key: the same item sent again under it is kept once.", examples=["A-1001"]
+    )
+
+
+class ShopperIn(Input):
+    """What is known of a shopper; what is left out is forgotten."""
+
+    model_config = ConfigDict(strict=True)
+    trendiness: Share | None = Field(None, description="Null: to be estimated from her purchases.")
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+
+    @model_validator(mode="after")
+    def _whole_position(self) -> Self:
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("give latitude and longitude, or neither")
+        return self
+
+
+# What is answered
+
+
+class Problem(BaseModel):
+    """Why a request was refused: what was wrong, where, and what to do."""
+
+    detail: str = Field(examples=["no item '0002' in street"])
+    request_id: str | None = Field(None, description="For an unforeseen error: where to look in the log.")
+
+
+class Item(BaseModel):
+    """One photo's worth of catalogue."""
+
+    item_id: str
+    category: str | None
+    gender: Gender | None
+    product: str = Field(description="The item without its view: two items of one product are the same garment.")
+    view: str | None
+    price: float | None
+    store_id: str | None
+    attributes: dict[str, str]
+    popularity: float | None = Field(description="The count of purchases before any was recorded here, as given.")
+    popularity_now: float = Field(description="The count with the purchases recorded here.")
+    normalised_popularity: float = Field(description="That count in [0, 1], min-max over the catalogue.")
+    photo: Url | None
+    thumbnail: Url | None
+    mask: Url | None
+
+
+class Items(BaseModel):
+    """One page of the catalogue."""
+
+    total: int = Field(description="How many items pass the filters.")
+    limit: int
+    offset: int
+    items: list[Item]
+
+
+class Put(BaseModel):
+    """What came of putting an item."""
+
+    created: bool = Field(description="False: it replaced one.")
+    embedded: bool = Field(description="Whether its photo was embedded now.")
+    remark: str | None
+    item: Item
+
+
+class Terms(BaseModel):
+    """The weighted terms of the relevance; they add up to it."""
+
+    visual: float
+    popularity: float
+    category: float
+    distance: float
+
+
+class Recommendation(BaseModel):
+    """One recommended item and why."""
+
+    item_id: str
+    relevance: float
+    terms: Terms
+    because: str | None = Field(description="The item whose purchase or view caused it; null: a photo, or popularity.")
+    category: str | None
+    store_id: str | None
+    distance_km: float | None = Field(
+        description="From the position asked for, or the shopper's own, to the item's store."
+    )
+    why: str = Field(description="One sentence a shopper understands.")
+    photo: Url | None
+    thumbnail: Url | None
+
+
+class Similar(BaseModel):
+    """Items like one item."""
+
+    item_id: str
+    recommendations: list[Recommendation]
+
+
+class ForShopper(BaseModel):
+    """A shopper's recommendations."""
+
+    shopper_id: str
+    known: bool = Field(
+        description="False: nobody knows this shopper, and the list is what is popular, of many categories."
+    )
+    recommendations: list[Recommendation]
+
+
+class SearchResult(BaseModel):
+    """What looks like a photo, and how the photo was parsed."""
+
+    width: int
+    height: int
+    labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
+    mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
+    recommendations: list[Recommendation]
+
+
+class Shopper(BaseModel):
+    """What is known of a shopper."""
+
+    shopper_id: str
+    trendiness: float = Field(description="In [0, 1]: as given, else estimated from her purchases.")
+    estimated: bool
+    latitude: float | None
+    longitude: float | None
+    purchases: int = Field(description="How many are recorded.")
+
+
+class Trend(BaseModel):
+    """How an item sells."""
+
+    item_id: str
+    category: str | None
+    popularity: float = Field(description="The count now.")
+    normalised_popularity: float
+    bought: int = Field(description="Purchases in the window.")
+    before: int = Field(description="Purchases in the window before it.")
+    change: int = Field(description="bought - before.")
+    photo: Url | None
+    thumbnail: Url | None
+
+
+class Trending(BaseModel):
+    """What sells, best first."""
+
+    window: float
+    items: list[Trend]
+
+
+class Store(BaseModel):
+    """A store, and how far it is."""
+
+    store_id: str
+    name: str
+    latitude: float
+    longitude: float
+    distance_km: float | None
+
+
+class Stores(BaseModel):
+    """The stores; the nearest first where a position was given."""
+
+    stores: list[Store]
+
+
+class Recorded(BaseModel):
+    """What came of sending purchases; all are on disk."""
+
+    recorded: int = Field(description="How many were new.")
+    known: int = Field(description="How many were recorded before, under the same order_id.")
+
+
+class Health(BaseModel):
+    """Whether the service lives, and whether it can answer."""
+
+    alive: bool
+    ready: bool

@@ -1,0 +1,127 @@
+"""A real service on a free port over a real shop, in a thread of the test or in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from modiste.server.app import create_app
+from modiste.server.settings import Settings
+
+TOKEN = "a-token-for-tests"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+COMMAND = "from modiste.cli import main; main()"
+"""The command ``modiste`` in Python, whatever is on the path."""
+
+ONCE = httpx.Client(timeout=120, limits=httpx.Limits(max_keepalive_connections=0))
+"""Asks each question on a connection of its own."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(true: Callable[[], Any], seconds: float = 120.0) -> None:
+    """Wait for something to become true; fail if it doesn't."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(shop: Path | FastAPI, settings: Settings) -> Iterator[str]:
+    """The service over a shop (or an application made already) in a thread; its address."""
+    port = free_port()
+    app = create_app(shop, settings) if isinstance(shop, Path) else shop
+    config = uvicorn.Config(
+        app, "127.0.0.1", port, log_config=None, access_log=False, ws="none", proxy_headers=False
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started or not thread.is_alive())
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
+
+
+@dataclass
+class Served:
+    """``modiste serve`` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+    out: Path
+    err: Path
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """What it has logged; every line must be JSON."""
+        return [json.loads(line) for line in self.out.read_text().splitlines()]
+
+    def stop(self) -> int:
+        """Ask it to end, as Ctrl-C or a supervisor does; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(120)
+
+
+@contextmanager
+def serving(*words: object, logs: Path, cwd: Path | None = None, **environment: str) -> Iterator[Served]:
+    """``modiste serve`` followed by ``words``, once it answers; what it prints goes to files in ``logs``."""
+    port = free_port()
+    out, err = logs / f"out-{port}.txt", logs / f"err-{port}.txt"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MODISTE_")}
+    with out.open("w") as to_out, err.open("w") as to_err:
+        process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, "serve", *map(str, words), "--port", str(port)],
+            stdout=to_out, stderr=to_err, text=True, cwd=cwd, env=clean | environment,
+        )  # fmt: skip
+    served = Served(process, f"http://127.0.0.1:{port}", out, err)
+
+    def up() -> bool:
+        assert process.poll() is None, err.read_text() + out.read_text()
+        try:
+            return ONCE.get(f"{served.url}/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        until(up, 180)
+        yield served
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def metric(text: str, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that carry ``labels``."""
+    total = 0.0
+    for line in text.splitlines():
+        if matched := re.fullmatch(rf"{name}(?:{{(.*)}})? (\S+)", line):
+            has = dict(re.findall(r'(\w+)="([^"]*)"', matched[1] or ""))
+            if all(has.get(key) == value for key, value in labels.items()):
+                total += float(matched[2])
+    return total

@@ -1,0 +1,410 @@
+"""Both databases keep a shop alike, for several processes at once, and say what is wrong without telling a password."""
+
+import stat
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from threading import Thread
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from modiste import Item, Purchase, Shop
+from modiste.errors import MissingExtraError, ModisteError, SettingError, SourceError, UnknownIdError
+from modiste.shop import database as db
+from modiste.shop import schema
+from modiste.shop.storage import revision_of, setting
+
+DAY = datetime(2025, 3, 31, 14, 5)
+
+
+# What is kept
+
+
+def test_times_are_kept_to_the_microsecond_as_utc(small):
+    exact = datetime(2025, 3, 30, 2, 30, 0, 123457)  # an hour that some time zones skip
+    small.purchases.record([Purchase("ann", "a", exact)])
+    assert small.purchases.frame()["at"].to_list() == [exact]
+
+
+def test_a_text_that_no_database_can_keep_is_refused_in_words(small):
+    with pytest.raises(SettingError, match="half a surrogate pair"):
+        small.purchases.record([Purchase("ann", "a", DAY, "\ud800")])
+    if small.storage.engine.dialect.name == "postgresql":
+        with pytest.raises(SettingError, match="NUL"):
+            small.purchases.record([Purchase("ann", "a", DAY, "A\0")])
+    assert small.purchases.frame().is_empty()
+
+
+# Transactions
+
+
+def test_every_write_has_a_revision_of_its_own_and_a_reader_s_moment_stays(small):
+    before = small.snapshot().revision
+    with small.storage.reading() as connection:
+        assert revision_of(connection) == before
+        small.shoppers.put("ann")
+        small.shoppers.put("bea")
+        assert revision_of(connection) == before
+        assert connection.execute(sa.select(sa.func.count()).select_from(schema.shoppers)).scalar() == 0
+    with small.storage.writing() as writing:
+        assert writing.revision == before + 3
+    assert small.snapshot().revision == before + 3
+
+
+def test_what_changes_carries_the_revision_of_its_change(small):
+    small.items.put(Item("b", price=3.0))
+    put = small.snapshot().revision
+    small.purchases.record([Purchase("ann", "c", DAY)])
+    small.items.remove("a")
+    with small.storage.reading() as connection:
+
+        def since(table: sa.Table) -> list[tuple[object, ...]]:
+            wanted = sa.select(table.c.item_id, table.c.revision).where(table.c.revision >= put)
+            return [tuple(row) for row in connection.execute(wanted.order_by(table.c.item_id))]
+
+        assert since(schema.items) == [("b", put)]
+        assert since(schema.sales) == [("c", put + 1)]
+        assert since(schema.removed) == [("a", put + 2)]
+        assert setting(connection, "purchases") == 1
+
+
+# Several processes, several threads
+
+
+def test_a_purchase_in_one_process_is_seen_by_another_at_once(small, process):
+    before = small.purchases.popularity()["popularity"][0]
+    program = """
+import sys
+from datetime import datetime
+from modiste import Purchase, Shop
+with Shop.open(sys.argv[1]) as shop:
+    print(shop.purchases.record([Purchase("ann", "a", datetime(2025, 3, 31), "A-1")]))
+"""
+    assert process(program, small.path)() == "1"
+    assert small.purchases.frame()["order_id"].to_list() == ["A-1"]
+    assert small.purchases.popularity()["popularity"][0] == before + 1
+    assert small.purchases.record([Purchase("ann", "a", DAY, "A-1")]) == 0
+
+
+def test_writers_in_several_processes_lose_no_update_and_record_an_order_once(small, process):
+    program = """
+import sys
+from datetime import datetime
+from modiste import Purchase, Shop
+folder, name = sys.argv[1:]
+new = 0
+with Shop.open(folder) as shop:
+    for number in range(15):  # each order is sent to every process, in another company each time
+        new += shop.purchases.record([
+            Purchase("all", "a", datetime(2025, 3, 31), f"order-{number}"),
+            Purchase(name, "abcde"[number % 5], datetime(2025, 3, 31), f"{name}-{number}"),
+        ])
+print(new)
+"""
+    revision = small.snapshot().revision
+    new = [int(finish()) for finish in [process(program, small.path, name) for name in ("ann", "bob", "cat")]]
+    assert sum(new) == 15 + 3 * 15
+    orders = small.purchases.frame()["order_id"].to_list()
+    assert len(orders) == len(set(orders)) == 60
+    assert small.snapshot().revision == revision + 45
+    assert small.snapshot().popularity().counts.sum() == len(small.purchases) == 60
+
+
+def test_lines_of_one_order_from_several_processes_are_each_recorded_once(small, process):
+    program = """
+import sys
+from datetime import datetime
+from modiste import Purchase, Shop
+with Shop.open(sys.argv[1]) as shop:
+    sent = [Purchase("ann", item, datetime(2025, 3, 31), f"order-{n}") for n in range(12) for item in "abcde"]
+    print(sum(shop.purchases.record(sent[start : start + 3]) for start in range(0, len(sent), 3)))
+"""
+    assert sum(int(finish()) for finish in [process(program, small.path) for _ in range(3)]) == 60
+    bought = small.purchases.frame()
+    assert bought.height == bought.select("order_id", "item_id").n_unique() == 60
+
+
+def test_the_database_itself_refuses_a_line_twice(small):
+    small.purchases.record([Purchase("ann", "a", DAY, "A-1"), Purchase("ann", "a", DAY), Purchase("ann", "a", DAY)])
+    line = {"shopper_id": "ann", "item_id": "a", "at": DAY, "simulated": False, "normpop": 0.0}
+    with pytest.raises(sa.exc.IntegrityError), small.storage.writing() as writing:
+        writing.execute(schema.purchases.insert(), [line | {"order_id": "A-1"}])
+    assert small.purchases.frame().height == 3
+
+
+def test_threads_share_a_shop(small):
+    def buy(number: int) -> int:
+        small.purchases.record([Purchase(f"shopper-{number % 7}", "abcde"[number % 5], DAY, f"order-{number % 40}")])
+        return small.purchases.frame().height
+
+    with ThreadPoolExecutor(24) as pool:
+        heights = list(pool.map(buy, range(80)))
+    assert max(heights) == small.purchases.frame().height == 40
+
+
+def test_writers_who_each_have_the_shop_open_lose_no_purchase(small):
+    def buy(name: str) -> None:
+        with Shop.open(small.path) as mine:
+            for number in range(20):
+                mine.purchases.record([Purchase(name, "a", DAY, order_id=f"{name}-{number}")])
+
+    writers = [Thread(target=buy, args=(name,)) for name in ("ann", "bob")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert small.purchases.frame().height == 40
+    assert small.purchases.popularity()["popularity"].to_list() == [40, 0, 0, 0, 0]
+
+
+def test_a_write_that_fails_leaves_nothing_behind(small):
+    revision = small.snapshot().revision
+    store = {"store_id": "s", "name": "s", "latitude": 0, "longitude": 0}
+    with pytest.raises(sa.exc.IntegrityError), small.storage.writing() as writing:
+        writing.execute(schema.stores.insert(), [store, store])
+    assert small.stores.frame().is_empty()
+    assert small.snapshot().revision == revision
+    assert small.purchases.record([Purchase("ann", "a", DAY)]) == 1, "and the next writer isn't kept waiting"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_child_has_connections_of_its_own(small, process):
+    program = """
+import os, sys, warnings
+import sqlalchemy as sa
+from modiste import Shop
+from modiste.shop import schema
+warnings.simplefilter("ignore")
+def count(shop):
+    with shop.storage.reading() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(schema.items)).scalar()
+with Shop.open(sys.argv[1]) as shop:
+    assert count(shop) == 5
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if all(count(shop) == 5 for _ in range(50)) else 1)
+        children.append(child)
+    assert all(count(shop) == 5 for _ in range(50))
+    print([os.waitpid(child, 0)[1] for child in children], count(shop))
+"""
+    assert process(program, small.path)() == "[0, 0, 0] 5"
+
+
+def test_a_connection_that_the_server_dropped_is_made_anew(tmp_path, postgres_url):
+    with Shop.create(tmp_path / "shop", database=postgres_url) as shop:
+        shop.items.put(Item("a"))
+        other = db.postgres(postgres_url)
+        with shop.storage.engine.connect() as connection:
+            backend = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        with other.connect() as connection:
+            connection.execute(sa.text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
+        other.dispose()
+        assert len(shop.items) == 1
+
+
+def test_postgresql_converts_a_time_with_a_zone_to_utc(tmp_path, postgres_url):
+    with Shop.create(tmp_path / "shop", database=postgres_url) as shop:
+        shop.items.put(Item("a"))
+        east = DAY.replace(tzinfo=UTC).astimezone(timezone(timedelta(hours=5)))
+        shop.purchases.record([Purchase("ann", "a", east)])
+        assert shop.purchases.frame()["at"].to_list() == [DAY]
+
+
+# Where it lies
+
+
+def test_the_url_is_remembered_for_its_owner_alone(tmp_path, postgres_url):
+    Shop.create(tmp_path / "shop", database=postgres_url).close()
+    assert stat.S_IMODE((tmp_path / "shop" / "shop.toml").stat().st_mode) == 0o600
+    assert not (tmp_path / "shop" / "shop.db").exists()
+    with Shop.open(tmp_path / "shop") as shop:
+        assert len(shop.items) == 0
+
+
+def test_the_short_name_of_the_scheme_will_do(tmp_path, postgres_url):
+    with Shop.create(tmp_path / "shop", database=postgres_url.replace("postgresql:", "postgres:")) as shop:
+        assert len(shop.items) == 0
+
+
+def test_the_environment_s_url_is_used_in_place_of_the_file_s(tmp_path, postgres_url, monkeypatch):
+    monkeypatch.setenv("MODISTE_DATABASE", postgres_url)
+    with Shop.create(tmp_path / "shop", database="postgresql://clerk@db.example/shop") as shop:
+        shop.items.put(Item("a"))
+    assert "db.example" in (tmp_path / "shop" / "shop.toml").read_text()
+    with Shop.open(tmp_path / "shop") as shop:
+        assert len(shop.items) == 1
+    with Shop.create(tmp_path / "small") as shop:
+        assert shop.storage.engine.dialect.name == "sqlite", "only a shop that lies in PostgreSQL looks there"
+
+
+def test_shops_in_one_database_keep_apart_in_schemas(tmp_path, postgres_server):
+    names = [f"s_{uuid4().hex[:12]}" for _ in range(2)]
+    shops = [Shop.create(tmp_path / one, database=f"{postgres_server}&schema={one}") for one in names]
+    for shop, item_ids in zip(shops, ("ab", "c"), strict=True):
+        for one in item_ids:
+            shop.items.put(Item(one))
+    assert [len(shop.items) for shop in shops] == [2, 1]
+    with shops[0].storage.writing():
+        assert shops[1].purchases.record([Purchase("ann", "c", DAY)]) == 1, "a writer in one holds up none in the other"
+    for shop in shops:
+        shop.close()
+
+
+def test_a_second_shop_in_the_same_place_is_refused_and_leaves_the_first_alone(tmp_path, postgres_url):
+    with Shop.create(tmp_path / "one", database=postgres_url) as shop:
+        shop.items.put(Item("a"))
+        with pytest.raises(SourceError, match=r"a shop already .*\?schema="):
+            Shop.create(tmp_path / "two", database=postgres_url)
+        assert not (tmp_path / "two" / "shop.toml").exists()
+        with pytest.raises(SourceError, match="a shop already"):
+            Shop.create(tmp_path / "one")
+        assert len(shop.items) == 1
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://ann:hushhush@host/db", "PostgreSQL's, not mysql's"),
+        ("sqlite:///shop.db", "PostgreSQL's, not sqlite's"),
+        ("hushhush", "no URL"),
+        ("postgresql://ann:hushhush:99x/db", "no URL"),
+        ("postgresql://ann:hush@hush@host/db", "%40"),
+        ("postgresql://ann:hushhush@host/db?schema=Street", "small letters"),
+        ("postgresql://ann:hushhush@host/db?schema=a;drop", "small letters"),
+    ],
+)
+def test_a_url_that_will_not_do_is_refused_without_telling_it(tmp_path, url, words):
+    with pytest.raises(SettingError, match=words) as caught:
+        Shop.create(tmp_path / "shop", database=url)
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+    assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:hushhush@127.0.0.1:9/db",
+        "postgresql://ann@127.0.0.1:9/db?password=hushhush",
+        "postgresql://ann:hushhush@/db?host=/nowhere",
+    ],
+)
+def test_a_server_that_does_not_answer_is_named_without_the_password(tmp_path, url):
+    pytest.importorskip("psycopg", reason="needs the extra postgres")
+    with pytest.raises(SourceError, match=r"'db' on (127.0.0.1|/nowhere): .*is the server running") as caught:
+        Shop.create(tmp_path / "shop", database=url)
+    assert "hushhush" not in "".join(traceback.format_exception(caught.value))
+    assert not (tmp_path / "shop" / "shop.toml").exists()
+    (tmp_path / "shop" / "shop.toml").write_text(f'database = "{url}"\n')
+    with pytest.raises(SourceError, match="is the server running") as caught:
+        Shop.open(tmp_path / "shop")
+    assert "hushhush" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("content", ["", "database = 3", 'database = "postgresql://ann:hushhush@host', "\0"])
+def test_a_broken_shop_toml_is_refused_without_telling_its_content(tmp_path, content):
+    (tmp_path / "shop.toml").write_text(content)
+    with pytest.raises(SourceError, match="should hold one line") as caught:
+        Shop.open(tmp_path)
+    assert "hushhush" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_database_without_a_shop_is_refused(tmp_path, postgres_server):
+    (tmp_path / "shop.toml").write_text(f'database = "{postgres_server}&schema=nobody"\n')
+    with pytest.raises(SourceError, match="not a Modiste database"):
+        Shop.open(tmp_path)
+
+
+def test_without_the_extra_it_tells_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'psycopg\[binary\]>="):
+        Shop.create(tmp_path / "shop", database="postgresql://ann@host/db")
+    (tmp_path / "shop.toml").write_text('database = "postgresql://ann@host/db"\n')
+    with pytest.raises(MissingExtraError, match=r"pip install 'psycopg\[binary\]>="):
+        Shop.open(tmp_path)
+
+
+def test_a_database_of_ones_own_is_enough_without_any_extension(tmp_path, postgres_server):
+    bare, clerk = f"bare_{uuid4().hex[:8]}", f"clerk_{uuid4().hex[:8]}"
+    url = sa.make_url(postgres_server).set(drivername="postgresql")
+    administrator = sa.create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with administrator.connect() as connection:
+        connection.execute(sa.text(f"CREATE ROLE {clerk} LOGIN"))
+        connection.execute(sa.text(f"CREATE DATABASE {bare} OWNER {clerk}"))
+    administrator.dispose()
+    theirs = url.set(database=bare, username=clerk).render_as_string(hide_password=False)
+    with Shop.create(tmp_path / "shop", database=theirs) as shop:
+        shop.items.put(Item("a"))
+        assert shop.purchases.record([Purchase("ann", "a", DAY)]) == 1
+        assert shop.snapshot().popularity().counts.tolist() == [1]
+
+
+def test_a_user_who_may_not_make_tables_is_told(tmp_path, postgres_server):
+    clerk = f"clerk_{uuid4().hex[:8]}"
+    url = sa.make_url(postgres_server)
+    administrator = db.postgres(postgres_server)
+    with administrator.begin() as connection:
+        connection.execute(sa.text(f"CREATE ROLE {clerk} LOGIN"))
+    administrator.dispose()
+    with pytest.raises(ModisteError, match="permission denied"):
+        Shop.create(tmp_path / "shop", database=url.set(username=clerk).render_as_string(hide_password=False))
+
+
+# Making and opening
+
+
+def test_a_shop_is_made_once_and_opened_where_it_is(tmp_path, database):
+    with Shop.create(tmp_path / "shop", database=database) as shop:
+        assert (shop.path, shop.name) == (tmp_path / "shop", "shop")
+        shop.items.put(Item("a"))
+    with pytest.raises(SourceError, match="a shop already"):
+        Shop.create(tmp_path / "shop", database=database)
+    with Shop.open(tmp_path / "shop") as shop:
+        assert len(shop.items) == 1
+    with pytest.raises(SourceError, match="modiste new nothing"):
+        Shop.open(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database, but long enough to look like a file of some kind" * 20])
+def test_a_file_that_is_no_shop_is_refused(tmp_path, content):
+    (tmp_path / "shop.db").write_bytes(content)
+    with pytest.raises(SourceError, match="not a Modiste database"):
+        Shop.open(tmp_path)
+
+
+def test_a_taxonomy_of_one_s_own_goes_with_the_shop(tmp_path):
+    (tmp_path / "hats.toml").write_text(
+        'within = 0.5\n[groups]\nhats = ["Caps", "Bonnets"]\n[aliases]\nCaps = ["baseball cap"]\n'
+    )
+    with Shop.create(tmp_path / "shop", categories=tmp_path / "hats.toml") as shop:
+        shop.items.put(Item("a", "baseball caps"))
+    (tmp_path / "hats.toml").unlink()
+    with Shop.open(tmp_path / "shop") as shop:
+        assert shop.items["a"]["category"] == "Caps"
+        shop.items.put(Item("b", "Bonnets"))
+        [found] = shop.recommend(item="a", gamma=1, alpha=0, beta=0)
+        assert found.relevance == 0.5
+    (tmp_path / "bad.toml").write_text("within = 7")
+    with pytest.raises(SourceError):
+        Shop.create(tmp_path / "other", categories=tmp_path / "bad.toml")
+    assert not (tmp_path / "other").exists()
+
+
+def test_coverage_counts_what_is_there(shop, encoded):
+    found = shop.coverage()
+    assert (found.items, found.photos, found.vectors, found.missing, found.failed) == (24, 24, 24, 0, 0)
+    assert (found.shoppers, found.purchases, found.last_purchase) == (0, 0, None)
+    shop.items.put(Item("bare"))
+    shop.purchases.record([Purchase("ann", "bare", DAY)])
+    found = shop.coverage()
+    assert (found.items, found.photos, found.shoppers, found.last_purchase) == (25, 24, 1, DAY)
+    assert shop.recommend("ann")
+    with pytest.raises(UnknownIdError):
+        shop.recommend("bob")
