@@ -182,7 +182,7 @@ def test_a_later_snapshot_is_what_it_would_be_anew_and_the_earlier_ones_stay_as_
         monkeypatch.setattr(vectors_module, "REDUCED_FROM", 26)
     earlier: list[tuple[Snapshot, dict[str, Any]]] = []
     done = []
-    for _ in range(20):
+    for _ in range(15):
         done += [walk.step() for _ in range(walk.rng.integers(1, 4))]
         for shop in walk.shops:
             spaces = tuple(one.key for one in shop.vectors.spaces()) if walk.rng.random() < 0.3 else ()

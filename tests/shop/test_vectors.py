@@ -24,6 +24,7 @@ SOURCE = ("image", "mask", "stamp", "category")
 # Embedding
 
 
+@pytest.mark.usefixtures("quick_network")
 def test_a_photo_that_breaks_later_is_set_aside_when_embedding(shop, catalogue):
     (catalogue.parent / "Denim-red-men-0.png").write_bytes(b"no photo any more")
     report = shop.vectors.embed(masking="none", crop="centre")
@@ -35,6 +36,7 @@ def test_a_photo_that_breaks_later_is_set_aside_when_embedding(shop, catalogue):
     assert (coverage.photos, coverage.vectors, coverage.missing, coverage.failed) == (24, 23, 0, 1)
 
 
+@pytest.mark.usefixtures("quick_network")
 def test_an_interrupted_embedding_loses_a_batch_at_most_and_goes_on(shop):
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -46,6 +48,7 @@ def test_an_interrupted_embedding_loses_a_batch_at_most_and_goes_on(shop):
     assert report.embedded == 8
 
 
+@pytest.mark.usefixtures("quick_network")
 def test_progress_is_told_batch_by_batch(shop):
     told: list[tuple[int, int]] = []
     shop.vectors.embed(masking="none", crop="centre", progress=lambda done, total: told.append((done, total)))
@@ -64,6 +67,7 @@ def test_vectors_are_of_unit_length_and_belong_to_their_items(shop):
         assert vectors[row] @ expected > 0.9999
 
 
+@pytest.mark.usefixtures("quick_network")
 def test_the_space_embedded_into_last_is_the_default(shop):
     first = shop.vectors.space()
     assert shop.vectors.spaces() == [first]
@@ -290,6 +294,7 @@ def test_a_photo_that_can_t_be_embedded_is_a_reason_in_the_report(shop, encoded)
     assert shop.vectors.failures() == []
 
 
+@pytest.mark.usefixtures("quick_network")
 def test_a_photo_that_is_there_again_is_no_failure_any_more(shop, catalogue):
     photo = catalogue.parent / "Denim-red-men-0.png"
     content = photo.read_bytes()
