@@ -306,6 +306,7 @@ def test_a_photo_that_is_there_again_is_no_failure_any_more(shop, catalogue):
     assert (shop.coverage().vectors, shop.coverage().missing, shop.coverage().failed) == (24, 0, 0)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.usefixtures("quick_network")
 def test_a_category_that_changes_changes_the_vector_where_pixels_are_chosen_by_it(few):
     few.vectors.embed(masking="own")
@@ -322,7 +323,7 @@ PHOTOS = ("Dresses-red-women-0", "Denim-blue-men-0", "Tees_Tanks-red-men-6", "Dr
 @pytest.mark.usefixtures("quick_network")
 def test_photos_put_at_once_by_threads_leave_the_vector_of_the_one_that_stayed(shop, other, encoded):
     photos = [encoded(name) for name in PHOTOS]
-    for turn in range(5):
+    for turn in range(4):
         barrier = Barrier(len(photos))
 
         def put(number: int, barrier: Barrier = barrier) -> None:
@@ -350,7 +351,7 @@ photos = [Path(file).read_bytes() for file in files]
 with Shop.open(folder) as shop:
     shop.items.put(Item(files[0]), photos[0])
     print("ready", flush=True)
-    for photo in photos * 2:
+    for photo in photos:
         shop.items.put(Item("new", "Dresses"), photo)
 """
     files = [tmp_path / f"{name}.png" for name in PHOTOS]
