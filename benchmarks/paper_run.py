@@ -194,7 +194,7 @@ def evaluate_paper_run(folder: Path, out: Path | None = None, seed: int = 0, dra
     pictures = []
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        pictures.append(figures.threshold(run.popularity, run.threshold, out / "threshold.png"))
+        pictures.append(draw_threshold(run.popularity, run.threshold, out / "threshold.png"))
     notes = [
         _told(f"Over {draws} random tie-breaks without the gender filter", spread),
         _told(f"Over {draws} random tie-breaks with the gender filter", filtered_spread),
@@ -244,6 +244,40 @@ def _findings(run: PaperRun) -> Iterable[str]:
         f"{100 * women.mean():.1f}% of the items are women's, so lists that know nothing of gender agree with most "
         "shoppers' all the same: compare the random items."
     )
+
+
+def draw_threshold(popularity: Floats, limit: float, path: Path) -> Path:
+    """How often each popularity count occurs, and where the authors' simulation begins to call an item popular."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(7.0, 3.2), layout="constrained")
+    edges = np.geomspace(1, max(limit, popularity.max() + 1) * 1.6, 90)
+    axis.hist(popularity + 1, bins=edges.tolist(), color=figures.OURS)
+    axis.axvline(limit + 1, color=figures.PAPER, linewidth=2)
+    axis.set_xscale("log")
+    highest = axis.get_ylim()[1]
+    axis.text(
+        limit * 0.85,
+        highest * 0.92,
+        f"“popular”: 15% of all\npurchases, {limit:,.0f}",
+        ha="right",
+        va="top",
+        color=figures.PAPER,
+    )
+    most = popularity.max()
+    axis.text(most * 1.25, highest * 0.35, f"the most popular item\nhas {most:,.0f}", color=figures.OURS, va="top")
+    axis.set_xlabel("purchases of an item, plus one (logarithmic)")
+    axis.set_ylabel("items")
+    axis.set_title(
+        f"No item of {len(popularity):,} can be popular" if most < limit else "Popular items", loc="left", fontsize=11
+    )
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+    return path
 
 
 def main() -> None:

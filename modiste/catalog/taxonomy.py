@@ -18,7 +18,6 @@ PAPER = Path(__file__).with_name("categories.toml")
 """The paper's taxonomy: 17 categories in six groups."""
 
 _SECTIONS = ("within", "groups", "between", "aliases", "labels")
-_PROJECTIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -96,20 +95,6 @@ class Taxonomy:
         where = np.array([place[name] for name in canonical], dtype=np.intp)
         return small.reshape(len(distinct), len(distinct))[np.ix_(where, where)]
 
-    def embedding(self, names: Sequence[str | None]) -> npt.NDArray[np.float64]:
-        """float64 (n, d): unit rows E with E·Eᵀ = :meth:`matrix`, d the number of distinct known or unknown names.
-
-        Where the matrix is not positive semidefinite (the paper's is: its smallest eigenvalue is 0.2), E·Eᵀ is the
-        nearest one that is and has a unit diagonal, in Frobenius norm over the distinct names (Higham 2002, "Computing
-        the nearest correlation matrix"). The row of None is zero. E is the symmetric root, so it is unique.
-        """
-        canonical = [self.canonical(name) for name in names]
-        distinct = [name for name in dict.fromkeys(canonical) if name is not None]
-        root = np.vstack([_root(_nearest_correlation(self.matrix(distinct))), np.zeros(len(distinct))])
-        place = {name: number for number, name in enumerate(distinct)}
-        rows = [len(distinct) if name is None else place[name] for name in canonical]
-        return root[np.array(rows, dtype=np.intp)]
-
     def labels(self, category: str | None) -> frozenset[str]:
         """The palette labels that are this category's own garment; empty when the taxonomy doesn't know it."""
         return self._own_labels.get(self.canonical(category) or "", frozenset())
@@ -118,30 +103,6 @@ class Taxonomy:
 def _key(word: str) -> str:
     """What is left of a word when case, accents, spaces and punctuation are taken away."""
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFKD", word).casefold())
-
-
-def _root(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    values, vectors = np.linalg.eigh(matrix)
-    root: npt.NDArray[np.float64] = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
-    root /= np.linalg.norm(root, axis=1, keepdims=True)
-    return root
-
-
-def _nearest_correlation(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Higham's alternating projections with Dykstra's correction; a matrix that is PSD already comes back as it is."""
-    if not len(matrix) or np.linalg.eigvalsh(matrix)[0] >= 0:
-        return matrix
-    current, correction = matrix, np.zeros_like(matrix)
-    for _ in range(_PROJECTIONS):
-        shifted = current - correction
-        values, vectors = np.linalg.eigh(shifted)
-        semidefinite = (vectors * np.clip(values, 0.0, None)) @ vectors.T
-        correction = semidefinite - shifted
-        before, current = current, semidefinite.copy()
-        np.fill_diagonal(current, 1.0)
-        if np.abs(current - before).max() < 1e-12:
-            break
-    return current
 
 
 class _Document:

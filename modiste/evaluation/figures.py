@@ -1,4 +1,4 @@
-"""The pictures: measures beside the paper's figures, what a threshold means, and lists of photos side by side.
+"""The pictures: measures beside the paper's figures, and lists of photos side by side.
 
 matplotlib is imported when a picture is drawn, never before; it needs no screen.
 """
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modiste.errors import PhotoError
-from modiste.evaluation.metrics import Floats
 from modiste.evaluation.tables import COLUMNS, Table
 from modiste.vision.photos import open_photo
 
@@ -49,34 +48,6 @@ def measures(table: Table, path: Path) -> Path:
     if any(row.published for row in table.rows):
         legend += "      ◇ the paper"
     figure.supxlabel(legend, fontsize=8, color="#555555")
-    return _saved(figure, path)
-
-
-def threshold(popularity: Floats, limit: float, path: Path) -> Path:
-    """How often each popularity count occurs, and where the authors' simulation begins to call an item popular."""
-    figure = _figure(7.0, 3.2)
-    axis = figure.subplots()
-    edges = np.geomspace(1, max(limit, popularity.max() + 1) * 1.6, 90)
-    axis.hist(popularity + 1, bins=edges.tolist(), color=OURS)
-    axis.axvline(limit + 1, color=PAPER, linewidth=2)
-    axis.set_xscale("log")
-    highest = axis.get_ylim()[1]
-    axis.text(
-        limit * 0.85,
-        highest * 0.92,
-        f"“popular”: 15% of all\npurchases, {limit:,.0f}",
-        ha="right",
-        va="top",
-        color=PAPER,
-    )
-    most = popularity.max()
-    axis.text(most * 1.25, highest * 0.35, f"the most popular item\nhas {most:,.0f}", color=OURS, va="top")
-    axis.set_xlabel("purchases of an item, plus one (logarithmic)")
-    axis.set_ylabel("items")
-    axis.set_title(
-        f"No item of {len(popularity):,} can be popular" if most < limit else "Popular items", loc="left", fontsize=11
-    )
-    _plain(axis)
     return _saved(figure, path)
 
 

@@ -69,44 +69,6 @@ def test_the_matrix_is_the_similarity_of_every_pair_even_when_names_repeat(names
     assert PAPER.matrix(names).tolist() == expected
 
 
-@given(st.lists(words, max_size=12))
-def test_inner_products_of_the_embedding_are_the_matrix(names: list[str | None]) -> None:
-    embedding = PAPER.embedding(names)
-    assert embedding.dtype == np.float64
-    assert len(embedding) == len(names)
-    np.testing.assert_allclose(embedding @ embedding.T, PAPER.matrix(names), atol=1e-12)
-
-
-def test_a_matrix_that_is_not_positive_semidefinite_is_embedded_as_the_nearest_that_is(tmp_path: Path) -> None:
-    path = written(tmp_path, "[groups]\nX = ['x']\nY = ['y']\nZ = ['z']\n[between]\nY = { X = 1, Z = 1 }\n")
-    taxonomy = Taxonomy.load(path)
-    assert np.linalg.eigvalsh(taxonomy.matrix(["x", "y", "z"]))[0] < -0.4
-    embedding = taxonomy.embedding(["x", "y", "z", "Shoes", None, "x"])
-    nearest = embedding @ embedding.T
-    a, b = 0.760690, 0.157296  # Higham 2002, IMA Journal of Numerical Analysis 22, page 334
-    np.testing.assert_allclose(nearest[:3, :3], [[1, a, b], [a, 1, a], [b, a, 1]], atol=1e-5)
-    np.testing.assert_allclose(nearest[3], [0, 0, 0, 1, 0, 0], atol=1e-7)
-    np.testing.assert_array_equal(nearest[4], 0)
-    np.testing.assert_array_equal(embedding[0], embedding[5])
-
-
-@given(st.lists(st.floats(0, 1), min_size=10, max_size=10), st.floats(0, 1))
-def test_any_taxonomy_is_embedded_with_unit_rows(between: list[float], within: float) -> None:
-    pairs = [(one, other) for one in range(5) for other in range(one)]
-    taxonomy = Taxonomy(
-        groups={str(group): (f"{group}a", f"{group}b") for group in range(5)},
-        within=within,
-        between={frozenset((str(a), str(b))): value for (a, b), value in zip(pairs, between, strict=True)},
-        _own_labels={},
-        _group={f"{group}{letter}": str(group) for group in range(5) for letter in "ab"},
-        _words={f"{group}{letter}": f"{group}{letter}" for group in range(5) for letter in "ab"},
-    )
-    embedding, matrix = taxonomy.embedding(taxonomy.categories), taxonomy.matrix(taxonomy.categories)
-    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-12)
-    if np.linalg.eigvalsh(matrix)[0] > 1e-9:
-        np.testing.assert_allclose(embedding @ embedding.T, matrix, atol=1e-9)
-
-
 @pytest.mark.parametrize(
     ("word", "category"),
     [

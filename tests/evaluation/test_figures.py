@@ -49,12 +49,6 @@ def test_a_table_of_which_nothing_was_run_can_be_drawn(tmp_path):
         assert drawn.width > 100
 
 
-def test_the_threshold_is_drawn_where_it_is(tmp_path):
-    counts = np.arange(101.0)
-    path = figures.threshold(counts, 0.15 * counts.sum(), tmp_path / "threshold.png")
-    assert _pixels(path, figures.PAPER) > 500
-
-
 @pytest.mark.parametrize("image", [None, "broken.jpg"])
 def test_an_item_without_a_readable_photo_keeps_its_place(tmp_path, image):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
