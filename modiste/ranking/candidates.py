@@ -13,7 +13,7 @@ from modiste.errors import SettingError
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_FEW = 64  # products that are quicker looked for one by one
+_PAIRS = 8192  # whose vectors are in memory at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +21,8 @@ class Candidates:
     """Every item that could be recommended, as arrays aligned by row; a snapshot, whose popularity is that moment's.
 
     Args:
-        vectors: float32 (n, d), rows of unit length, free of NaN (zeros, say, for items without a vector); may be the
-            map of a file.
+        vectors: float32 (n, d), rows of unit length; may be the read-only map of a file. What is in the rows of items
+            without a vector doesn't matter.
         has_vector: bool (n,); the visual term of an item without one is 0.
         normpop: float64 (n,), normalised popularity in [0, 1].
         category: integers (n,), row of ``similarity``; -1: no category, similar to nothing.
@@ -68,15 +68,13 @@ class Candidates:
         allowed: Bools | None = None,
     ) -> "Candidates":
         """The same items with another popularity, distances or filter; what was derived from the rest is kept."""
-        moved = replace(
+        return replace(
             self,
             normpop=self.normpop if normpop is None else normpop,
             distance_km=self.distance_km if distance_km is None else distance_km,
             allowed=self.allowed if allowed is None else allowed,
             group=self.groups,
         )
-        moved.__dict__.update({name: self.__dict__[name] for name in ("all_embedded",) if name in self.__dict__})
-        return moved
 
     @cached_property
     def groups(self) -> Ints:
@@ -84,11 +82,6 @@ class Candidates:
         if self.group is not None:
             return self.group
         return (np.asarray(self.category, np.int64) + 1) * 3 + self.gender
-
-    @cached_property
-    def all_embedded(self) -> bool:
-        """Whether every item has a vector."""
-        return bool(self.has_vector.all())
 
     @cached_property
     def similarity_with_unknown(self) -> NDArray[np.float64]:
@@ -102,11 +95,7 @@ class Candidates:
 
     def views_of(self, rows: Ints) -> Ints:
         """The rows of every item whose product is that of one of ``rows``, themselves among them, sorted."""
-        wanted = np.unique(self.product[rows])
-        if len(wanted) > _FEW:
-            return np.flatnonzero(np.isin(self.product, wanted))
-        views = [np.flatnonzero(self.product == one) for one in wanted.tolist()]
-        return np.sort(np.concatenate([*views, np.empty(0, np.int64)]))
+        return np.flatnonzero(np.isin(self.product, np.unique(self.product[rows])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,14 +151,15 @@ class Queries:
         if self.vectors is not None:
             vectors[~known] = self.vectors[~known]
             has[~known] = np.any(self.vectors[~known] != 0, axis=1)
+        vectors[~has] = 0
         return vectors, has
 
-    def kinds(self, candidates: Candidates) -> Ints:
+    def categories(self, candidates: Candidates) -> Ints:
         """int64 (q,): every query's category, -1 where it has none."""
-        kinds = np.full(len(self), -1, np.int64)
+        categories = np.full(len(self), -1, np.int64)
         known = np.asarray(self.item) >= 0
-        kinds[known] = candidates.category[self.item[known]]
-        return kinds
+        categories[known] = candidates.category[self.item[known]]
+        return categories
 
     def taken(self, row: int, candidates: Candidates) -> Ints:
         """The candidates' rows that query ``row`` must not be shown: what she bought, in all its views."""
@@ -177,3 +167,67 @@ class Queries:
         if self.item[row] >= 0:
             bought = np.append(bought, self.item[row])
         return candidates.views_of(bought)
+
+
+class Pairing:
+    """The queries put beside the candidates: answers for pairs (query, row), given as two int64 arrays (k,).
+
+    ``vectors`` float32 (q, d), ``embedded`` bool (q,) and ``category`` int64 (q,) are the queries'; ``owned`` is how
+    many rows the shopper of any query bought at most.
+    """
+
+    def __init__(self, candidates: Candidates, queries: Queries) -> None:
+        self.candidates, self.queries = candidates, queries
+        self.vectors, self.embedded = queries.embedded(candidates)
+        self.category = queries.categories(candidates)
+        excluded = queries.excluded if queries.excluded is not None else []
+        sizes, known = [len(rows) for rows in excluded], np.flatnonzero(queries.item >= 0)
+        self.owned = 1 + max(sizes, default=0)
+        query = np.concatenate([np.repeat(np.arange(len(sizes)), sizes), known])
+        rows = np.concatenate([*excluded, queries.item[known]]).astype(np.int64)
+        self._products, number = np.unique(candidates.product[rows], return_inverse=True)
+        self._taken = np.zeros((len(queries), len(self._products)), bool)
+        self._taken[query, number] = True
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def alike(self) -> tuple[Ints, Ints]:
+        """The first of all queries that differ by looks at most, int64 (m,), and which of these each is, (q,)."""
+        known: dict[tuple[int, int, float, bytes], int] = {}
+        theirs = zip(
+            self.category.tolist(),
+            self.queries.gender.tolist(),
+            self.queries.trendiness.tolist(),
+            self._taken,
+            strict=True,
+        )
+        number = [known.setdefault((*rest, taken.tobytes()), len(known)) for *rest, taken in theirs]
+        return np.unique(number, return_index=True)[1], np.array(number, np.int64)
+
+    def free(self, query: Ints, row: Ints) -> Bools:
+        """bool (k,): whether the shopper bought no view of that product yet."""
+        if not self._products.size:
+            return np.ones(len(row), bool)
+        product = self.candidates.product[row]
+        number = np.minimum(np.searchsorted(self._products, product), len(self._products) - 1)
+        free: Bools = (self._products[number] != product) | ~self._taken[query, number]
+        return free
+
+    def admissible(self, query: Ints, row: Ints) -> Bools:
+        """bool (k,): whether that item may be recommended there."""
+        wanted, gender = self.queries.gender[query], self.candidates.gender[row]
+        suits = (wanted == 0) | (gender == 0) | (wanted == gender)
+        if self.candidates.allowed is not None:
+            suits &= self.candidates.allowed[row]
+        admissible: Bools = suits & self.free(query, row)
+        return admissible
+
+    def cosines(self, query: Ints, row: Ints) -> NDArray[np.float64]:
+        """float64 (k,), 0 where one of the two has no vector; of a pair always the same, whatever stands beside it."""
+        cosines = np.empty(len(row))
+        for start in range(0, len(row), _PAIRS):
+            some = slice(start, start + _PAIRS)
+            theirs = self.candidates.vectors[row[some]].astype(np.float64)
+            np.einsum("nd,nd->n", theirs, self.vectors[query[some]].astype(np.float64), out=cosines[some])
+        return np.where(self.candidates.has_vector[row] & self.embedded[query], cosines, 0.0)

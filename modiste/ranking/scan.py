@@ -1,327 +1,312 @@
-"""The fast pass of the Top-K: all candidates scored in float32, only those kept that float64 could put among the best.
+"""The fast pass of the Top-K: all candidates scored in float32, and of them the few that float64 must decide between.
 
-Candidates are taken in chunks that stay in the processor's cache; each chunk costs a matrix product and a handful of
-passes. Of the scores only the highest of every _STRIDE candidates is kept: the d-th highest of these is below d
-candidates' scores, so that whatever lies below it, by more than float32 can err, is none of the best d.
+Candidates are taken in chunks that stay in the processor's cache. A chunk costs one matrix product and a handful of
+passes; of its scores only the highest of every few candidates is looked at again, where it reaches what the best so far
+have. Threads of our own share the chunks, since BLAS's wait for one another on a busy machine.
 """
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from threading import Lock
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
-from modiste.ranking.candidates import Bools, Candidates, Ints, Queries
-from modiste.ranking.relevance import DISTANCE_SCALE_KM, EQUAL_COSINES, Weights
+from modiste.ranking.candidates import Ints, Pairing
+from modiste.ranking.relevance import EQUAL_COSINES, Weights, terms
 
 Singles = NDArray[np.float32]
-T = TypeVar("T")
+Rows = slice | Ints
+Scored = tuple[Ints, Ints, Singles]  # pairs: query, row and score
 
-MOST_CELLS = 1 << 25
-"""Cosines in memory at once: 128 MiB."""
+THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""How many threads share the chunks of one ranking."""
 
-_ALONE_BELOW = 4096  # candidates that no second thread is worth its while for
-_CHUNK_CELLS = 1 << 18  # scores of one chunk: 1 MiB
-_STRIDE = 64
-_NEVER = np.float32(-np.inf)
-_BLAS = ThreadpoolController()
-_THREADS = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="ranking")
-_ERR = 1e-6  # more than a float32 cosine differs from itself, computed otherwise
+_CELLS, _MOST_ROWS = 1 << 18, 1 << 16  # scores of a chunk (1 MiB), and its candidates
+_ALONE_BELOW = 1 << 26  # multiplications that no second thread is worth its while for
+_KEEP_CELLS = 1 << 24  # cosines that are kept for the second pass, 64 MiB; the others are computed again
+_LAYERS = 32  # candidates of which only the highest score is looked at; a chunk is a multiple of it
+_UNSHARED, _UNSHARED_VECTOR = 1 << 18, 9 << 10  # multiplications, with a matrix or a vector, that OpenBLAS won't share
+_SPARSE = 4  # where fewer than one in so many candidates may be recommended at all, the others are left out
+_UNIT = 2.0**-24  # float32's rounding
 
 
-@dataclass(frozen=True, eq=False)
-class Contenders:
-    """Candidates that may be among the best of their queries: ``query`` and ``row``, int64 (m,).
+class Shortlist:
+    """The pairs of query and candidate that may be among the best ``top`` products of each query; safe for threads.
 
-    ``sure`` bool (m,) are those above every candidate that is not here. ``complete`` bool (q,) tells for each query
-    that all admissible candidates are here, and ``spans`` float64 (q, 2) the lowest and highest cosine among those.
+    Scores may be wrong by ``error`` float64 (q,): whatever lies twice as far below the ``top``-th best product can't be
+    among them.
     """
 
-    query: Ints
-    row: Ints
-    sure: Bools
-    complete: Bools
-    spans: NDArray[np.float64]
+    def __init__(self, pairing: Pairing, top: int, error: NDArray[np.float64]) -> None:
+        self._pairing, self._top, self._slack = pairing, top, 2 * error
+        self._lock = Lock()
+        self._cut = np.full(len(pairing), -np.inf)
+        self._pairs: Scored = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        self._new, self._due = False, 0
+        # So many groups' highest scores are likely to show ``top`` products, or else but for what was bought.
+        self._depths = (2 * top + 8, 2 * top + 8 + 4 * pairing.owned)
 
+    def add(self, rows: Rows, scores: Singles) -> None:
+        """Take what may be among the best of ``scores`` (p, q), p a multiple of _LAYERS; NaN: may not be recommended.
 
-class _Alone:
-    """While anybody is in it, a matrix product keeps to the thread that asks for it: we share the chunks out ourselves.
-
-    On a busy machine BLAS's own threads wait for one another for longer than a product takes.
-    """
-
-    def __init__(self) -> None:
-        self._inside, self._lock = 0, Lock()
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
+        Score i is that of the i-th of ``rows``.
+        """
+        flat = scores.reshape(_LAYERS, -1)
+        layers = flat.reshape(_LAYERS, -1, len(self._pairing))
+        highest = np.fmax.reduce(flat, axis=0).reshape(layers.shape[1:])
+        if not (highest >= self._cut).any():
+            return
         with self._lock:
-            if not self._inside:
-                self._limit = _BLAS.limit(limits=1, user_api="blas")
-            self._inside += 1
+            level, more = self._cut.copy(), None
+            unsure = np.isneginf(level)
+            if unsure.any():
+                unsure &= ~np.isnan(np.fmax.reduce(highest, axis=0))  # but for those that nothing here may be shown to
+            for depth in self._depths if unsure.any() else ():
+                if depth < len(highest):
+                    groups = highest[:, unsure]
+                    groups[np.isnan(groups)] = -np.inf
+                    level[unsure] = np.partition(groups, -depth, axis=0)[-depth]
+                    more = self._with(_at_least(level, rows, highest, layers))
+                    self._raise(more)
+                    unsure = np.isneginf(self._cut)
+                    if not unsure.any():
+                        break
+            if more is None or (self._cut < level).any():
+                more, self._new = self._with(_at_least(self._cut, rows, highest, layers)), True
+            self._pairs = more
+            if self._new and len(more[0]) >= self._due:
+                self._tighten()
 
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._limit.restore_original_limits()
+    def pairs(self) -> tuple[Ints, Ints]:
+        """The query and the row of each pair."""
+        self._tighten()
+        return self._pairs[:2]
+
+    def _with(self, more: Scored) -> Scored:
+        """The pairs so far and ``more``, but for what was bought."""
+        query, row, score = more
+        free = self._pairing.free(query, row)
+        if not len(self._pairs[0]):
+            return query[free], row[free], score[free]
+        return (
+            np.concatenate([self._pairs[0], query[free]]),
+            np.concatenate([self._pairs[1], row[free]]),
+            np.concatenate([self._pairs[2], score[free]]),
+        )
+
+    def _tighten(self) -> None:
+        """Drop what is no longer among the best."""
+        if self._new:
+            self._raise(self._pairs)
+        query, row, score = self._pairs
+        best = score >= self._cut[query]
+        self._pairs = query[best], row[best], score[best]
+        self._new, self._due = False, 2 * len(self._pairs[0]) + 256
+
+    def _raise(self, pairs: Scored) -> None:
+        """Raise each query's cut to what the ``top``-th best product of ``pairs`` has, less the slack."""
+        query, row, score = pairs
+        if self._top == 1:  # whatever its product is
+            np.maximum.at(self._cut, query, score - self._slack[query])
+            return
+        product = self._pairing.candidates.product[row]
+        order = np.lexsort((-score, product, query))
+        query, product, score = query[order], product[order], score[order]
+        first = np.ones(len(order), bool)
+        first[1:] = (query[1:] != query[:-1]) | (product[1:] != product[:-1])
+        query, score = query[first], score[first]
+        score = score[np.lexsort((-score, query))]
+        counts = np.bincount(query, minlength=len(self._cut))
+        enough = np.flatnonzero(counts >= self._top)
+        last = np.cumsum(counts)[enough] - counts[enough] + self._top - 1
+        self._cut[enough] = np.maximum(self._cut[enough], score[last] - self._slack[enough])
 
 
-_ALONE = _Alone()
+def _at_least(cut: NDArray[np.float64], rows: Rows, highest: Singles, layers: Singles) -> Scored:
+    """All scores of ``layers`` (_LAYERS, g, q) that reach their query's ``cut``; ``highest`` (g, q) is that of each."""
+    group, query = np.nonzero(highest >= cut)
+    scores = layers[:, group, query]
+    layer, which = np.nonzero(scores >= cut[query])
+    local = layer * len(highest) + group[which]
+    return query[which], rows.start + local if isinstance(rows, slice) else rows[local], scores[layer, which]
 
 
 class Scan:
-    """Some queries put to all candidates. Their cosines are computed once; :meth:`contenders` may be asked again."""
+    """Some queries put to all candidates: one pass, or two with min-max scaling, the first for the cosines' spans.
 
-    def __init__(self, candidates: Candidates, queries: Queries, weights: Weights) -> None:
-        self.candidates, self.queries, self.weights = candidates, queries, weights
-        self.count, self.rows = len(queries), len(candidates)
-        share = self.rows if self.rows < _ALONE_BELOW else self.rows // 2
-        width = min(1 << 16, _CHUNK_CELLS // max(1, self.count), share)
-        width = max(_STRIDE, -(-width // _STRIDE) * _STRIDE)
-        self.chunks = [(start, min(start + width, self.rows)) for start in range(0, self.rows, width)]
-        self.taken = self._taken()
-        self.takers: list[tuple[int | slice, Ints]] = list(enumerate(self.taken))
-        if all(one is self.taken[0] for one in self.taken):  # as those of one shopper are
-            self.takers = [(slice(None), self.taken[0])]
-        self.vectors, self.embedded = queries.embedded(candidates)
-        self.gender = queries.gender.astype(np.int64)
-        self.category = queries.kinds(candidates)
-        known: dict[tuple[int, int, float], int] = {}  # queries that differ by looks alone are of one kind
-        keys = zip(self.category.tolist(), self.gender.tolist(), queries.trendiness.tolist(), strict=True)
-        self.kind = np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
-        self.kinds = np.array(list(known)).reshape(-1, 3).T
-        self.tables = self._tables()
+    ``spans`` float64 (q, 2) has the lowest and highest cosine among each query's admissible candidates, exactly, after
+    :meth:`contenders`, where min-max scaling asks for them.
+    """
+
+    def __init__(self, pairing: Pairing, weights: Weights) -> None:
+        self.pairing, self.weights = pairing, weights
+        self.shop, self.count = pairing.candidates, len(pairing)
+        self.looks = bool(weights.alpha and pairing.embedded.any())
         self.spans = np.zeros((self.count, 2))
-        self.scale = np.ones(self.count, np.float32)
-        self.cosines = None
-        if weights.alpha and self.embedded.any():
-            with _ALONE:
-                self.cosines = self._cosines()
-        self.highest = self._highest()
+        self._slope = np.where(pairing.embedded, float(weights.alpha), 0.0)  # of the relevance by the cosine
+        self._columns = np.ascontiguousarray(pairing.vectors.T)
+        taus = pairing.queries.trendiness.astype(np.float32)
+        self._taus = taus[:1] if np.all(taus == taus[:1]) else taus
+        self._barrier = self._barriers()
+        self._chunks, self._size = self._plan()
+        self._kept = np.empty((0, self.count), np.float32)
 
-    def _taken(self) -> list[Ints]:
-        """For each query the rows that must not be recommended."""
-        known: dict[tuple[int, bytes], Ints] = {}
-        taken = []
-        for row in range(self.count):
-            owned = None if self.queries.excluded is None else self.queries.excluded[row]
-            inside = owned is not None and int(self.queries.item[row]) in owned
-            key = (id(owned), b"" if inside else self.queries.item[row].tobytes())
-            if key not in known:
-                known[key] = self.queries.taken(row, self.candidates)
-            taken.append(known[key])
-        return taken
+    def contenders(self, top: int) -> tuple[Ints, Ints]:
+        """The query and the row, int64 (k,), of all that may be among the best ``top`` products."""
+        if self.looks and self.weights.scaling == "minmax":
+            self._measure_spans()
+        table, slopes = self._worth(), np.tile(self._slope.astype(np.float32), self._size // _LAYERS)
+        rest = self.weights.beta + self.weights.gamma + self.weights.distance
+        error = self._cosine_error * self._slope + rest * (2 * self.weights.penalty + 16) * _UNIT
+        best = Shortlist(self.pairing, top, error)
 
-    def _tables(self) -> Singles:
-        """For each kind of query, by an item's group, what its category is worth; never, where its gender bars it."""
-        similarity = np.pad(self.candidates.similarity_with_unknown[:-1, :-1], (1, 0))  # as groups count: from none on
-        tables = np.repeat(similarity[self.kinds[0].astype(np.int64) + 1] * self.weights.gamma, 3, axis=1)
-        tables = tables.astype(np.float32)
-        gender = self.kinds[1]
-        for hers, his in ((1, 2), (2, 1)):
-            tables[np.ix_(gender == hers, np.arange(his, tables.shape[1], 3))] = _NEVER
-        return tables
+        def score(number: int, cosines: Singles, scores: Singles) -> None:
+            rows, count = self._chunks[number]
+            np.take(table, self.shop.groups[rows], axis=0, out=scores[:count], mode="clip")
+            if self.looks:
+                cosines = self._cosines(number, cosines, again=True)
+                without = np.flatnonzero(~self.shop.has_vector[rows])
+                cosines[without] = self.spans[:, 0]  # as the least alike; without scaling as 0, which these spans are
+                layers = cosines.reshape(_LAYERS, -1)
+                layers *= slopes[: layers.shape[1]]
+                scores[:count] += cosines[:count]
+            if (base := self._base(rows)) is not None:
+                scores[:count] += base
+            scores[count:] = np.nan
+            best.add(rows, scores)
 
-    @cached_property
-    def near(self) -> Singles | None:
-        """What each candidate's nearness is worth."""
-        km = self.candidates.distance_km
-        if km is None or not self.weights.distance:
-            return None
-        worth = self.weights.distance * np.nan_to_num(np.exp(km * (-1 / DISTANCE_SCALE_KM)), nan=0.0)
-        return worth.astype(np.float32)
+        self._share(score)
+        return best.pairs()
 
-    def _worth(self, rows: slice | Ints, kinds: Ints) -> Singles:
-        """All but looks, of candidates for kinds of queries: (len(kinds), rows), or elementwise for two arrays."""
-        shop, weights = self.candidates, self.weights
-        group, elementwise = shop.groups[rows], not isinstance(rows, slice)
-        if elementwise:
-            worth = self.tables[kinds, group]
-        else:
-            worth = np.stack([self.tables[kind].take(group) for kind in kinds.tolist()])
-        if weights.beta:
-            normpop = shop.normpop[rows].astype(np.float32)
-            taus = self.kinds[2, kinds].astype(np.float32)
-            if not elementwise and np.all(taus == taus[0]):
-                worth += self._popularity(normpop, taus[0])
-            else:
-                worth += self._popularity(normpop, taus if elementwise else taus[:, None])
-        if self.near is not None:
-            worth += self.near[rows]
-        if shop.allowed is not None:
-            barred = ~shop.allowed[rows]
-            worth[barred if elementwise else (slice(None), barred)] = _NEVER
-        return worth
+    # The plan
 
-    def _popularity(self, normpop: Singles, tau: Singles | np.float32) -> Singles:
-        term: Singles = np.square(normpop - tau)
-        if self.weights.penalty > 2:
-            term **= self.weights.penalty // 2
-        term *= np.float32(-self.weights.beta)
-        return term  # but for β itself, which all have
+    def _plan(self) -> tuple[list[tuple[Rows, int]], int]:
+        """The chunks, each the rows and how many, and the largest one's number of rows rounded up to layers."""
+        rows, n, allowed = None, len(self.shop), self.shop.allowed
+        if allowed is not None and _SPARSE * np.count_nonzero(allowed) < n:
+            rows = np.flatnonzero(allowed)
+            n = len(rows)
+        size = min(_MOST_ROWS, max(1, _CELLS // self.count))
+        if n * self.count * len(self._columns) > _ALONE_BELOW:
+            size = min(size, -(-n // THREADS))
+        size = -(-size // _LAYERS) * _LAYERS
+        starts = range(0, n, size)
+        if rows is None:
+            return [(slice(start, min(start + size, n)), min(size, n - start)) for start in starts], size
+        return [(rows[start : start + size], min(size, n - start)) for start in starts], size
+
+    def _share(self, work: Callable[[int, Singles, Singles], None]) -> None:
+        """Have every chunk worked on, by several threads: its number, and room for cosines and scores (p, q)."""
+        numbers, lock = iter(range(len(self._chunks))), Lock()
+
+        def labour() -> None:
+            room = np.empty((2, self._size, self.count), np.float32)
+            with np.errstate(invalid="ignore", over="ignore"):  # in what fills up the layers
+                while True:
+                    with lock:
+                        number = next(numbers, None)
+                    if number is None:
+                        return
+                    padded = -(-self._chunks[number][1] // _LAYERS) * _LAYERS
+                    work(number, room[0, :padded], room[1, :padded])
+
+        others = min(THREADS, len(self._chunks)) - 1
+        if others < 1:
+            labour()
+            return
+        with ThreadPoolExecutor(others) as pool:
+            waiting = [pool.submit(labour) for _ in range(others)]
+            labour()
+            for one in waiting:
+                one.result()
 
     # Looks
 
-    def _cosines(self) -> Singles:
-        """float32 (q, n): every query's cosines, never of what is taken; and, for min-max scaling, their spans."""
-        cosines, shop = np.empty((self.count, self.rows), np.float32), self.candidates
-        scaled = self.weights.scaling == "minmax"
-        genders = np.unique(self.gender).tolist()
+    @property
+    def _cosine_error(self) -> float:
+        """More than a float32 cosine can err by, in whatever order it was summed."""
+        return (len(self._columns) + 16) * _UNIT
 
-        def chunk(start: int, end: int) -> tuple[Singles, Singles]:
-            part = cosines[:, start:end]
-            np.matmul(self.vectors, shop.vectors[start:end].T, out=part)
-            if not scaled:
-                self._take(part, start, end, _NEVER)
-                return part[:, :0], part[:, :0]
-            walls = {gender: self._wall(start, end, gender) for gender in genders}
-            wall = walls[genders[0]] if len(walls) == 1 else np.stack([walls[one] for one in self.gender.tolist()])
-            barred = bool(np.any(wall))
-            self._take(part, start, end, np.float32(np.inf))
-            lows = _lowest(part + wall if barred else part)
-            self._take(part, start, end, _NEVER)
-            return lows, _highest(part - wall if barred else part)
+    def _cosines(self, number: int, room: Singles, again: bool = False) -> Singles:
+        """A chunk's cosines with all queries, (p, q), in ``room`` or where they are kept for the second pass."""
+        rows, count = self._chunks[number]
+        if (number + 1) * self._size <= len(self._kept):
+            room = self._kept[number * self._size :][: len(room)]
+            if again:
+                return room
+        vectors = np.asarray(self.shop.vectors[rows])
+        dim = vectors.shape[1]
+        unshared = _UNSHARED_VECTOR if self.count == 1 else _UNSHARED
+        stack = min(64, max(8, unshared // (dim * self.count)))
+        whole = count // stack * stack
+        stacks = room[:whole].reshape(-1, stack, self.count)
+        np.matmul(vectors[:whole].reshape(-1, stack, dim), self._columns, out=stacks)
+        np.matmul(vectors[whole:], self._columns, out=room[whole:count])
+        return room
 
-        ends = self._by_chunk(chunk)
-        if scaled:
-            self._stretch(cosines, *(np.concatenate(side, axis=1) for side in zip(*ends, strict=True)))
-        else:
-            self.scale[:] = self.weights.alpha
-        self.scale[~self.embedded] = 1
-        for row in np.flatnonzero(~self.embedded).tolist():
-            cosines[row] = 0
-            cosines[row, self.taken[row]] = _NEVER
-        if not shop.all_embedded:  # as if they were the least alike
-            low = np.where(self.embedded & (self.scale != 1), self.spans[:, 0], 0.0).astype(np.float32)
-            without = np.flatnonzero(~shop.has_vector)
-            for row in range(self.count):
-                cosines[row, without] = np.where(cosines[row, without] == _NEVER, _NEVER, low[row])
-        return cosines
+    def _measure_spans(self) -> None:
+        """Look at all cosines, and fill ``spans`` and what the visual term makes of them."""
+        keep = min(len(self._chunks), _KEEP_CELLS // (self._size * self.count))
+        self._kept = np.empty((keep * self._size, self.count), np.float32)
+        error = np.full(self.count, self._cosine_error)
+        barrier = np.where(self.pairing.embedded, self._barrier, np.float32(np.nan))
+        lowest, highest = Shortlist(self.pairing, 1, error), Shortlist(self.pairing, 1, error)
 
-    def _by_chunk(self, work: Callable[[int, int], T]) -> list[T]:
-        """What ``work`` gives for each chunk; some are worked on at a time, since numpy lets others run meanwhile."""
-        if len(self.chunks) == 1:
-            return [work(start, end) for start, end in self.chunks]
-        return list(_THREADS.map(lambda chunk: work(*chunk), self.chunks))
+        def look(number: int, cosines: Singles, scores: Singles) -> None:
+            rows, count = self._chunks[number]
+            cosines = self._cosines(number, cosines)
+            np.take(barrier, self.shop.groups[rows], axis=0, out=scores[:count], mode="clip")
+            scores[:count] += cosines[:count]
+            known = self.shop.has_vector[rows]
+            if self.shop.allowed is not None:
+                known = known & self.shop.allowed[rows]
+            scores[np.flatnonzero(~known)] = np.nan
+            scores[count:] = np.nan
+            highest.add(rows, scores)
+            lowest.add(rows, np.negative(scores, out=scores))
 
-    def _take(self, part: Singles, start: int, end: int, score: np.float32) -> None:
-        """Give what is taken a score in a chunk."""
-        for rows, taken in self.takers:
-            low, high = np.searchsorted(taken, (start, end))
-            if high > low:
-                part[rows, taken[low:high] - start] = score
-
-    def _wall(self, start: int, end: int, gender: int) -> Singles:
-        """0 for the candidates of a chunk that a span is over, infinite for others; but for those that are taken."""
-        shop, wall = self.candidates, np.zeros(end - start, np.float32)
-        if not shop.all_embedded:
-            wall[~shop.has_vector[start:end]] = np.inf
-        if shop.allowed is not None:
-            wall[~shop.allowed[start:end]] = np.inf
-        if gender:
-            wall[shop.gender[start:end] == 3 - gender] = np.inf
-        return wall
-
-    def _stretch(self, cosines: Singles, lows: Singles, highs: Singles) -> None:
-        """Find each query's span in float64, and the scale that stretches it to the weight of looks."""
-        shop, ends = self.candidates, (lows.min(axis=1), highs.max(axis=1))
-        some = self.embedded & np.isfinite(ends[0]) & np.isfinite(ends[1])
-        for side, (blocks, end) in enumerate(zip((lows, highs), ends, strict=True)):
-            near = np.abs(blocks - np.where(some, end, np.nan)[:, None]) <= _ERR
-            query, block = np.nonzero(near)
-            rows = self._rows_of(block)
-            query, rows = np.repeat(query, rows.shape[1])[rows.ravel() >= 0], rows[rows >= 0]
-            kept = np.abs(cosines[query, rows] - end[query]) <= _ERR
-            kept &= shop.has_vector[rows] & (self.tables[self.kind[query], shop.groups[rows]] > _NEVER)
-            if shop.allowed is not None:
-                kept &= shop.allowed[rows]
-            query, rows = query[kept], rows[kept]
-            exact = np.einsum("nd,nd->n", shop.vectors[rows], self.vectors[query], dtype=np.float64)
-            self.spans[some, side] = (np.inf, -np.inf)[side]
-            (np.minimum, np.maximum)[side].at(self.spans[:, side], query, exact)
+        self._share(look)
+        ends = np.stack([np.full(self.count, np.inf), np.full(self.count, -np.inf)], axis=1)
+        for side, shortlist, extreme in ((0, lowest, np.minimum), (1, highest, np.maximum)):
+            query, row = shortlist.pairs()
+            extreme.at(ends[:, side], query, self.pairing.cosines(query, row))
+        self.spans = np.where(np.isfinite(ends), ends, 0.0)
         width = self.spans[:, 1] - self.spans[:, 0]
-        apart = width > EQUAL_COSINES
-        self.scale = np.where(apart, self.weights.alpha / np.where(apart, width, 1.0), 1.0).astype(np.float32)
-        for row in np.flatnonzero(~apart).tolist():
-            cosines[row] = 0
-            cosines[row, self.taken[row]] = _NEVER
+        apart = self.pairing.embedded & (width > EQUAL_COSINES)
+        self._slope = np.where(apart, self.weights.alpha / np.where(apart, width, 1.0), 0.0)
 
-    # What may be among the best
+    # The other terms
 
-    def _highest(self) -> Singles:
-        """float32 (q, blocks): the highest score of every _STRIDE candidates."""
-        shared = np.arange(self.kinds.shape[1])
+    def _barriers(self) -> Singles:
+        """0, or NaN where a query's gender rules an item's out, by the items' group and query."""
+        wanted, gender = self.pairing.queries.gender, np.arange(3)[:, None]
+        barred = (wanted != 0) & (gender != 0) & (gender != wanted)
+        return np.tile(np.where(barred, np.float32(np.nan), np.float32(0)), (len(self.shop.similarity) + 1, 1))
 
-        def chunk(start: int, end: int) -> Singles:
-            worth = self._worth(slice(start, end), shared)
-            if self.cosines is None:
-                scores = worth[self.kind]
-                self._take(scores, start, end, _NEVER)
-            else:
-                scores = self.cosines[:, start:end] * self.scale[:, None]
-                scores += worth if len(shared) == 1 else worth[self.kind]
-            return _highest(scores)
+    def _worth(self) -> Singles:
+        """The category's term, less the lowest visual one, by the items' group and query; NaN where gender bars."""
+        similarity = self.shop.similarity_with_unknown[self.pairing.category]
+        by_group = np.repeat(np.roll(similarity, 1, axis=1).T, 3, axis=0)  # groups count from no category on
+        worth = self.weights.gamma * by_group - self._slope * self.spans[:, 0]
+        return worth.astype(np.float32) + self._barrier
 
-        return np.concatenate(self._by_chunk(chunk), axis=1)
-
-    def contenders(self, depth: int, wanted: Ints) -> Contenders:
-        """Of the queries ``wanted``, numbered anew: all that may be among the best ``depth`` candidates."""
-        highest = self.highest[wanted]
-        cut = np.full(len(wanted), _NEVER)
-        if depth < highest.shape[1]:
-            cut = np.partition(highest, highest.shape[1] - depth, axis=1)[:, highest.shape[1] - depth]
-        floor = cut - self._slack()[wanted]
-        number, block = np.nonzero((highest >= floor[:, None]) & (highest > _NEVER))
-        rows = self._rows_of(block)
-        number = np.repeat(number, rows.shape[1])
-        rows = rows.reshape(-1)
-        number, rows = number[rows >= 0], rows[rows >= 0]
-        asked = wanted[number]
-        scores = self._worth(rows, self.kind[asked])
-        if self.cosines is not None:
-            scores = self.cosines[asked, rows] * self.scale[asked] + scores
-        else:
-            for query in np.unique(number).tolist():
-                scores[(number == query) & np.isin(rows, self.taken[wanted[query]])] = _NEVER
-        kept = np.flatnonzero((scores >= floor[number]) & (scores > _NEVER))
-        number, rows, scores = number[kept], rows[kept], scores[kept]
-        return Contenders(number, rows, scores >= cut[number], cut == _NEVER, self.spans[wanted])
-
-    def _slack(self) -> Singles:
-        """More than float32 can err by: a cosine by 1e-5, the other terms by their own rounding."""
-        w = self.weights
-        looks = 1e-5 * self.scale if self.cosines is not None else np.zeros(self.count)
-        return (looks + 1e-6 * (w.penalty * w.beta + w.gamma + w.distance) + 1e-7).astype(np.float32)
-
-    def _rows_of(self, blocks: Ints) -> Ints:
-        """The candidates of blocks, int64 (m, _STRIDE), -1 where a block has fewer."""
-        width = self.chunks[0][1] - self.chunks[0][0] if self.chunks else 1
-        each = -(-width // _STRIDE)  # blocks of a chunk
-        chunk, inside = np.divmod(blocks, each)
-        size = np.array([end - start for start, end in self.chunks])[chunk]
-        apart = -(-size // _STRIDE)
-        inside_chunk = inside[:, None] + apart[:, None] * np.arange(_STRIDE)
-        return np.where(inside_chunk < size[:, None], chunk[:, None] * width + inside_chunk, -1)
-
-
-def _highest(scores: Singles, worst: np.float32 = _NEVER) -> Singles:
-    """The highest of every _STRIDE scores: float32 (q, n) to (q, n / _STRIDE), of those that far apart."""
-    count, rows = scores.shape
-    apart = -(-rows // _STRIDE)
-    if rows < apart * _STRIDE:
-        scores = np.concatenate([scores, np.full((count, apart * _STRIDE - rows), worst)], axis=1)
-    blocks = scores.reshape(count, _STRIDE, apart)
-    highest: Singles = blocks.max(axis=1) if worst == _NEVER else blocks.min(axis=1)
-    return highest
-
-
-def _lowest(scores: Singles) -> Singles:
-    """As :func:`_highest`, the lowest."""
-    return _highest(scores, -_NEVER)
+    def _base(self, rows: Rows) -> Singles | None:
+        """The terms of popularity and distance, (m, 1) or (m, q), NaN for what is not allowed; None: all are 0."""
+        base, km = None, self.shop.distance_km if self.weights.distance else None
+        if self.weights.beta or km is not None:
+            base = terms(
+                self.weights,
+                cosine=None,
+                span=(0.0, 0.0),
+                normpop=self.shop.normpop[rows].astype(np.float32)[:, None],
+                trendiness=self._taus,
+                similarity=None,
+                distance_km=None if km is None else km[rows].astype(np.float32)[:, None],
+            ).relevance
+        if self.shop.allowed is not None:
+            allowed = self.shop.allowed[rows]
+            base = np.zeros((len(allowed), 1), np.float32) if base is None else base
+            base[~allowed] = np.nan
+        return base

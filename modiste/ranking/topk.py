@@ -7,27 +7,29 @@ nor the size of a block decides a tie.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modiste.errors import SettingError
-from modiste.ranking.candidates import Bools, Candidates, Ints, Queries
+from modiste.ranking.candidates import Candidates, Ints, Pairing, Queries
 from modiste.ranking.relevance import Weights, terms
-from modiste.ranking.scan import MOST_CELLS, Contenders, Scan
+from modiste.ranking.scan import Scan
 
 TIE = 1e-12
 """Relevances this close, relative to the sum of the weights, are a tie and stand in the order of their item ids."""
+
+_BLOCK = 64  # queries that are scored at once
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """The best candidates of each query, best first; places that no candidate fills have item -1 and terms NaN.
 
-    ``items`` int64 (q, top) are rows of the candidates, ``products`` theirs; ``item_ids`` are those of all candidates.
-    The weighted terms ``visual``, ``popularity``, ``category`` and ``distance``, float64 (q, top), add up to
-    ``relevance``.
+    ``items`` int64 (q, top) are rows of the candidates; ``products`` and ``item_ids`` (texts, None where there is no
+    candidate) are theirs. The weighted terms ``visual``, ``popularity``, ``category`` and ``distance``, float64
+    (q, top), add up to ``relevance``.
     """
 
     items: Ints
@@ -37,10 +39,19 @@ class Ranking:
     distance: NDArray[np.float64]
     relevance: NDArray[np.float64]
     products: NDArray[Any]
-    item_ids: Sequence[str]
+    item_ids: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+class Proposer(Protocol):
+    """Somebody's own index of nearest neighbours, of which the formula chooses: what it gives goes to `rank_among`."""
+
+    def __call__(
+        self, candidates: Candidates, queries: Queries, weights: Weights, top: int
+    ) -> tuple[Sequence[Ints], Sequence[tuple[float, float]]]:
+        """For each query rows of the candidates that may be its best ``top``, and the span of all its cosines."""
 
 
 def rank(candidates: Candidates, queries: Queries, weights: Weights, top: int = 5, block: int | None = None) -> Ranking:
@@ -48,21 +59,24 @@ def rank(candidates: Candidates, queries: Queries, weights: Weights, top: int = 
 
     For the authors' way, where two views of a garment are two items, give every candidate a product of its own.
 
-    ``block`` is how many queries are scored at once; by default as many as keep the cosines within 128 MiB. It never
-    changes the result. Raises SettingError for a ``top`` or ``block`` below 1.
+    ``block`` is how many queries are scored at once, 64 by default. It never changes the result. Raises SettingError
+    for a ``top`` or ``block`` below 1.
     """
-    if block is None:
-        block = max(1, min(256, MOST_CELLS // max(1, len(candidates))))
+    block = _BLOCK if block is None else block
     if block < 1:
         raise SettingError(f"block is {block}; it must be at least 1")
     best = _Best(candidates, queries, weights, top)
     for start in range(0, len(queries) if len(candidates) else 0, block):
-        rows = np.arange(start, min(start + block, len(queries)))
-        scan, depth = Scan(candidates, queries.at(rows), weights), 4 * top
-        while len(rows):
-            found = scan.contenders(depth, rows - start)
-            done = best.fill(rows, found)
-            rows, depth = rows[~done], 8 * depth  # many views of few products
+        part = queries.at(np.arange(start, min(start + block, len(queries)))) if len(queries) > block else queries
+        pairing = Pairing(candidates, part)
+        if not weights.alpha:  # many purchases, one question
+            first, number = pairing.alike()
+            pairing = Pairing(candidates, part.at(first))
+        scan = Scan(pairing, weights)
+        query, row = scan.contenders(top)
+        best.choose(pairing, query, row, scan.spans, start)
+        if not weights.alpha:
+            best.repeat(start, number)
     return best.ranking()
 
 
@@ -76,20 +90,14 @@ def rank_among(
 ) -> Ranking:
     """As ``rank``, but query i chooses among the rows ``pools[i]`` only, with min-max scaling over ``spans[i]``.
 
-    So somebody's own index of nearest neighbours can propose, and the formula decides, with the popularity, filters and
-    weights of the moment.
+    So a :class:`Proposer`, whose index may be hours old, finds candidates, and the formula decides, with popularity,
+    filters and weights of the moment.
     """
-    best = _Best(candidates, queries, weights, top)
-    admitted = {gender: candidates.admits(gender) for gender in np.unique(queries.gender).tolist()}
-    free = [
-        pool[admitted[int(queries.gender[row])][pool] & ~np.isin(pool, queries.taken(row, candidates))]
-        for row, pool in enumerate(pools)
-    ]
-    query = np.repeat(np.arange(len(queries)), [len(one) for one in free])
-    row = np.concatenate([*free, np.empty(0, np.int64)])
-    everything = np.ones(len(queries), bool)
-    found = Contenders(query, row, np.ones(len(row), bool), everything, np.array(spans, float).reshape(-1, 2))
-    best.fill(np.arange(len(queries)), found)
+    best, pairing = _Best(candidates, queries, weights, top), Pairing(candidates, queries)
+    query = np.repeat(np.arange(len(queries)), [len(pool) for pool in pools])
+    row = np.concatenate([*pools, np.empty(0, np.int64)]).astype(np.int64)
+    free = pairing.admissible(query, row)
+    best.choose(pairing, query[free], row[free], np.array(spans, float).reshape(-1, 2))
     return best.ranking()
 
 
@@ -100,25 +108,25 @@ def merge(ranking: Ranking, top: int) -> Ints:
     ties are broken by item id, then by the earlier query.
     """
     query, position = np.nonzero(ranking.items >= 0)
-    key = np.round(ranking.relevance[query, position], 12)
-    order = _sorted(np.zeros(len(key), np.int64), key, ranking.items[query, position], ranking.item_ids)
+    level, ids = np.round(ranking.relevance[query, position], 12), ranking.item_ids[query, position]
+    order = _sorted(np.zeros_like(query), level, np.arange(len(query)), ids)
     _, first = np.unique(ranking.products[query, position][order], return_index=True)
     chosen = order[np.sort(first)[:top]]
     return np.stack([query[chosen], position[chosen]], axis=1).astype(np.int64)
 
 
-def _sorted(query: Ints, key: NDArray[np.float64], row: Ints, item_ids: Sequence[str]) -> Ints:
-    """The order by query, the highest key first; equal keys by item id, then as they stand."""
-    order = np.lexsort((-key, query))
-    same = (key[order][1:] == key[order][:-1]) & (query[order][1:] == query[order][:-1])
+def _sorted(query: Ints, level: NDArray[np.float64], row: Ints, item_ids: Any) -> Ints:
+    """The order by query, the highest level first; equal levels by the row's item id, then as they stand."""
+    order = np.lexsort((-level, query))
+    same = (level[order[1:]] == level[order[:-1]]) & (query[order[1:]] == query[order[:-1]])
     if not same.any():
         return order
-    tied = order[np.r_[same, False] | np.r_[False, same]]
+    tied = np.unique(np.concatenate([order[1:][same], order[:-1][same]]))
     ids = {one: item_ids[one] for one in set(row[tied].tolist())}
-    place = {one: number for number, one in enumerate(sorted(ids, key=ids.__getitem__))}
-    by_id = np.zeros(len(key), np.int64)
-    by_id[tied] = [place[one] for one in row[tied].tolist()]
-    return np.lexsort((by_id, -key, query))
+    number = {item_id: number for number, item_id in enumerate(sorted(set(ids.values())))}
+    by_id = np.zeros(len(row), np.int64)
+    by_id[tied] = [number[ids[one]] for one in row[tied].tolist()]
+    return np.lexsort((by_id, -level, query))
 
 
 class _Best:
@@ -127,57 +135,45 @@ class _Best:
     def __init__(self, candidates: Candidates, queries: Queries, weights: Weights, top: int) -> None:
         if top < 1:
             raise SettingError(f"top is {top}; it must be at least 1")
-        self.candidates, self.queries, self.weights, self.top = candidates, queries, weights, top
-        self.vectors, self.embedded = queries.embedded(candidates)
-        self.kinds = queries.kinds(candidates)
+        self.candidates, self.weights, self.top = candidates, weights, top
         self.total = weights.alpha + weights.beta + weights.gamma + weights.distance
         self.items = np.full((len(queries), top), -1, np.int64)
         self.scores = np.full((5, len(queries), top), np.nan)
 
-    def fill(self, rows: Ints, found: Contenders) -> Bools:
-        """Fill the lists of the queries ``rows``, which ``found`` numbers from 0; returns which of them are done.
-
-        A list is done where its products are sure to be the best, or where there are no more.
-        """
-        shop, weights = self.candidates, self.weights
-        asked, row = rows[found.query], found.row
-        cosine = None
-        if weights.alpha:
-            has = shop.has_vector[row] & self.embedded[asked]
-            dots = np.einsum("nd,nd->n", shop.vectors[row], self.vectors[asked], dtype=np.float64)
-            cosine = np.where(has, dots, 0.0)
+    def choose(self, pairing: Pairing, query: Ints, row: Ints, spans: NDArray[np.float64], start: int = 0) -> None:
+        """Fill the lists from ``start`` on, those of the queries in ``pairing``, with the best of its pairs."""
+        shop, queries, weights = self.candidates, pairing.queries, self.weights
         parts = terms(
             weights,
-            cosine=cosine,
-            span=(found.spans[found.query, 0], found.spans[found.query, 1]),
+            cosine=pairing.cosines(query, row) if weights.alpha else None,
+            span=(spans[query, 0], spans[query, 1]),
             normpop=shop.normpop[row],
-            trendiness=self.queries.trendiness[asked],
-            similarity=shop.similarity_with_unknown[self.kinds[asked], shop.category[row]],
+            trendiness=queries.trendiness[query],
+            similarity=shop.similarity_with_unknown[pairing.category[query], shop.category[row]],
             distance_km=None if shop.distance_km is None else shop.distance_km[row],
         )
-        if cosine is not None:
-            parts = parts._replace(visual=np.where(has, parts.visual, 0.0))
+        parts = parts._replace(visual=np.where(shop.has_vector[row] & pairing.embedded[query], parts.visual, 0.0))
         relevance = parts.relevance
-        order = _sorted(found.query, np.round(relevance / (self.total * TIE)), row, shop.item_ids)
-        _, number = np.unique(shop.product[row[order]], return_inverse=True)
-        pair = found.query[order] * (len(order) + 1) + number
-        _, first = np.unique(pair, return_index=True)  # the best view of each product
+        order = _sorted(query, np.round(relevance / (self.total * TIE)), row, shop.item_ids)
+        products, number = np.unique(shop.product[row[order]], return_inverse=True)
+        _, first = np.unique(query[order] * (len(products) + 1) + number, return_index=True)  # each product's best view
         order = order[np.sort(first)]
-        query = found.query[order]
-        place = np.arange(len(order)) - np.searchsorted(query, query)
-        kept = place < self.top
-        order, query, place = order[kept], query[kept], place[kept]
-        self.items[rows] = -1
-        self.items[rows[query], place] = row[order]
-        self.scores[:, rows[query], place] = np.stack([*parts, relevance])[:, order]
-        sure = np.unique(np.stack([found.query[found.sure], shop.product[row[found.sure]]]), axis=1)[0]
-        return found.complete | (np.bincount(sure, minlength=len(rows)) >= self.top)
+        place = np.arange(len(order)) - np.searchsorted(query[order], query[order])
+        order, place = order[place < self.top], place[place < self.top]
+        self.items[start + query[order], place] = row[order]
+        self.scores[:, start + query[order], place] = np.stack([*parts, relevance])[:, order]
+
+    def repeat(self, start: int, number: Ints) -> None:
+        """Give each list from ``start`` on what the list ``number`` int64 (m,) places behind ``start`` has."""
+        self.items[start : start + len(number)] = self.items[start + number]
+        self.scores[:, start : start + len(number)] = self.scores[:, start + number]
 
     def ranking(self) -> Ranking:
         """What was filled in."""
+        filled = self.items >= 0
         products = np.full(self.items.shape, -1, self.candidates.product.dtype)
-        found = self.items >= 0
-        products[found] = self.candidates.product[self.items[found]]
+        products[filled] = self.candidates.product[self.items[filled]]
+        item_ids = np.full(self.items.shape, None, object)
+        item_ids[filled] = [self.candidates.item_ids[row] for row in self.items[filled].tolist()]
         visual, popularity, category, distance, relevance = self.scores
-        item_ids = self.candidates.item_ids
         return Ranking(self.items, visual, popularity, category, distance, relevance, products, item_ids)

@@ -16,57 +16,11 @@ from modiste.ranking.topk import merge, rank, rank_among
 EVERY_WEIGHT = Weights(0.4, 0.3, 0.2, penalty=4, scaling="minmax", distance=0.1)
 
 
-def written_out(candidates: Candidates, queries: Queries, weights: Weights, top: int) -> list[list[tuple[int, float]]]:
-    """The ranking as a person would write it: loops, float64, one item after another."""
-    answers = []
-    for q in range(len(queries)):
-        bought = int(queries.item[q])
-        has = candidates.has_vector[bought] if bought >= 0 else queries.vectors is not None and queries.vectors[q].any()
-        v = candidates.vectors[bought] if bought >= 0 else queries.vectors[q] if has else None
-        kind = candidates.category[bought] if bought >= 0 else -1
-        owned = {int(candidates.product[row]) for row in [*queries.excluded[q], *([bought] if bought >= 0 else [])]}
-        free = [
-            x
-            for x in range(len(candidates))
-            if candidates.product[x] not in owned
-            and (candidates.allowed is None or candidates.allowed[x])
-            and (queries.gender[q] == 0 or candidates.gender[x] in (0, queries.gender[q]))
-        ]
-        cosine = {}
-        if has:
-            cosine = {x: float(np.dot(candidates.vectors[x].astype(float), v.astype(float)))
-                      for x in free if candidates.has_vector[x]}  # fmt: skip
-        low, high = (min(cosine.values()), max(cosine.values())) if cosine else (0, 0)
-        scored = []
-        for x in free:
-            visual = cosine.get(x, 0.0)
-            if weights.scaling == "minmax":
-                visual = (visual - low) / (high - low) if x in cosine and high - low > 1e-6 else 0.0
-            other = int(candidates.category[x])
-            similarity = candidates.similarity[kind, other] if kind >= 0 and other >= 0 else 0.0
-            km = math.nan if candidates.distance_km is None else candidates.distance_km[x]
-            near = 0.0 if math.isnan(km) else math.exp(-km / 10)
-            gap = candidates.normpop[x] - queries.trendiness[q]
-            scored.append(
-                weights.alpha * visual
-                + weights.beta * (1 - gap**weights.penalty)
-                + weights.gamma * similarity
-                + weights.distance * near
-            )
-        best, seen = [], set()
-        for place in sorted(range(len(free)), key=lambda p: (-round(scored[p], 11), candidates.item_ids[free[p]])):
-            if candidates.product[free[place]] not in seen and len(best) < top:
-                seen.add(candidates.product[free[place]])
-                best.append((free[place], scored[place]))
-        answers.append(best)
-    return answers
-
-
 @pytest.mark.parametrize(
     "weights", [*PRESETS.values(), EVERY_WEIGHT, Weights(0, 1, 0), Weights(0, 0, 1), Weights(1, 1, 1)]
 )
 @pytest.mark.parametrize("top", [1, 5, 1000])
-def test_the_ranking_is_the_formula_written_out(candidates, queries, weights, top):
+def test_the_ranking_is_the_formula_written_out(candidates, queries, weights, top, written_out):
     found = rank(candidates, queries, weights, top)
     for row, expected in enumerate(written_out(candidates, queries, weights, top)):
         size = len(expected)
