@@ -38,11 +38,12 @@ _MANIFEST = "manifest.json"
 class Files:
     """The saved snapshots under ``root``; ``saved`` are the matrices of the last one that was opened.
 
-    Safe to use from several processes.
+    ``database`` says of which database they are: a folder's may be another one tomorrow. Safe to use from several
+    processes.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, database: str) -> None:
+        self.root, self.database = root, database
         self.saved: set[Path | None] = set()
 
     def matrix_file(self) -> Path:
@@ -54,7 +55,8 @@ class Files:
         for _ in range(3):  # another process may replace it meanwhile
             with suppress(OSError, ValueError, KeyError, TypeError, EOFError):
                 manifest = json.loads((self.root / _MANIFEST).read_text(encoding="utf-8"))
-                return self._load(manifest, shop, taxonomy) if manifest["format"] == FORMAT else None
+                ours = (manifest["format"], manifest["database"]) == (FORMAT, self.database)
+                return self._load(manifest, shop, taxonomy) if ours else None
         return None
 
     def _load(self, manifest: Mapping[str, Any], shop: Path, taxonomy: Taxonomy) -> Snapshot:
@@ -158,7 +160,8 @@ class Files:
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         return {
-            "format": FORMAT, "revision": snapshot.revision, "folder": folder.name, "rows": rows,
+            "format": FORMAT, "database": self.database,
+            "revision": snapshot.revision, "folder": folder.name, "rows": rows,
             "categories": snapshot.categories, "store_ids": snapshot.store_ids, "day": snapshot.sales.day,
             "matrices": matrices,
         }  # fmt: skip

@@ -50,7 +50,7 @@ class Moments:
     def __init__(self, storage: Storage, taxonomy: Taxonomy) -> None:
         self._storage, self._taxonomy = storage, taxonomy
         self._cache = storage.path / "cache"
-        self._files = Files(self._cache)
+        self._files = Files(self._cache, storage.place)
         self._latest: Snapshot | None = None
         self._lock = Lock()
         self._filing: Thread | None = None

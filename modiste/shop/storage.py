@@ -94,6 +94,14 @@ class Storage:
             raise
         return storage
 
+    @property
+    def place(self) -> str:
+        """Which database it is, without a password; the same for every process, and after the folder was moved."""
+        if self.engine.dialect.name == "sqlite":
+            return "sqlite"
+        url, schema_ = self.engine.url, self.engine.get_execution_options().get("shop_schema")
+        return f"{url.host or url.query.get('host')}:{url.port}/{url.database}?schema={schema_}"
+
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Barrier, Event
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -345,6 +346,20 @@ def test_files_deleted_under_a_shop_that_is_open_cost_nothing_but_time(filed, en
     with Shop.open(filed.path) as other:
         assert other.snapshot().source == manifest(filed)["folder"]
         assert answers(other) == answers(filed)
+
+
+def test_files_made_of_another_database_are_not_taken(tmp_path, postgres_server, monkeypatch):
+    monkeypatch.setattr(Moments, "filed_from", 0)
+    urls = [f"{postgres_server}&schema=files_{uuid4().hex[:12]}" for _ in range(2)]
+    with Shop.create(tmp_path / "other", database=urls[1]) as other:
+        for name in ("x", "y", "z"):
+            other.items.put(Item(name))
+    with Shop.create(tmp_path / "shop", database=urls[0]) as shop:
+        shop.items.put(Item("a"))
+        assert list(shop.snapshot().item_ids) == ["a"]
+    monkeypatch.setenv("MODISTE_DATABASE", urls[1])
+    with Shop.open(tmp_path / "shop") as shop:
+        assert list(shop.snapshot().item_ids) == ["x", "y", "z"]
 
 
 @on_sqlite
