@@ -38,8 +38,8 @@ _LOG = logging.getLogger(__name__)
 
 
 def day_of(at: date) -> int:
-    """Days since 1970-01-01, as sales are counted by."""
-    return at.toordinal() - date(1970, 1, 1).toordinal()
+    """What sales are counted by: the first day of the year 1 is 1."""
+    return at.toordinal()
 
 
 class Moments:

@@ -101,7 +101,7 @@ sales = Table(
     "sales",
     metadata,
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
-    Column("day", Integer, primary_key=True, comment="days since 1970-01-01"),
+    Column("day", Integer, primary_key=True, comment="the first of the year 1 is 1"),
     Column("bought", Integer, nullable=False),
     _revision(),
 )

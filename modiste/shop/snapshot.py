@@ -42,7 +42,7 @@ none; ``popularity`` is the count before any purchase here."""
 MOST_HALF_LIVES = 8
 """For how many half-lives the popularity stays in memory."""
 
-_DAY_BITS = 20  # of a key of sales: item's row and day in one number
+_DAY_BITS = 22  # of a key of sales: item's row and day in one number, up to the year 9999
 
 
 @dataclass(frozen=True, eq=False)
