@@ -19,7 +19,6 @@ from modiste.shop import schema
 
 DAY = datetime(2025, 3, 31, 14, 5)
 NOON = datetime(2026, 3, 1, 12)
-EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass
@@ -103,7 +102,7 @@ class Ledger:
     def counted(self) -> Counted:
         return Counted(
             {item_id: self.count(item_id) for item_id in self.start},
-            dict(Counter((one.item_id, (one.at - EPOCH).days) for one, _ in self.purchases)),
+            dict(Counter((one.item_id, one.at.toordinal()) for one, _ in self.purchases)),
             {
                 who: (
                     sum(one.shopper_id == who for one, _ in self.purchases),
@@ -117,10 +116,10 @@ class Ledger:
         )
 
     def popularity(self, half_life: float | None) -> dict[str, float]:
-        last = max(((one.at - EPOCH).days for one, _ in self.purchases), default=0)
+        last = max((one.at.toordinal() for one, _ in self.purchases), default=0)
         counts = dict(self.start)
         for one, _ in self.purchases:
-            age = last - (one.at - EPOCH).days
+            age = last - one.at.toordinal()
             counts[one.item_id] += 1 if half_life is None else 2 ** (-age / half_life)
         return counts
 
@@ -364,6 +363,30 @@ def test_popularity_of_an_earlier_time_counts_what_had_been_bought(small):
     assert popularity(small, half_life=10, at=then)["a"] == pytest.approx(1.75)
     assert popularity(small, at=DAY - timedelta(days=99))["a"] == 0
     assert popularity(small, at=DAY) == popularity(small)
+
+
+@pytest.mark.parametrize("year", [1, 1969, 1970, 9999])
+def test_purchases_of_any_year_are_counted_by_their_day(small, year):
+    at = datetime(year, 1, 1)
+    small.purchases.record([Purchase("ann", "b", at), Purchase("ann", "b", at), Purchase("bea", "c", at)])
+    small.snapshot()
+    small.purchases.record([Purchase("ann", "c", at + timedelta(days=10))])
+    for shop in (small, Shop.open(small.path)):
+        assert popularity(shop) == {"a": 0, "b": 2, "c": 2, "d": 0, "e": 0}
+        assert popularity(shop, 10.0) == pytest.approx({"a": 0, "b": 1, "c": 1.5, "d": 0, "e": 0})
+        assert popularity(shop, 10.0, at) == {"a": 0, "b": 2, "c": 1, "d": 0, "e": 0}
+        small.items.remove("d")
+        assert len(shop.purchases.popularity()) == 4
+        small.items.put(Item("d"))
+        shop.close()
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_a_year_of_any_number_can_be_simulated(shop, year):
+    made = shop.simulate(shoppers=5, purchases=5, year=year)
+    start = dict(shop.items.frame().select("item_id", "popularity").iter_rows())
+    bought = Counter(made.purchases["item_id"])
+    assert popularity(shop) == {one: count + bought[one] for one, count in start.items()}
 
 
 def test_popularity_of_many_half_lives_is_right_for_each(small):

@@ -78,7 +78,7 @@ def by_hand() -> Snapshot:
         ),
         spaces=(SPACE,),
         matrices={SPACE.key: Matrix(vectors * has[:, None], has)},
-        sales=Sales(np.array([Sales.key(3, 19_900), Sales.key(4, 20_000)]), np.array([8, 0], np.int32), 20_000),
+        sales=Sales(np.array([Sales.key(3, 739_900), Sales.key(4, 740_000)]), np.array([8, 0], np.int32), 740_000),
     )
 
 
