@@ -16,15 +16,16 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from modiste.behaviour.popularity import decayed_counts
+from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.trends import bought_lately, popularity_over_time
 from modiste.catalog.purchases import Purchase, read_purchases
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.errors import UnknownIdError
+from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments, day_of
 from modiste.shop.reports import AddReport
 from modiste.shop.shoppers import new_shopper
+from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, Writing, chunks, frame, present, set_setting, setting
 
 _COLUMNS = ("shopper_id", "item_id", "at", "order_id", "simulated")
@@ -71,18 +72,7 @@ class Purchases:
         purchases up to then count.
         """
         with self._moments.now() as (snapshot, connection):
-            rows = np.flatnonzero(snapshot.column("alive"))
-            counts = snapshot.popularity(half_life).counts[rows]
-            if at is not None:
-                sold = [(snapshot.row(item_id), day, n) for item_id, day, n in _sold(connection, at)]
-                row, day, bought = np.array(sold, np.int64).reshape(-1, 3).T
-                start = snapshot.column("popularity")
-                counts = decayed_counts(row, day.max(initial=0) - day, half_life, start, bought)[rows]
-            ids = [snapshot.item_ids[row] for row in rows.tolist()]
-        low, span = (counts.min(), np.ptp(counts)) if len(counts) else (0.0, 0.0)
-        normpop = (counts - low) / span if span > 0 else np.zeros(len(counts))
-        schema_ = {"item_id": pl.String, "popularity": pl.Float64, "normpop": pl.Float64}
-        return pl.DataFrame({"item_id": ids, "popularity": counts, "normpop": normpop}, schema_).sort("item_id")
+            return _popularity(snapshot, connection, half_life, at)
 
     def trending(
         self, window: float = 30.0, *, top: int = 10, categories: Collection[str] = (), at: datetime | None = None
@@ -109,6 +99,7 @@ class Purchases:
             others = connection.execute(popular).scalars()
             considered = [snapshot.item(snapshot.row(one)) for one in dict.fromkeys([*lately["item_id"], *others])]
             current = snapshot.popularity()
+            then = None if at is None else _popularity(snapshot, connection, None, at)
         rows = [snapshot.row(item["item_id"]) for item in considered]
         found = pl.DataFrame(
             {
@@ -120,8 +111,8 @@ class Purchases:
             },
             schema_overrides={"item_id": pl.String, "category": pl.String, "image": pl.String},
         )
-        if at is not None:
-            found = found.drop("popularity", "normpop").join(self.popularity(at=at), on="item_id")
+        if then is not None:
+            found = found.drop("popularity", "normpop").join(then, on="item_id")
         return (
             found.join(lately, on="item_id", how="left")
             .with_columns(pl.col("bought", "before").fill_null(0))
@@ -194,9 +185,19 @@ class Purchases:
                 )
                 last = some[-1].purchase_id
 
+    def refuse_real(self, connection: sa.Connection) -> None:
+        """Raises SettingError where there are purchases that nobody simulated."""
+        table = schema.purchases.c
+        if connection.execute(sa.select(table.purchase_id).where(sa.not_(table.simulated)).limit(1)).first():
+            raise SettingError(f"{self._storage.path.name} has real purchases; simulate in a shop of its own")
+
     def replace_simulated(self, shoppers: pl.DataFrame, purchases: pl.DataFrame) -> None:
-        """Make these simulated shoppers and purchases (shopper_id, item_id, date) the only ones there are."""
+        """Make these simulated shoppers and purchases (shopper_id, item_id, date) the only ones there are.
+
+        Raises SettingError where there are real purchases.
+        """
         with self._storage.writing() as writing:
+            self.refuse_real(writing.connection)
             for table in (schema.purchases, schema.shoppers):
                 writing.execute(table.delete().where(table.c.simulated))
             _count_nothing(writing)
@@ -328,6 +329,23 @@ def _lines(connection: sa.Connection, order_ids: Sequence[str]) -> set[tuple[str
         lines = sa.select(table.order_id, table.item_id).where(table.order_id.in_(some))
         found.update((order_id, item_id) for order_id, item_id in connection.execute(lines))
     return found
+
+
+def _popularity(
+    snapshot: Snapshot, connection: sa.Connection, half_life: float | None, at: datetime | None
+) -> pl.DataFrame:
+    """As :meth:`Purchases.popularity`, of the connection's moment, which is the snapshot's."""
+    rows = np.flatnonzero(snapshot.column("alive"))
+    counts = snapshot.popularity(half_life).counts[rows]
+    if at is not None:
+        sold = [(snapshot.row(item_id), day, n) for item_id, day, n in _sold(connection, at)]
+        row, day, bought = np.array(sold, np.int64).reshape(-1, 3).T
+        start = snapshot.column("popularity")
+        counts = decayed_counts(row, day.max(initial=0) - day, half_life, start, bought)[rows]
+    ids = [snapshot.item_ids[row] for row in rows.tolist()]
+    schema_ = {"item_id": pl.String, "popularity": pl.Float64, "normpop": pl.Float64}
+    found = {"item_id": ids, "popularity": counts, "normpop": normalise(counts)}
+    return pl.DataFrame(found, schema_).sort("item_id")
 
 
 def _sold(connection: sa.Connection, at: datetime) -> list[tuple[str, int, int]]:

@@ -225,9 +225,8 @@ class Shop:
         A catalogue without any popularity first gets random counts 0 to 100, one without stores gets five.
         Raises SettingError in a shop with real purchases: simulated ones would mix with them.
         """
-        bought = schema.purchases
-        if self.storage.row(sa.select(bought.c.purchase_id).where(sa.not_(bought.c.simulated)).limit(1)) is not None:
-            raise SettingError(f"{self.name} has real purchases; simulate in a shop of its own")
+        with self.storage.reading() as connection:
+            self.purchases.refuse_real(connection)
         if self.stores.frame().is_empty():
             self.stores.make(seed=seed)
         frame = self.items.frame()
