@@ -202,6 +202,10 @@ class Purchases:
                 writing.execute(table.delete().where(table.c.simulated))
             _count_nothing(writing)
             people = shoppers.select("shopper_id", "trendiness", "latitude", "longitude").to_dicts()
+            real = present(writing.connection, schema.shoppers.c.shopper_id, [one["shopper_id"] for one in people])
+            if real:
+                name = self._storage.path.name
+                raise SettingError(f"{name} has a real shopper {min(real)!r}; simulate in a shop of its own")
             if people:
                 writing.execute(
                     schema.shoppers.insert(), [new_shopper(one["shopper_id"], simulated=True) | one for one in people]
