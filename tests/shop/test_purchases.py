@@ -14,8 +14,11 @@ import sqlalchemy as sa
 
 from modiste import Item, Purchase, Shop
 from modiste.behaviour.popularity import normalise
+from modiste.behaviour.simulation import Simulation
 from modiste.errors import SettingError, UnknownIdError
+from modiste.shop import purchases as purchases_module
 from modiste.shop import schema
+from modiste.shop import shop as shop_module
 
 DAY = datetime(2025, 3, 31, 14, 5)
 NOON = datetime(2026, 3, 1, 12)
@@ -336,6 +339,17 @@ def test_a_shop_with_real_purchases_is_not_simulated(shop):
     assert len(shop.purchases) == 1
 
 
+def test_a_real_shopper_is_never_taken_for_a_simulated_one(shop):
+    shop.simulate(shoppers=2, seed=7)
+    counted = Counted.of(shop)
+    shop.shoppers.put("3", trendiness=0.25)
+    with pytest.raises(SettingError, match="has a real shopper '3'; simulate in a shop of its own"):
+        shop.simulate(shoppers=3)
+    assert shop.shoppers["3"].trendiness == 0.25
+    assert Counted.of(shop).shares == counted.shares
+    assert len(shop.shoppers) == 3
+
+
 # Popularity
 
 
@@ -431,6 +445,42 @@ def test_what_was_bought_at_an_earlier_time_is_told_as_it_was_then(shop):
         ("Denim-red-women-0", 2, 0, 82),
         ("Denim-blue-women-0", 1, 0, 121),
     ]
+
+
+def test_what_was_bought_then_is_told_of_one_moment(small, monkeypatch):
+    small.purchases.record([Purchase("ann", "a", NOON)])
+    real, done = purchases_module.bought_lately, []
+
+    def meanwhile(*arguments: Any) -> pl.DataFrame:
+        if not done:
+            done.append(small.path)
+            with Shop.open(small.path) as other:
+                other.purchases.record([Purchase("bea", "a", NOON - timedelta(days=1))] * 5)
+                other.items.remove("b")
+        return real(*arguments)
+
+    monkeypatch.setattr(purchases_module, "bought_lately", meanwhile)
+    found = small.purchases.trending(30, at=NOON)
+    assert found.sort("item_id").select("item_id", "bought", "popularity").rows() == [
+        ("a", 1, 1), ("b", 0, 0), ("c", 0, 0), ("d", 0, 0), ("e", 0, 0),
+    ]  # fmt: skip
+
+
+def test_a_purchase_recorded_while_a_year_is_simulated_stops_the_simulation(small, monkeypatch):
+    real = shop_module.simulate
+
+    def meanwhile(*arguments: Any) -> Simulation:
+        with Shop.open(small.path) as other:
+            other.purchases.record([Purchase("ann", "a", NOON)])
+        return real(*arguments)
+
+    monkeypatch.setattr(shop_module, "simulate", meanwhile)
+    with pytest.raises(SettingError, match="real purchases"):
+        small.simulate(shoppers=3)
+    assert len(small.purchases) == 1
+    counts = popularity(small)
+    small.purchases.recount()
+    assert popularity(small) == counts
 
 
 def test_nothing_was_bought_yet(shop):
