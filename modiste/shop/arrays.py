@@ -49,6 +49,8 @@ class Ids(Sequence[str]):
         return self.rows
 
     def __getitem__(self, row: Any) -> Any:
+        if row >= self.rows:  # what came later
+            raise IndexError(row)
         return self.base[row] if row < len(self.base) else self.more[row - len(self.base)]
 
 
