@@ -312,7 +312,7 @@ def forgetful(built: Candidates) -> Proposer:
 )
 def test_an_index_that_misses_the_best_is_caught(build: Callable[[Candidates], Proposer], complaint: str) -> None:
     suite = ProposerContract()
-    suite.build, suite.items, suite.top = build, 2_000, 5
+    suite.build, suite.items, suite.top = build, 1_000, 5
     with pytest.raises(AssertionError, match=complaint):
         suite.test_the_best_of_the_whole_formula_are_proposed_while_popularity_moves()
 
@@ -320,7 +320,7 @@ def test_an_index_that_misses_the_best_is_caught(build: Callable[[Candidates], P
 @pytest.mark.parametrize("build", [filter_blind, forgetful])
 def test_an_index_that_heeds_no_filter_or_no_purchase_is_caught(build: Callable[[Candidates], Proposer]) -> None:
     suite = ProposerContract()
-    suite.build, suite.items, suite.top = build, 2_000, 5
+    suite.build, suite.items, suite.top = build, 1_000, 5
     suite.test_the_best_of_the_whole_formula_are_proposed_while_popularity_moves()
     with pytest.raises(AssertionError, match="are missing"):
         suite.test_where_a_filter_or_her_purchases_rule_out_what_is_near_others_are_proposed()
