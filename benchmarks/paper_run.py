@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from modiste.arrays import Floats
 from modiste.behaviour.popularity import normalise
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import SourceError
 from modiste.evaluation import figures, published
 from modiste.evaluation.baselines import BASELINES
-from modiste.evaluation.metrics import Floats, Measure
+from modiste.evaluation.metrics import Measure
 from modiste.evaluation.tables import EvaluationReport, Row, Table
 from modiste.evaluation.trials import Purchases, Spread, judge, judge_ties
 from modiste.ranking.candidates import Candidates

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from modiste.arrays import Floats
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.demo import unpack
 from modiste.vision.backbones import Encoder, get_backbone, list_backbones
@@ -32,7 +33,6 @@ from modiste.vision.photos import open_photo
 from modiste.vision.reduction import fit_reduction
 
 TOP = 5
-Floats = NDArray[np.float64]
 
 
 def vectors_of(jobs: list[PhotoJob], backbone: str, masking: str, crop: str) -> NDArray[np.float32]:

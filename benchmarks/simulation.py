@@ -16,7 +16,8 @@ from time import perf_counter
 import numpy as np
 import polars as pl
 
-from modiste.behaviour.popularity import Floats, Rows, RunningCounts, normalise
+from modiste.arrays import Floats, Ints
+from modiste.behaviour.popularity import RunningCounts, normalise
 from modiste.behaviour.simulation import simulate
 from modiste.behaviour.trendiness import estimated_trendiness
 
@@ -75,7 +76,7 @@ def compare_speed(sizes: list[int], runs: int) -> None:
     print(f"100 times the shoppers, {max(sizes)} items: {many / few:.1f} times the time ({many:.2f} s)")
 
 
-def popularity_at_purchase(rows: Rows, start: Floats) -> Floats:
+def popularity_at_purchase(rows: Ints, start: Floats) -> Floats:
     """Each purchase's item's normalised popularity just before it, float64 (m,), for purchases in the order made."""
     running = RunningCounts(start)
     popularity = np.empty(len(rows))

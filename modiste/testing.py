@@ -22,11 +22,12 @@ from unittest import TestCase
 import numpy as np
 from numpy.typing import NDArray
 
+from modiste.arrays import Ints
 from modiste.catalog.items import GENDERS
 from modiste.catalog.readers import Reading, read_source
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import SourceError
-from modiste.ranking.candidates import Candidates, Ints, Queries
+from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import PRESETS, Weights
 from modiste.ranking.topk import rank, rank_among
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone, verify

@@ -5,10 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modiste.arrays import Floats, Ints
 from modiste.errors import SettingError
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 def normalise(counts: Floats) -> Floats:
@@ -24,7 +22,7 @@ def normalise(counts: Floats) -> Floats:
 
 
 def decayed_counts(
-    rows: Rows, ages: NDArray[Any], half_life: float | None, start: Floats, bought: NDArray[Any] | None = None
+    rows: Ints, ages: NDArray[Any], half_life: float | None, start: Floats, bought: NDArray[Any] | None = None
 ) -> Floats:
     """Counts per item, float64 (n,): ``start`` plus one for each purchase, worth 2^(−age / half_life) if decayed.
 

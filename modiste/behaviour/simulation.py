@@ -17,9 +17,9 @@ from random import Random
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from modiste.behaviour.popularity import Floats, RunningCounts
+from modiste.arrays import Floats, Ints
+from modiste.behaviour.popularity import RunningCounts
 from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
 
@@ -28,8 +28,6 @@ POPULAR_SHARE = 0.15
 """In the authors' code an item is popular from this share of *all* purchases on: in a large catalogue none is."""
 
 _PATIENCE = 64  # rejections before the draw is made over the whole pool, so that no catalogue makes it slow
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def _play(buyers: list[int], tau: list[float], market: "_Market", draw: Callable
 class _Pool:
     """The items that a shopper of one gender may buy, with an urn that holds each item in proportion to count − low."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Ints) -> None:
         self.rows: list[int] = rows.tolist()
         self.cumulative: list[float] = []
         self.balls: list[int] = []  # one for each purchase since the urn was filled

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from modiste.behaviour.popularity import Floats
+from modiste.arrays import Floats
 from modiste.errors import SettingError
 
 EARTH_RADIUS_KM = 6371.0

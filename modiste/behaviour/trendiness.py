@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from modiste.behaviour.popularity import Floats
+from modiste.arrays import Floats
 
 STRENGTH = 3.0
 """How many purchases the population's mean is worth in a shopper's estimate."""

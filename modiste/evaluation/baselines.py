@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from modiste.evaluation.metrics import Ints
+from modiste.arrays import Ints
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import PRESETS, Weights
 from modiste.ranking.topk import rank

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from modiste.arrays import Floats, Ints
 from modiste.errors import SettingError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 RESAMPLES = 2000
 """Bootstrap resamples of the shoppers behind every interval."""

@@ -6,15 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modiste.evaluation.metrics import (
-    Floats,
-    Ints,
-    Measure,
-    category_similarity,
-    gender_alignment,
-    measure,
-    popularity_error,
-)
+from modiste.arrays import Floats, Ints
+from modiste.evaluation.metrics import Measure, category_similarity, gender_alignment, measure, popularity_error
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights
 from modiste.ranking.topk import TIE, rank

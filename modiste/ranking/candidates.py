@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modiste.arrays import Bools, Ints
 from modiste.errors import SettingError
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 _PAIRS = 8192  # whose vectors are in memory at once
 

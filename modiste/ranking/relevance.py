@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from modiste.arrays import Reals
 from modiste.errors import SettingError
 
 DISTANCE_SCALE_KM = 10.0
@@ -23,7 +23,6 @@ EQUAL_COSINES = 1e-6
 """Cosines that differ by less than this over all candidates say nothing; min-max scaling makes them 0."""
 
 Scaling = Literal["none", "minmax"]
-Floats = NDArray[np.floating]
 
 
 def _is_number(value: object) -> bool:
@@ -81,13 +80,13 @@ def preset(name: str) -> Weights:
 class Terms(NamedTuple):
     """The weighted terms of the relevance, in relevance points; arrays of one shape and float type."""
 
-    visual: Floats
-    popularity: Floats
-    category: Floats
-    distance: Floats
+    visual: Reals
+    popularity: Reals
+    category: Reals
+    distance: Reals
 
     @property
-    def relevance(self) -> Floats:
+    def relevance(self) -> Reals:
         """Their sum."""
         return self.visual + self.popularity + self.category + self.distance
 
@@ -95,12 +94,12 @@ class Terms(NamedTuple):
 def terms(
     weights: Weights,
     *,
-    cosine: Floats | None,
-    span: tuple[float | Floats, float | Floats],
-    normpop: Floats,
-    trendiness: float | Floats,
-    similarity: Floats | None,
-    distance_km: Floats | None = None,
+    cosine: Reals | None,
+    span: tuple[float | Reals, float | Reals],
+    normpop: Reals,
+    trendiness: float | Reals,
+    similarity: Reals | None,
+    distance_km: Reals | None = None,
 ) -> Terms:
     """The weighted terms of n candidates, for one query or for one each, in the float type of ``normpop``.
 

@@ -13,10 +13,10 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from modiste.ranking.candidates import Ints, Pairing
+from modiste.arrays import Ints, Singles
+from modiste.ranking.candidates import Pairing
 from modiste.ranking.relevance import EQUAL_COSINES, Weights, terms
 
-Singles = NDArray[np.float32]
 Rows = slice | Ints
 Scored = tuple[Ints, Ints, Singles]  # pairs: query, row and score
 

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from modiste.arrays import Ints
 from modiste.errors import SettingError
-from modiste.ranking.candidates import Candidates, Ints, Pairing, Queries
+from modiste.ranking.candidates import Candidates, Pairing, Queries
 from modiste.ranking.relevance import Weights, terms
 from modiste.ranking.scan import Scan
 

@@ -10,8 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Array = NDArray[Any]
+from modiste.arrays import Array, Ints
 
 
 class Texts(Sequence[str]):

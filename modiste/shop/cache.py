@@ -20,8 +20,9 @@ from uuid import uuid4
 import numpy as np
 import polars as pl
 
+from modiste.arrays import Array, Ints
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.shop.arrays import Array, Ids, Ints, Texts, mapped, mapped_for_writing
+from modiste.shop.arrays import Ids, Texts, mapped, mapped_for_writing
 from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot
 
 try:

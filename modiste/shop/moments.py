@@ -19,10 +19,11 @@ import polars as pl
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from modiste.arrays import Array
 from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.shop import schema
-from modiste.shop.arrays import Array, Ids, Writer, mapped, mapped_for_writing, written
+from modiste.shop.arrays import Ids, Writer, mapped, mapped_for_writing, written
 from modiste.shop.cache import Files
 from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot
 from modiste.shop.storage import Storage, chunks, frame, revision_of, setting

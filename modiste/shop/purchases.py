@@ -135,7 +135,7 @@ class Purchases:
     def add(self, file: str | Path) -> AddReport:
         """Add purchases from a table: shopper_id, item_id, date, optional order_id.
 
-        Rows of items or dates that the shop can't make sense of are reported; an item that came before under the same
+        Ints of items or dates that the shop can't make sense of are reported; an item that came before under the same
         order is skipped.
         """
         items = {row["item_id"] for row in self._storage.rows(sa.select(schema.items.c.item_id))}

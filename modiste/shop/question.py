@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from modiste.arrays import Ints
 from modiste.ask import Ask
 from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
-from modiste.ranking.candidates import Candidates, Ints, Queries
+from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights, sentence
 from modiste.ranking.topk import Ranking, merge, rank
 from modiste.shop.recommendations import TERMS, Recommendation, Recommendations

@@ -18,13 +18,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from modiste.behaviour.popularity import Floats, decayed_counts, normalise
+from modiste.arrays import Array, Floats, Ints
+from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import UnknownIdError
 from modiste.ranking.candidates import Candidates
 from modiste.shop import schema
-from modiste.shop.arrays import Array, Ids, Ints, mapped, written
+from modiste.shop.arrays import Ids, mapped, written
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
 
@@ -189,7 +190,7 @@ class Sales:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A shop at one revision. Rows are items in no order, some of them gone; :meth:`row` finds an id's.
+    """A shop at one revision. Ints are items in no order, some of them gone; :meth:`row` finds an id's.
 
     ``columns`` are those of DTYPES, with room behind the first ``rows``. ``order`` has the rows of the first ids sorted
     by id; ``moved`` tells where ids are that came (or went: -1) since. ``similarity`` is that of ``categories``.

@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from modiste.arrays import Ints
 from modiste.catalog import Item, Reading, Taxonomy, read_source
 from modiste.catalog.items import Rejected
-from modiste.ranking.candidates import Candidates, Ints, Queries
+from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights
 from modiste.ranking.topk import rank
 from modiste.testing import BackboneContract, Proposer, ProposerContract, ReaderContract
