@@ -20,9 +20,8 @@ from pathlib import Path
 from unittest import TestCase
 
 import numpy as np
-from numpy.typing import NDArray
 
-from modiste.arrays import Ints
+from modiste.arrays import Ints, Singles
 from modiste.catalog.items import GENDERS
 from modiste.catalog.readers import Reading, read_source
 from modiste.catalog.taxonomy import Taxonomy
@@ -51,7 +50,7 @@ class BackboneContract:
         """The entry of the backbone."""
         return get_backbone(self.backbone) if isinstance(self.backbone, str) else self.backbone
 
-    def photos(self) -> NDArray[np.float32]:
+    def photos(self) -> Singles:
         """Five photos of noise as the network takes them, float32 (5, 3, height, width)."""
         size = (5, self.spec.height, self.spec.width, 3)
         return normalise(np.random.default_rng(0).integers(0, 256, size, np.uint8), self.spec)

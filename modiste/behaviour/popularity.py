@@ -1,11 +1,8 @@
 """Popularity: how often each item was bought, decayed over time if wanted, normalised over the catalogue."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from modiste.arrays import Floats, Ints
+from modiste.arrays import Array, Floats, Ints
 from modiste.errors import SettingError
 
 
@@ -22,7 +19,7 @@ def normalise(counts: Floats) -> Floats:
 
 
 def decayed_counts(
-    rows: Ints, ages: NDArray[Any], half_life: float | None, start: Floats, bought: NDArray[Any] | None = None
+    rows: Ints, ages: Array, half_life: float | None, start: Floats, bought: Array | None = None
 ) -> Floats:
     """Counts per item, float64 (n,): ``start`` plus one for each purchase, worth 2^(−age / half_life) if decayed.
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from modiste.arrays import Floats
+from modiste.arrays import Floats, Ints
 from modiste.errors import SettingError
 
 EARTH_RADIUS_KM = 6371.0
@@ -53,6 +52,6 @@ def assign_items(categories: Sequence[str | None], stores: Sequence[str], seed: 
     places = np.empty(len(categories), dtype=np.int64)
     keys = np.array([category or "" for category in categories], dtype=str)
     for key in np.unique(keys):
-        rows: NDArray[np.int64] = rng.permutation(np.flatnonzero(keys == key))
+        rows: Ints = rng.permutation(np.flatnonzero(keys == key))
         places[rows] = (np.arange(len(rows)) + rng.integers(len(stores))) % len(stores)
     return [stores[place] for place in places.tolist()]

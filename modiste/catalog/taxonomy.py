@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from modiste.arrays import Floats
 from modiste.catalog.palette import LABELS
 from modiste.errors import SourceError
 
@@ -86,7 +86,7 @@ class Taxonomy:
         pair = frozenset((self._group[one], self._group[other]))
         return self.within if len(pair) == 1 else self.between.get(pair, 0.0)
 
-    def matrix(self, names: Sequence[str | None]) -> npt.NDArray[np.float64]:
+    def matrix(self, names: Sequence[str | None]) -> Floats:
         """float64 (n, n): the similarity of every pair of ``names``, in their order; repeats are allowed."""
         canonical = [self.canonical(name) for name in names]
         distinct = list(dict.fromkeys(canonical))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from modiste.arrays import Floats, Ints
+from modiste.arrays import Bools, Floats, Ints
 from modiste.evaluation.metrics import Measure, category_similarity, gender_alignment, measure, popularity_error
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights
@@ -45,7 +45,7 @@ class Purchases:
     def __len__(self) -> int:
         return len(self.item)
 
-    def where(self, keep: NDArray[np.bool_]) -> "Purchases":
+    def where(self, keep: Bools) -> "Purchases":
         """Those of the shoppers for whom ``keep`` bool (q,) is true; it must not split a shopper."""
         return Purchases(self.item[keep], self.shopper[keep], self.trendiness[keep], self.gender[keep])
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modiste.arrays import Bools, Ints
+from modiste.arrays import Array, Bools, Floats, Ints, Singles
 from modiste.errors import SettingError
 
 _PAIRS = 8192  # whose vectors are in memory at once
@@ -36,15 +35,15 @@ class Candidates:
         SettingError: the arrays' lengths differ.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: Singles
     has_vector: Bools
-    normpop: NDArray[np.float64]
-    category: NDArray[Any]
-    similarity: NDArray[np.float64]
+    normpop: Floats
+    category: Array
+    similarity: Floats
     gender: NDArray[np.int8]
-    product: NDArray[Any]
+    product: Array
     item_ids: Sequence[str]
-    distance_km: NDArray[np.float64] | None = None
+    distance_km: Floats | None = None
     allowed: Bools | None = None
     group: Ints | None = None
 
@@ -61,8 +60,8 @@ class Candidates:
     def updated(
         self,
         *,
-        normpop: NDArray[np.float64] | None = None,
-        distance_km: NDArray[np.float64] | None = None,
+        normpop: Floats | None = None,
+        distance_km: Floats | None = None,
         allowed: Bools | None = None,
     ) -> "Candidates":
         """The same items with another popularity, distances or filter; what was derived from the rest is kept."""
@@ -82,7 +81,7 @@ class Candidates:
         return (np.asarray(self.category, np.int64) + 1) * 3 + self.gender
 
     @cached_property
-    def similarity_with_unknown(self) -> NDArray[np.float64]:
+    def similarity_with_unknown(self) -> Floats:
         """float64 (c + 1, c + 1): the similarity with a last row and column of zeros, which index -1 finds."""
         return np.pad(np.asarray(self.similarity, np.float64), (0, 1))
 
@@ -113,8 +112,8 @@ class Queries:
     """
 
     item: Ints
-    vectors: NDArray[np.float32] | None
-    trendiness: NDArray[np.float64]
+    vectors: Singles | None
+    trendiness: Floats
     gender: NDArray[np.int8]
     excluded: Sequence[Ints] | None = None
 
@@ -139,7 +138,7 @@ class Queries:
             excluded=None if self.excluded is None else [self.excluded[row] for row in rows.tolist()],
         )
 
-    def embedded(self, candidates: Candidates) -> tuple[NDArray[np.float32], Bools]:
+    def embedded(self, candidates: Candidates) -> tuple[Singles, Bools]:
         """Every query's vector, float32 (q, d), zeros where it has none, and bool (q,) whether it has one."""
         known = np.asarray(self.item) >= 0
         vectors = np.zeros((len(self), candidates.vectors.shape[1]), np.float32)
@@ -221,7 +220,7 @@ class Pairing:
         admissible: Bools = suits & self.free(query, row)
         return admissible
 
-    def cosines(self, query: Ints, row: Ints) -> NDArray[np.float64]:
+    def cosines(self, query: Ints, row: Ints) -> Floats:
         """float64 (k,), 0 where one of the two has no vector; of a pair always the same, whatever stands beside it."""
         cosines = np.empty(len(row))
         for start in range(0, len(row), _PAIRS):

@@ -11,9 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
 
-from modiste.arrays import Ints, Singles
+from modiste.arrays import Floats, Ints, Singles
 from modiste.ranking.candidates import Pairing
 from modiste.ranking.relevance import EQUAL_COSINES, Weights, terms
 
@@ -39,7 +38,7 @@ class Shortlist:
     among them.
     """
 
-    def __init__(self, pairing: Pairing, top: int, error: NDArray[np.float64]) -> None:
+    def __init__(self, pairing: Pairing, top: int, error: Floats) -> None:
         self._pairing, self._top, self._slack = pairing, top, 2 * error
         self._lock = Lock()
         self._cut = np.full(len(pairing), -np.inf)
@@ -124,7 +123,7 @@ class Shortlist:
         self._cut[enough] = np.maximum(self._cut[enough], score[last] - self._slack[enough])
 
 
-def _at_least(cut: NDArray[np.float64], rows: Rows, highest: Singles, layers: Singles) -> Scored:
+def _at_least(cut: Floats, rows: Rows, highest: Singles, layers: Singles) -> Scored:
     """All scores of ``layers`` (_LAYERS, g, q) that reach their query's ``cut``; ``highest`` (g, q) is that of each."""
     group, query = np.nonzero(highest >= cut)
     scores = layers[:, group, query]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modiste.arrays import Ints
+from modiste.arrays import Array, Floats, Ints
 from modiste.errors import SettingError
 from modiste.ranking.candidates import Candidates, Pairing, Queries
 from modiste.ranking.relevance import Weights, terms
@@ -34,12 +34,12 @@ class Ranking:
     """
 
     items: Ints
-    visual: NDArray[np.float64]
-    popularity: NDArray[np.float64]
-    category: NDArray[np.float64]
-    distance: NDArray[np.float64]
-    relevance: NDArray[np.float64]
-    products: NDArray[Any]
+    visual: Floats
+    popularity: Floats
+    category: Floats
+    distance: Floats
+    relevance: Floats
+    products: Array
     item_ids: NDArray[np.object_]
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ def merge(ranking: Ranking, top: int) -> Ints:
     return np.stack([query[chosen], position[chosen]], axis=1).astype(np.int64)
 
 
-def _sorted(query: Ints, level: NDArray[np.float64], row: Ints, item_ids: Any) -> Ints:
+def _sorted(query: Ints, level: Floats, row: Ints, item_ids: Any) -> Ints:
     """The order by query, the highest level first; equal levels by the row's item id, then as they stand."""
     order = np.lexsort((-level, query))
     same = (level[order[1:]] == level[order[:-1]]) & (query[order[1:]] == query[order[:-1]])
@@ -141,7 +141,7 @@ class _Best:
         self.items = np.full((len(queries), top), -1, np.int64)
         self.scores = np.full((5, len(queries), top), np.nan)
 
-    def choose(self, pairing: Pairing, query: Ints, row: Ints, spans: NDArray[np.float64], start: int = 0) -> None:
+    def choose(self, pairing: Pairing, query: Ints, row: Ints, spans: Floats, start: int = 0) -> None:
         """Fill the lists from ``start`` on, those of the queries in ``pairing``, with the best of its pairs."""
         shop, queries, weights = self.candidates, pairing.queries, self.weights
         parts = terms(

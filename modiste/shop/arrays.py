@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from modiste.arrays import Array, Ints
+from modiste.arrays import Array, Ints, Singles
 
 
 class Texts(Sequence[str]):
@@ -95,7 +94,7 @@ class Writer:
             return Texts.of(ends, self._file)
 
 
-def mapped(file: Path, rows: int, dim: int) -> NDArray[np.float32]:
+def mapped(file: Path, rows: int, dim: int) -> Singles:
     """The file as float32 (rows, dim): shared with every process but for what is written, which stays private."""
     if file.stat().st_size < 4 * rows * dim:
         with file.open("r+b") as opened:
@@ -103,7 +102,7 @@ def mapped(file: Path, rows: int, dim: int) -> NDArray[np.float32]:
     return np.asarray(np.memmap(file, np.float32, "c", shape=(rows, dim)).view(np.ndarray))
 
 
-def mapped_for_writing(file: Path, rows: int, dim: int) -> NDArray[np.float32]:
+def mapped_for_writing(file: Path, rows: int, dim: int) -> Singles:
     """A new file of float32 (rows, dim), zeros, in which what is written lies."""
     with file.open("wb") as opened:
         opened.truncate(4 * rows * dim)

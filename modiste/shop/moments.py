@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
-from modiste.arrays import Array
+from modiste.arrays import Array, Singles
 from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.shop import schema
@@ -292,7 +291,7 @@ def _reduction(connection: sa.Connection, space: VectorSpace) -> Reduction | Non
     return None if found is None else Reduction.from_bytes(found)
 
 
-def _decoded(vectors: Sequence[bytes], reduction: Reduction | None) -> NDArray[np.float32]:
+def _decoded(vectors: Sequence[bytes], reduction: Reduction | None) -> Singles:
     """float16 bytes as float32 (m, d), reduced."""
     whole = np.frombuffer(b"".join(vectors), "<f2").reshape(len(vectors), -1).astype(np.float32)
     return whole if reduction is None else reduction.apply(whole)

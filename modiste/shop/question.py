@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modiste.arrays import Ints
+from modiste.arrays import Bools, Floats, Ints, Singles
 from modiste.ask import Ask
 from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
@@ -32,7 +32,7 @@ class SearchResult:
 
     photo: Image.Image
     labels: NDArray[np.uint8] | None
-    keep: NDArray[np.bool_] | None
+    keep: Bools | None
     recommendations: Recommendations
 
 
@@ -48,7 +48,7 @@ class Question:
     weights: Weights
     candidates: Candidates
     queries: Queries
-    distances: NDArray[np.float64] | None
+    distances: Floats | None
     verb: str
 
     # What may be asked
@@ -67,7 +67,7 @@ class Question:
         return cls._of(snapshot, ask, [row], _own(ask, popularity), "you look at", None)
 
     @classmethod
-    def for_photo(cls, snapshot: Snapshot, ask: Ask, vector: NDArray[np.float32]) -> "Question":
+    def for_photo(cls, snapshot: Snapshot, ask: Ask, vector: Singles) -> "Question":
         """What looks like a photo with the embedding ``vector``, float32 (dim,), not reduced yet."""
         reduction = snapshot.matrix(ask.space).reduction
         vectors = vector[None] if reduction is None else reduction.apply(vector[None])
@@ -91,7 +91,7 @@ class Question:
         trendiness: float,
         verb: str,
         home: tuple[float, float] | None,
-        vectors: NDArray[np.float32] | None = None,
+        vectors: Singles | None = None,
     ) -> "Question":
         """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
         candidates = snapshot.candidates(ask.space, ask.half_life)
@@ -179,12 +179,12 @@ def _own(ask: Ask, trendiness: float) -> float:
     return trendiness if ask.trendiness is None else ask.trendiness
 
 
-def _allowed(snapshot: Snapshot, ask: Ask, distances: NDArray[np.float64] | None) -> NDArray[np.bool_] | None:
+def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | None:
     """The rows that may be recommended by category, price and distance, bool (rows,); None: all.
 
     An item without a price meets no condition on price. Raises SettingError for a radius around nowhere.
     """
-    conditions: list[NDArray[np.bool_]] = []
+    conditions: list[Bools] = []
     if ask.categories:
         names = {snapshot.taxonomy.canonical(name) for name in ask.categories}
         chosen = np.array([*(name in names for name in snapshot.categories), False])  # the last one: no category

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from modiste.arrays import Array, Floats, Ints
+from modiste.arrays import Array, Bools, Floats, Ints, Singles
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
@@ -56,15 +56,15 @@ class Matrix:
     whose old one an earlier snapshot may be reading in ``vectors``.
     """
 
-    vectors: NDArray[np.float32]
-    has: NDArray[np.bool_]
+    vectors: Singles
+    has: Bools
     reduction: Reduction | None = None
     file: Path | None = None
-    fresh: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+    fresh: Mapping[int, Singles] = field(default_factory=dict)
     overwritten: bool = False
     lost: frozenset[int] = frozenset()
 
-    def changed(self, used: int, total: int, rows: Ints, vectors: NDArray[np.float32], gone: Ints) -> "Matrix":
+    def changed(self, used: int, total: int, rows: Ints, vectors: Singles, gone: Ints) -> "Matrix":
         """With ``vectors`` (m, d) at ``rows``, none at the rows ``gone``, and room for ``total`` rows.
 
         Others read the first ``used`` rows, and go on doing so.
@@ -90,9 +90,7 @@ class Matrix:
         overwritten = self.overwritten or replaced or bool(len(went))
         return replace(self, vectors=array, has=has, file=file, fresh=fresh, overwritten=overwritten, lost=lost)
 
-    def _moved(
-        self, used: int, capacity: int, fresh: Mapping[int, NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float32], Path | None]:
+    def _moved(self, used: int, capacity: int, fresh: Mapping[int, Singles]) -> tuple[Singles, Path | None]:
         """The first ``used`` vectors where nobody reads them: in another map of the file, or in memory."""
         if self.file is not None:
             with suppress(OSError):  # the folder can't be written, or the files were deleted
@@ -256,7 +254,7 @@ class Snapshot:
         return self.columns[name][: self.rows]
 
     @property
-    def alive(self) -> NDArray[np.bool_] | None:
+    def alive(self) -> Bools | None:
         """Which rows are items of the shop, bool (rows,); None where all are."""
         return None if self.size == self.rows else self.column("alive")
 
@@ -368,7 +366,7 @@ def _same(one: tuple[Array, Array, int], other: tuple[Array, Array, int]) -> boo
     return one[0] is other[0] and one[1] is other[1] and one[2] == other[2]
 
 
-def _normalised(counts: Floats, alive: NDArray[np.bool_]) -> Floats:
+def _normalised(counts: Floats, alive: Bools) -> Floats:
     """Min-max over the rows that are alive; 0 for the others."""
     normpop = np.zeros(len(counts))
     normpop[alive] = normalise(counts[alive])

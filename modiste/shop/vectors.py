@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from PIL import Image
 
+from modiste.arrays import Singles
 from modiste.catalog.items import Rejected
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
@@ -167,7 +168,7 @@ class Vectors:
         space: VectorSpace,
         made_of: Mapping[str, Any],
         item_ids: Sequence[str],
-        vectors: NDArray[np.float32],
+        vectors: Singles,
         failures: Sequence[tuple[str, str]],
     ) -> int:
         """Store what was made of items, unless they have changed since or another process was quicker; how many."""
@@ -236,7 +237,7 @@ class Vectors:
         with self._moments.now() as (snapshot, _):
             return snapshot.space(wanted)
 
-    def matrix(self, space: VectorSpace | str | None = None) -> tuple[list[str], NDArray[np.float32]]:
+    def matrix(self, space: VectorSpace | str | None = None) -> tuple[list[str], Singles]:
         """Item ids and their vectors, float32 (n, dim) with unit rows, by id; reduced if the space has a reduction."""
         with self._moments.now(space) as (snapshot, _):
             matrix = snapshot.matrix(space)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
+from modiste.arrays import Singles
 from modiste.errors import SourceError, UnknownIdError
 
 SHIPPED = Path(__file__).parent / "models"
@@ -150,7 +150,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(session: Any, spec: BackboneSpec, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+def run(session: Any, spec: BackboneSpec, batch: Singles) -> Singles:
     """The network's output for a batch, float32. Raises SourceError if the network refuses the entry's input size."""
     try:
         return np.asarray(session.run([spec.output], {spec.input: batch})[0], np.float32)
@@ -169,10 +169,10 @@ class Encoder:
         self.spec = spec
         self._session = open_session(spec, threads)
 
-    def embed(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, batch: Singles) -> Singles:
         """Normalised photos, float32 (n, 3, height, width), to vectors of unit length, float32 (n, dim)."""
         vectors = run(self._session, self.spec, batch)
         if vectors.shape != (len(batch), self.spec.dim):
             raise SourceError(f"{self.spec.name} gave {vectors.shape}, its entry promises (n, {self.spec.dim})")
-        lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+        lengths: Singles = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, np.maximum(lengths, np.float32(1e-12)))

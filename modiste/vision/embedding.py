@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from modiste.arrays import Bools, Singles
 from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
 from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels
@@ -106,7 +107,7 @@ class EmbeddedBatch:
     """
 
     item_ids: list[str]
-    vectors: NDArray[np.float32]
+    vectors: Singles
     failures: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[tuple[str, str]] = field(default_factory=list)
 
@@ -156,8 +157,8 @@ class EmbeddedPhoto:
     None where it was taken whole, and its unit vector, float32 (dim,), before any reduction."""
 
     labels: NDArray[np.uint8] | None
-    keep: NDArray[np.bool_] | None
-    vector: NDArray[np.float32]
+    keep: Bools | None
+    vector: Singles
 
 
 class Embedder:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from modiste.arrays import Singles
 from modiste.errors import MissingExtraError, ModisteError, SourceError, UnknownIdError
 from modiste.vision.backbones import EXPORTABLE, Encoder, cache_folder, read_entry
 
@@ -132,7 +132,7 @@ def _write_onnx(network: Any, path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
-def _compare(encoder: Encoder, photos: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+def _compare(encoder: Encoder, photos: Singles, expected: Singles) -> None:
     lengths = np.linalg.norm(expected, axis=1, keepdims=True)
     gap = float(np.abs(encoder.embed(photos) - expected / np.maximum(lengths, 1e-12)).max())
     if not gap <= 1e-5:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from modiste.arrays import Bools
 from modiste.catalog.palette import LABELS, PALETTE
 from modiste.errors import MaskError, SettingError
 from modiste.vision.photos import MAX_PIXELS
@@ -99,7 +100,7 @@ def encode_mask(labels: Pixels) -> Image.Image:
     return picture
 
 
-def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) -> NDArray[np.bool_]:
+def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) -> Bools:
     """Which pixels stay, bool (height, width), under one of ``MASKINGS``.
 
     ``own`` names the labels that belong to the item's category; without any, or where they cover under 1% of the photo,
@@ -110,12 +111,12 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
     if masking == "none":
         return np.ones(labels.shape, dtype=bool)
     if masking == "own":
-        kept: NDArray[np.bool_] = np.array([label in own for label in LABELS])[labels]
+        kept: Bools = np.array([label in own for label in LABELS])[labels]
         return kept if kept.mean() >= OWN_AT_LEAST else _KEPT["clothes"][labels]
     return _KEPT[masking][labels]
 
 
-def apply_mask(photo: Pixels, keep: NDArray[np.bool_], fill: tuple[int, int, int] = (0, 0, 0)) -> Pixels:
+def apply_mask(photo: Pixels, keep: Bools, fill: tuple[int, int, int] = (0, 0, 0)) -> Pixels:
     """A copy of the photo, uint8 (height, width, 3), whose removed pixels are ``fill``."""
     left = photo.copy()
     left[~keep] = fill

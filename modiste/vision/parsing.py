@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from modiste.arrays import Singles
 from modiste.errors import SourceError
 from modiste.vision.backbones import BackboneSpec, open_session, run
 from modiste.vision.masks import LABELS
@@ -41,7 +42,7 @@ class Parser:
         return self._label[_likeliest(scores[0], photo.size)]
 
 
-def _likeliest(scores: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _likeliest(scores: Singles, size: tuple[int, int]) -> NDArray[np.uint8]:
     """The channel of the highest probability at each pixel of ``size`` (width, height), uint8 (height, width).
 
     Probabilities are enlarged smoothly, one channel after another, so that edges are not staircases of the network's

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from modiste.arrays import Bools, Singles
 from modiste.errors import MaskError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec
 from modiste.vision.masks import apply_mask
@@ -24,7 +25,7 @@ BLACK: Fill = (0, 0, 0)
 
 def prepare(
     photo: Image.Image,
-    keep: NDArray[np.bool_] | None,
+    keep: Bools | None,
     spec: BackboneSpec,
     crop: str,
     fill: Fill = BLACK,
@@ -65,7 +66,7 @@ def _centre(photo: Image.Image, spec: BackboneSpec) -> NDArray[np.uint8]:
     return np.asarray(resized.crop((left, top, left + spec.width, top + spec.height)))
 
 
-def _garment(photo: Image.Image, keep: NDArray[np.bool_], spec: BackboneSpec, fill: Fill) -> NDArray[np.uint8]:
+def _garment(photo: Image.Image, keep: Bools, spec: BackboneSpec, fill: Fill) -> NDArray[np.uint8]:
     rows, columns = np.flatnonzero(keep.any(1)), np.flatnonzero(keep.any(0))
     (top, bottom), (left, right) = (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)
     pixel = max((right - left) / spec.width, (bottom - top) / spec.height) * (1 + 2 * MARGIN)
@@ -79,7 +80,7 @@ def _garment(photo: Image.Image, keep: NDArray[np.bool_], spec: BackboneSpec, fi
     return np.asarray(window.resize((spec.width, spec.height), Image.Resampling.BILINEAR))
 
 
-def normalise(batch: NDArray[np.uint8], spec: BackboneSpec) -> NDArray[np.float32]:
+def normalise(batch: NDArray[np.uint8], spec: BackboneSpec) -> Singles:
     """uint8 (n, height, width, 3) to what the network reads: float32 (n, 3, height, width), (x/255 − mean) / std."""
     scale = (1 / (255 * np.asarray(spec.std))).astype(np.float32)
     shift = (np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)

@@ -5,8 +5,8 @@ from io import BytesIO
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from modiste.arrays import Singles
 from modiste.errors import SettingError
 
 _ROWS = 8192
@@ -17,18 +17,18 @@ _ROWS = 8192
 class Reduction:
     """``mean`` float32 (d,) and ``components`` float32 (k, d) with orthonormal rows, the strongest first."""
 
-    mean: NDArray[np.float32]
-    components: NDArray[np.float32]
+    mean: Singles
+    components: Singles
 
     @property
     def dim(self) -> int:
         """How many dimensions are left."""
         return len(self.components)
 
-    def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, vectors: Singles) -> Singles:
         """float32 (n, d) to float32 (n, k) of unit length, without whitening; a vector at the mean stays zero."""
         reduced = (vectors - self.mean) @ self.components.T
-        lengths: NDArray[np.float32] = np.linalg.norm(reduced, axis=1, keepdims=True)
+        lengths: Singles = np.linalg.norm(reduced, axis=1, keepdims=True)
         return np.divide(reduced, np.maximum(lengths, np.float32(1e-12)))
 
     def to_bytes(self) -> bytes:
@@ -44,7 +44,7 @@ class Reduction:
         return cls(rows[0], rows[1:])
 
 
-def fit_reduction(vectors: NDArray[np.float32], dim: int = 128) -> Reduction:
+def fit_reduction(vectors: Singles, dim: int = 128) -> Reduction:
     """The reduction to the ``dim`` strongest directions of float32 (n, d) vectors around their mean.
 
     k is ``dim``, or less where the vectors can't fill it: at most d and n − 1.

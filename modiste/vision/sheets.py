@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from modiste.arrays import Bools
 from modiste.errors import SettingError
 from modiste.vision.masks import PALETTE, apply_mask
 
 _PAPER, _CARD, _INK, _QUIET = (246, 243, 238), (255, 255, 255), (58, 54, 48), (150, 144, 134)
 _GAP, _CAPTION = 14, 26
 
-Row = tuple[Image.Image, NDArray[np.uint8] | None, NDArray[np.bool_] | None, str]
+Row = tuple[Image.Image, NDArray[np.uint8] | None, Bools | None, str]
 """Photo, labels uint8 (h, w), kept pixels bool (h, w), caption; labels and pixels may be missing."""
 
 
