@@ -3,8 +3,9 @@
     python benchmarks/ranking.py [--items 10000 100000 1000000] [--runs 9] [--json ranking.json]
 
 Medians of interleaved runs: ``rank`` and ``merge`` of one query and of a shopper's 20 purchases, Top-5, beside the
-float32 product of the same queries with all items (of its two layouts the quicker). What a whole shop costs beside it
-is measured by ``scale.py``.
+float32 product of the same queries with all items (of its two layouts the quicker). The order is drawn anew for every
+run, since what comes after a product is slower than what comes after a ranking. What a whole shop costs beside it is
+measured by ``scale.py``.
 """
 
 import argparse
@@ -61,9 +62,11 @@ def measure(candidates: Candidates, purchases: int, runs: int) -> dict[str, floa
     ways: dict[str, Callable[[], Any]] = {"columns": lambda: vectors @ own.T, "rows": lambda: own @ vectors.T}
     for name, weights in PRESETS.items():
         ways[name] = lambda weights=weights: merge(rank(candidates, queries, weights, TOP), TOP)
+    rng = np.random.default_rng(2)
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for run in range(-1, runs):  # the first, not counted, fills what is derived once
-        for name, way in ways.items():
+        for name in rng.permutation(list(ways)).tolist():
+            way = ways[name]
             began = perf_counter()
             way()
             if run >= 0:

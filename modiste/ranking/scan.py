@@ -52,24 +52,24 @@ class Shortlist:
 
         Score i is that of the i-th of ``rows``.
         """
-        flat = scores.reshape(_LAYERS, -1)
-        layers = flat.reshape(_LAYERS, -1, len(self._pairing))
-        highest = np.fmax.reduce(flat, axis=0).reshape(layers.shape[1:])
+        layers = scores.reshape(_LAYERS, -1)  # each all groups, and of each group all queries
+        highest = np.fmax.reduce(layers, axis=0).reshape(-1, len(self._cut))
         if not (highest >= self._cut).any():
             return
         with self._lock:
             level, more = self._cut.copy(), None
-            unsure = np.isneginf(level)
+            unsure = level == -np.inf
             if unsure.any():
-                unsure &= ~np.isnan(np.fmax.reduce(highest, axis=0))  # but for those that nothing here may be shown to
+                unsure &= np.fmax.reduce(highest, axis=0) > -np.inf  # not those that nothing here may be shown to
             for depth in self._depths if unsure.any() else ():
                 if depth < len(highest):
                     groups = highest[:, unsure]
                     groups[np.isnan(groups)] = -np.inf
-                    level[unsure] = np.partition(groups, -depth, axis=0)[-depth]
+                    groups.partition(len(groups) - depth, axis=0)
+                    level[unsure] = groups[-depth]
                     more = self._with(_at_least(level, rows, highest, layers))
                     self._raise(more)
-                    unsure = np.isneginf(self._cut)
+                    unsure &= self._cut == -np.inf
                     if not unsure.any():
                         break
             if more is None or (self._cut < level).any():
@@ -124,12 +124,13 @@ class Shortlist:
 
 
 def _at_least(cut: Floats, rows: Rows, highest: Singles, layers: Singles) -> Scored:
-    """All scores of ``layers`` (_LAYERS, g, q) that reach their query's ``cut``; ``highest`` (g, q) is that of each."""
-    group, query = np.nonzero(highest >= cut)
-    scores = layers[:, group, query]
-    layer, which = np.nonzero(scores >= cut[query])
+    """All scores of ``layers`` (_LAYERS, g · q) that reach their query's ``cut``; ``highest`` (g, q) of each group."""
+    place = (highest >= cut).ravel().nonzero()[0]
+    group, query = np.divmod(place, len(cut))
+    scores = layers.take(place, axis=1)
+    layer, which = np.divmod((scores >= cut[query]).ravel().nonzero()[0], max(1, len(place)))
     local = layer * len(highest) + group[which]
-    return query[which], rows.start + local if isinstance(rows, slice) else rows[local], scores[layer, which]
+    return query[which], local + rows.start if isinstance(rows, slice) else rows[local], scores[layer, which]
 
 
 class Scan:
@@ -166,8 +167,9 @@ class Scan:
             np.take(table, self.shop.groups[rows], axis=0, out=scores[:count], mode="clip")
             if self.looks:
                 cosines = self._cosines(number, cosines, again=True)
-                without = np.flatnonzero(~self.shop.has_vector[rows])
-                cosines[without] = self.spans[:, 0]  # as the least alike; without scaling as 0, which these spans are
+                known = self.shop.has_vector[rows]
+                if not known.all():  # as the least alike; without scaling as 0, which these spans are
+                    cosines[np.flatnonzero(~known)] = self.spans[:, 0]
                 layers = cosines.reshape(_LAYERS, -1)
                 layers *= slopes[: layers.shape[1]]
                 scores[:count] += cosines[:count]
@@ -261,7 +263,8 @@ class Scan:
             known = self.shop.has_vector[rows]
             if self.shop.allowed is not None:
                 known = known & self.shop.allowed[rows]
-            scores[np.flatnonzero(~known)] = np.nan
+            if not known.all():
+                scores[np.flatnonzero(~known)] = np.nan
             scores[count:] = np.nan
             highest.add(rows, scores)
             lowest.add(rows, np.negative(scores, out=scores))
@@ -286,8 +289,8 @@ class Scan:
 
     def _worth(self) -> Singles:
         """The category's term, less the lowest visual one, by the items' group and query; NaN where gender bars."""
-        similarity = self.shop.similarity_with_unknown[self.pairing.category]
-        by_group = np.repeat(np.roll(similarity, 1, axis=1).T, 3, axis=0)  # groups count from no category on
+        category = np.repeat(np.arange(-1, len(self.shop.similarity)), 3)  # of each group
+        by_group = self.shop.similarity_with_unknown[category[:, None], self.pairing.category]
         worth = self.weights.gamma * by_group - self._slope * self.spans[:, 0]
         return worth.astype(np.float32) + self._barrier
 
