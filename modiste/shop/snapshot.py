@@ -314,9 +314,8 @@ class Snapshot:
         sales = self.sales
         if known is None or not 0 <= sales.logged - known.position <= 10_000 or sales.day < known.day:
             return sales.sums(self.rows, half_life)
-        sums = known.sums[: self.rows].copy()
-        if len(sums) < self.rows:
-            sums = np.concatenate([sums, np.zeros(self.rows - len(sums))])
+        sums, shared = np.empty(self.rows), min(self.rows, len(known.sums))
+        sums[:shared], sums[shared:] = known.sums[:shared], 0
         if half_life is not None and sales.day != known.day and known.day >= 0:
             sums *= np.exp2((known.day - sales.day) / half_life)
         for row, day, change in sales.log[known.position : sales.logged]:
