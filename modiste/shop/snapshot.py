@@ -107,8 +107,8 @@ class Matrix:
 class Popularity:
     """How popular each item is: ``counts`` and ``normpop`` in [0, 1] (min-max over the items), float64 (n,).
 
-    ``sums`` are the purchases alone, worth what they are on ``day``; ``position`` is how far of the log they go, and
-    ``source`` the columns they were added to.
+    ``sums`` are the counts or, with a half-life, the purchases alone, worth what they are on ``day``; ``position`` is
+    how far of the log they go, and ``source`` the columns they were added to.
     """
 
     sums: Floats
@@ -299,7 +299,7 @@ class Snapshot:
             if known is not None and known.position == self.sales.logged and _same(known.source, source):
                 return known
             sums = self._sums(known, half_life)
-            counts = sums + self.column("popularity")
+            counts = sums if half_life is None else sums + self.column("popularity")
             alive = self.alive
             normpop = normalise(counts) if alive is None else _normalised(counts, alive)
             made = Popularity(sums, self.sales.day, self.sales.logged, counts, normpop, source)
@@ -311,11 +311,12 @@ class Snapshot:
 
     def _sums(self, known: Popularity | None, half_life: float | None) -> Floats:
         """From what was known, if that is not far."""
-        sales = self.sales
-        if known is None or not 0 <= sales.logged - known.position <= 10_000 or sales.day < known.day:
-            return sales.sums(self.rows, half_life)
+        sales, start = self.sales, self.column("popularity") if half_life is None else np.zeros(1)
+        far = known is None or not 0 <= sales.logged - known.position <= 10_000 or sales.day < known.day
+        if known is None or far or (half_life is None and known.source[0] is not self.columns["popularity"]):
+            return sales.sums(self.rows, half_life) + start
         sums, shared = np.empty(self.rows), min(self.rows, len(known.sums))
-        sums[:shared], sums[shared:] = known.sums[:shared], 0
+        sums[:shared], sums[shared:] = known.sums[:shared], start[shared:] if half_life is None else 0
         if half_life is not None and sales.day != known.day and known.day >= 0:
             sums *= np.exp2((known.day - sales.day) / half_life)
         for row, day, change in sales.log[known.position : sales.logged]:
