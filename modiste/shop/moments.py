@@ -174,6 +174,8 @@ class Moments:
         """What changed since ``old``, read and written beside it; None where reading everything is quicker."""
         if revision < old.revision or setting(connection, "forgotten") > old.revision:
             return None
+        if connection.dialect.name == "postgresql":  # which would read a table whole that it hasn't analysed yet
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
 
         def since(table: sa.Table) -> sa.ColumnElement[bool]:
             return table.c.revision > old.revision
