@@ -277,6 +277,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--plot", type=Path, help="draw them here (PNG)")
     chosen = parser.parse_args()
+    if len(chosen.items) > 1 and (chosen.folder or chosen.database):
+        parser.error("one folder or database holds one shop; give one size with it")
     results = [run(items, chosen.workers, chosen.database, chosen.folder) for items in chosen.items]
     if chosen.json:
         found: Any = results if len(results) > 1 else results[0]
