@@ -32,6 +32,7 @@ def _position(near: Any) -> str | None:
 
 
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+Signed = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Price = Annotated[float, Field(ge=0, le=HIGHEST_PRICE, allow_inf_nan=False)]
 Near = Annotated[
@@ -68,22 +69,35 @@ class Ask(BaseModel):
 
     top: int = Field(5, ge=1, le=1000, description="How many.")
     preset: Literal["balanced", "paper", "visual"] = Field("balanced", description="Weights by name.")
-    alpha: Weight | None = Field(None, description="Weight of the visual term, instead of the preset's.")
+    alpha: Weight | None = Field(
+        None, description="Weight of the look (cut, texture, pattern), instead of the preset's."
+    )
+    colour: Signed | None = Field(
+        None, description="Weight of the colour, instead of the preset's; below 0 asks for another colour."
+    )
     beta: Weight | None = Field(None, description="Weight of the popularity term, instead of the preset's.")
     gamma: Weight | None = Field(None, description="Weight of the category term, instead of the preset's.")
     distance: Weight | None = Field(None, description="Weight of a store's nearness, instead of the preset's.")
-    penalty: int | None = Field(
-        None, ge=2, le=20, multiple_of=2, description="The exponent p of |popularity - trendiness|: 2, 4, ..."
+    together: Weight | None = Field(
+        None, description="Weight of what is bought together with what was bought, instead of the preset's."
     )
+    penalty: int | None = Field(
+        None, ge=2, le=20, multiple_of=2,
+        description="The paper's formula: the exponent p of |popularity - trendiness|: 2, 4, ...",
+    )  # fmt: skip
     scaling: Scaling | None = Field(
         None,
-        description="minmax stretches the cosines of each query to [0, 1]; none leaves them; default: the preset's.",
+        description="The paper's formula: minmax stretches the cosines of each query to [0, 1], none leaves them.",
     )
     trendiness: Share | None = Field(
-        None, description="Instead of the shopper's own: 0 dislikes trends, 1 follows them."
+        None,
+        description="Instead of the shopper's own: 0 avoids what others buy, 1 follows them; 1/3 takes no notice.",
     )
     gender: Literal["men", "women", "any"] | None = Field(
         None, description="Whose garments; default: those of the items that the list is made from."
+    )
+    age: Literal["adults", "children", "any"] | None = Field(
+        None, description="For whom; default: as the items that the list is made from."
     )
     near: Near | None = Field(None, description="latitude,longitude in degrees; default: the shopper's own position.")
     within: float | None = Field(
@@ -103,7 +117,7 @@ class Ask(BaseModel):
         ge=0.01,
         le=36_600,
         allow_inf_nan=False,
-        description="Days after which a purchase counts half; default: none fades.",
+        description="Days after which a purchase counts half; default: 30, and in the paper's formula none fades.",
     )
     space: Name | None = Field(
         None, description="A backbone's name or a vector space's key; default: the one embedded into last."
@@ -131,9 +145,12 @@ class Ask(BaseModel):
     @property
     def weights(self) -> Weights:
         """The preset's weights with those that were given in their place. Raises SettingError if all are 0."""
-        names = ("alpha", "beta", "gamma", "distance", "penalty", "scaling")
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
-        return replace(PRESETS[self.preset], **given)
+        names = ("alpha", "beta", "gamma", "distance", "colour", "together", "penalty", "scaling")
+        given: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
+        base = PRESETS[self.preset]
+        if base.formula == "choice" and (self.penalty or self.scaling):
+            raise SettingError("penalty and scaling belong to the paper's formula; ask for preset paper too")
+        return replace(base, **given)
 
     @property
     def position(self) -> Position | None:

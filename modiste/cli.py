@@ -516,9 +516,9 @@ def _print_table(title: str, found: "Sequence[Recommendation]") -> None:
     if not found:
         console.print(f"{title}: nothing to recommend")
         return
-    console.print(f"[bold]{_plain(title)}[/]   [dim]relevance = visual + popularity + category[/]", highlight=False)
+    console.print(f"[bold]{_plain(title)}[/]", highlight=False)
     for place, one in enumerate(found, 1):
-        terms = " + ".join(f"{value:.3f}" for name, value in one.terms.items() if name != "distance" or value)
+        terms = " + ".join(f"{name} {value:.3f}" for name, value in one.terms.items() if value) or "0"
         category = (one.category or "").replace("_", " ")
         store = "" if one.distance_km is None else f"  {one.distance_km:.1f} km"
         console.print(

@@ -185,10 +185,12 @@ class Put(BaseModel):
 class Terms(BaseModel):
     """The weighted terms of the relevance; they add up to it."""
 
-    visual: float
+    look: float
+    colour: float
     popularity: float
     category: float
     distance: float
+    together: float
 
 
 class Recommendation(BaseModel):

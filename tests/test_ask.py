@@ -9,7 +9,8 @@ from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS
 
 FIELDS = [
-    "top", "preset", "alpha", "beta", "gamma", "distance", "penalty", "scaling", "trendiness", "gender", "near",
+    "top", "preset", "alpha", "colour", "beta", "gamma", "distance", "together", "penalty", "scaling", "trendiness",
+    "gender", "age", "near",
     "within", "categories", "min_price", "max_price", "match", "exclude", "half_life", "space",
 ]  # fmt: skip
 
@@ -22,8 +23,7 @@ def test_these_are_the_names_of_what_one_may_ask():
 
 def test_the_presets_are_those_of_the_documents():
     assert PRESETS["paper"] == Weights(0.4, 0.2, 0.0, 2, "minmax")
-    assert PRESETS["balanced"] == Weights(0.5, 0.25, 0.25, 2, "minmax")
-    assert PRESETS["visual"] == Weights(1.0, 0.0, 0.0)
+    assert PRESETS["balanced"].formula == PRESETS["visual"].formula == "choice"
     assert {name: Ask(preset=name).weights for name in PRESETS} == PRESETS
     assert (Ask().weights, SearchAsk().weights) == (PRESETS["balanced"], PRESETS["visual"])
     assert (Ask().top, SearchAsk().top) == (5, 12)
@@ -76,7 +76,11 @@ def test_a_position_is_two_numbers_or_their_text():
         ({"match": "some"}, "match: .*'all' or 'any'"),
         ({"half_life": 0}, "half_life: .*greater than"),
         ({"space": ""}, "space: "),
-        ({"alpha": 0, "beta": 0, "gamma": 0}, "every weight is 0"),
+        ({"preset": "paper", "alpha": 0, "beta": 0, "gamma": 0}, "every weight is 0"),
+        ({"penalty": 4}, "penalty and scaling belong to the paper's formula"),
+        ({"scaling": "none", "preset": "visual"}, "penalty and scaling belong to the paper's formula"),
+        ({"colour": 1, "preset": "paper"}, "the paper's formula has no term for colour"),
+        ({"age": "old"}, "age: .*'adults', 'children' or 'any'"),
         ({"top": 0, "match": "some"}, "top: .*; match: "),
     ],
 )
@@ -86,8 +90,12 @@ def test_what_makes_no_sense_is_refused_by_name(fields, words):
 
 
 def test_text_as_a_command_or_an_address_has_it_is_read_as_what_it_means():
-    ask = Ask.of(top="3", alpha="0.5", penalty="4", trendiness="1", within="12.5", half_life="30", min_price="0")
-    assert ask == Ask(top=3, alpha=0.5, penalty=4, trendiness=1.0, within=12.5, half_life=30.0, min_price=0.0)
+    ask = Ask.of(
+        preset="paper", top="3", alpha="0.5", penalty="4", trendiness="1", within="12.5", half_life="30", min_price="0"
+    )
+    assert ask == Ask(
+        preset="paper", top=3, alpha=0.5, penalty=4, trendiness=1.0, within=12.5, half_life=30.0, min_price=0.0
+    )
 
 
 def test_an_ask_does_not_change_and_says_itself_as_json():

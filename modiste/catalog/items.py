@@ -27,6 +27,7 @@ class Item:
     price: float | None = None
     store_id: str | None = None
     popularity: float | None = None
+    age_group: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

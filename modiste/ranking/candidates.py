@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
 from modiste.errors import SettingError
+from modiste.ranking.relevance import Scale, Weights
 
 _PAIRS = 8192  # whose vectors are in memory at once
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,9 +21,9 @@ class Candidates:
     """Every item that could be recommended, as arrays aligned by row; a snapshot, whose popularity is that moment's.
 
     Args:
-        vectors: float32 (n, d), rows of unit length; may be the read-only map of a file. What is in the rows of items
-            without a vector doesn't matter.
-        has_vector: bool (n,); the visual term of an item without one is 0.
+        vectors: float32 (n, d), the look and, in the last ``colour_dim`` places, the colour, each of unit length; may
+            be the read-only map of a file. What is in the rows of items without a vector doesn't matter.
+        has_vector: bool (n,); the terms of look and colour of an item without one are 0.
         normpop: float64 (n,), normalised popularity in [0, 1].
         category: integers (n,), row of ``similarity``; -1: no category, similar to nothing.
         similarity: float64 (c, c) in [0, 1], symmetric.
@@ -29,7 +32,11 @@ class Candidates:
         item_ids: n different ids; only those of candidates that tie are read.
         distance_km: float64 (n,) from the shopper to the item's store, NaN where it is not known.
         allowed: bool (n,), False for items that must not be recommended to anybody now; None: all may.
-        group: int64 (n,), 3 · (category + 1) + gender; made of them where it isn't given.
+        group: int64 (n,), 6 · (category + 1) + 3 · children + gender; made of them where it isn't given.
+        children: bool (n,), for children; None: none is.
+        fashion: float64 (n,), log(1 + n / s) of what was bought lately, at least 0; None: nothing was.
+        colour_dim: how many of the vectors' places are the colour's.
+        scales: how look and colour are calibrated.
 
     Raises:
         SettingError: the arrays' lengths differ.
@@ -46,10 +53,14 @@ class Candidates:
     distance_km: Floats | None = None
     allowed: Bools | None = None
     group: Ints | None = None
+    children: Bools | None = None
+    fashion: Floats | None = None
+    colour_dim: int = 0
+    scales: tuple[Scale, Scale] = (Scale(), Scale())
 
     def __post_init__(self) -> None:
         aligned = ("vectors", "has_vector", "normpop", "category", "gender", "product", "distance_km", "allowed")
-        for name in aligned:
+        for name in (*aligned, "children", "fashion"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.item_ids):
                 raise SettingError(f"candidates have {len(self.item_ids)} ids but {len(value)} rows of {name}")
@@ -61,6 +72,7 @@ class Candidates:
         self,
         *,
         normpop: Floats | None = None,
+        fashion: Floats | None = None,
         distance_km: Floats | None = None,
         allowed: Bools | None = None,
     ) -> "Candidates":
@@ -68,6 +80,7 @@ class Candidates:
         return replace(
             self,
             normpop=self.normpop if normpop is None else normpop,
+            fashion=self.fashion if fashion is None else fashion,
             distance_km=self.distance_km if distance_km is None else distance_km,
             allowed=self.allowed if allowed is None else allowed,
             group=self.groups,
@@ -75,10 +88,27 @@ class Candidates:
 
     @cached_property
     def groups(self) -> Ints:
-        """int64 (n,): category and gender as one number, 3 · (category + 1) + gender."""
+        """int64 (n,): category, age and gender as one number, 6 · (category + 1) + 3 · children + gender."""
         if self.group is not None:
             return self.group
-        return (np.asarray(self.category, np.int64) + 1) * 3 + self.gender
+        made = (np.asarray(self.category, np.int64) + 1) * 6 + self.gender
+        return made if self.children is None else made + 3 * self.children
+
+    @property
+    def look_dim(self) -> int:
+        """How many of the vectors' places are the look's."""
+        return int(self.vectors.shape[1]) - self.colour_dim
+
+    def popularity(self, weights: Weights) -> Floats:
+        """float64 (n,): what the formula takes for popularity."""
+        if weights.formula == "paper":
+            return self.normpop
+        return np.zeros(len(self)) if self.fashion is None else self.fashion
+
+    @cached_property
+    def peak(self) -> float:
+        """The highest log popularity."""
+        return 0.0 if self.fashion is None else float(self.fashion.max(initial=0.0))
 
     @cached_property
     def similarity_with_unknown(self) -> Floats:
@@ -104,6 +134,11 @@ class Queries:
         vectors: float32 (q, d) of unit length, read where ``item`` is -1; a row of zeros, or None, is no photo at all.
         trendiness: float64 (q,), the shopper's τ in [0, 1].
         gender: int8 (q,): 1 men, 2 women, 0 no filter.
+        children: int8 (q,): 1 adults' items alone, 2 children's alone, 0 both; None: both.
+        kinship: float64 (q, c + 1), how much each category suits the query, the last one none; None: as alike as the
+            item's own category.
+        together: for each query rows of the candidates, int64 (m,) without repeats, that are bought together with what
+            was bought, and how much so, float64 (m,) above 0.
         excluded: for each query the rows that the shopper bought; they and their products' other views are left out, as
             are the views of ``item`` itself.
 
@@ -116,9 +151,12 @@ class Queries:
     trendiness: Floats
     gender: NDArray[np.int8]
     excluded: Sequence[Ints] | None = None
+    children: NDArray[np.int8] | None = None
+    kinship: Floats | None = None
+    together: Sequence[tuple[Ints, Floats]] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("vectors", "trendiness", "gender", "excluded"):
+        for name in ("vectors", "trendiness", "gender", "excluded", "children", "kinship", "together"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.item):
                 raise SettingError(f"there are {len(self.item)} queries but {len(value)} rows of {name}")
@@ -136,6 +174,9 @@ class Queries:
             trendiness=self.trendiness[rows],
             gender=self.gender[rows],
             excluded=None if self.excluded is None else [self.excluded[row] for row in rows.tolist()],
+            children=None if self.children is None else self.children[rows],
+            kinship=None if self.kinship is None else self.kinship[rows],
+            together=None if self.together is None else [self.together[row] for row in rows.tolist()],
         )
 
     def embedded(self, candidates: Candidates) -> tuple[Singles, Bools]:
@@ -169,14 +210,17 @@ class Queries:
 class Pairing:
     """The queries put beside the candidates: answers for pairs (query, row), given as two int64 arrays (k,).
 
-    ``vectors`` float32 (q, d), ``embedded`` bool (q,) and ``category`` int64 (q,) are the queries'; ``owned`` is how
-    many rows the shopper of any query bought at most.
+    ``vectors`` float32 (q, d), ``embedded`` bool (q,), ``kinship`` float64 (q, c + 1) and ``children`` int8 (q,) are
+    the queries'; ``owned`` is how many rows the shopper of any query bought at most.
     """
 
     def __init__(self, candidates: Candidates, queries: Queries) -> None:
         self.candidates, self.queries = candidates, queries
         self.vectors, self.embedded = queries.embedded(candidates)
-        self.category = queries.categories(candidates)
+        given = queries.kinship
+        kin = candidates.similarity_with_unknown[queries.categories(candidates)] if given is None else given
+        self.kinship: Floats = kin
+        self.children = np.zeros(len(queries), np.int8) if queries.children is None else queries.children
         excluded = queries.excluded if queries.excluded is not None else []
         sizes, known = [len(rows) for rows in excluded], np.flatnonzero(queries.item >= 0)
         self.owned = 1 + max(sizes, default=0)
@@ -191,15 +235,15 @@ class Pairing:
 
     def alike(self) -> tuple[Ints, Ints]:
         """The first of all queries that differ by looks at most, int64 (m,), and which of these each is, (q,)."""
-        known: dict[tuple[int, int, float, bytes], int] = {}
-        theirs = zip(
-            self.category.tolist(),
-            self.queries.gender.tolist(),
-            self.queries.trendiness.tolist(),
-            self._taken,
-            strict=True,
-        )
-        number = [known.setdefault((*rest, taken.tobytes()), len(known)) for *rest, taken in theirs]
+        known: dict[tuple[Any, ...], int] = {}
+        number = []
+        for query in range(len(self)):
+            rows, values = self.queries.together[query] if self.queries.together is not None else (_NONE, _NONE)
+            same = (
+                self.kinship[query].tobytes(), int(self.queries.gender[query]), int(self.children[query]),
+                float(self.queries.trendiness[query]), self._taken[query].tobytes(), rows.tobytes(), values.tobytes(),
+            )  # fmt: skip
+            number.append(known.setdefault(same, len(known)))
         return np.unique(number, return_index=True)[1], np.array(number, np.int64)
 
     def free(self, query: Ints, row: Ints) -> Bools:
@@ -213,18 +257,38 @@ class Pairing:
 
     def admissible(self, query: Ints, row: Ints) -> Bools:
         """bool (k,): whether that item may be recommended there."""
-        wanted, gender = self.queries.gender[query], self.candidates.gender[row]
-        suits = (wanted == 0) | (gender == 0) | (wanted == gender)
+        code = self.candidates.groups[row] % 6
+        suits = ~self.barred[code, query]
         if self.candidates.allowed is not None:
             suits &= self.candidates.allowed[row]
         admissible: Bools = suits & self.free(query, row)
         return admissible
 
-    def cosines(self, query: Ints, row: Ints) -> Floats:
-        """float64 (k,), 0 where one of the two has no vector; of a pair always the same, whatever stands beside it."""
-        cosines = np.empty(len(row))
+    @cached_property
+    def barred(self) -> Bools:
+        """bool (6, q): whether a query's gender or age rules out items of 3 · children + gender."""
+        child, gender = np.divmod(np.arange(6)[:, None], 3)
+        wanted, age = self.queries.gender, self.children
+        barred: Bools = ((wanted != 0) & (gender != 0) & (gender != wanted)) | ((age != 0) & (child != age - 1))
+        return barred
+
+    def together(self) -> tuple[Ints, Ints, Floats]:
+        """All pairs of query and row that are bought together, and how much so."""
+        found = self.queries.together or []
+        query = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
+        rows = np.concatenate([*(rows for rows, _ in found), _NONE]).astype(np.int64)
+        return query, rows, np.concatenate([*(values for _, values in found), np.empty(0)])
+
+    def similarities(self, query: Ints, row: Ints) -> tuple[Floats, Floats]:
+        """Of look and of colour, float64 (k,), 0 where one of the two has no vector; of a pair always the same,
+        whatever stands beside it."""
+        both = np.empty((2, len(row)))
+        look = self.candidates.look_dim
         for start in range(0, len(row), _PAIRS):
             some = slice(start, start + _PAIRS)
             theirs = self.candidates.vectors[row[some]].astype(np.float64)
-            np.einsum("nd,nd->n", theirs, self.vectors[query[some]].astype(np.float64), out=cosines[some])
-        return np.where(self.candidates.has_vector[row] & self.embedded[query], cosines, 0.0)
+            ours = self.vectors[query[some]].astype(np.float64)
+            np.einsum("nd,nd->n", theirs[:, :look], ours[:, :look], out=both[0, some])
+            np.einsum("nd,nd->n", theirs[:, look:], ours[:, look:], out=both[1, some])
+        both[:, ~(self.candidates.has_vector[row] & self.embedded[query])] = 0.0
+        return both[0], both[1]

@@ -1,13 +1,22 @@
-"""The relevance formula: how much a candidate suits a shopper at one of her purchases, and why.
+"""How much a candidate suits a shopper at one of her purchases, and why: two formulas, whose terms add up.
+
+``choice``, a conditional logit: people buy in proportion to exp(relevance), with
+
+    relevance = α · look + κ · colour + β · θ · log(1 + n / s) + γ · category + δ · exp(−km / 10) + μ · together
+
+look and colour are calibrated (0: as alike as two strangers, 1: as two photos of one product), n is what was bought
+lately of the candidate and θ the shopper's trendiness: 0 takes no notice of what others buy, 1 buys in proportion.
+
+``paper``, the scoring function of "Trend-Aware Fashion Recommendation with Visual Segmentation and Semantic
+Similarity" (arXiv 2506.07773), to which a nearness was added whose weight is 0 there:
 
     relevance = α · visual + β · (1 − (n − τ)^p) + γ · category + δ · exp(−km / 10)
 
-the scoring function of "Trend-Aware Fashion Recommendation with Visual Segmentation and Semantic Similarity" (arXiv
-2506.07773): n is the candidate's normalised popularity, τ the shopper's trendiness, category the taxonomy's similarity.
-The last term is ours and its weight δ is 0 by default.
+visual is the plain cosine, n the candidate's normalised popularity, τ the shopper's trendiness.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -22,6 +31,16 @@ DISTANCE_SCALE_KM = 10.0
 EQUAL_COSINES = 1e-6
 """Cosines that differ by less than this over all candidates say nothing; min-max scaling makes them 0."""
 
+THETA = (-1.0, 2.0)
+"""The θ of a trendiness of 0 and of 1; between them it is linear, so that 1/3 takes no notice of what others buy."""
+
+SMOOTHING = 1.0
+"""The purchases s that popularity is measured in: what nobody bought is as far from what s did as that from three."""
+
+NO_NOTICE, MOST = 0.15, 0.6
+"""A θ nearer to 0 takes no notice of what others buy; what reaches so much of the highest popularity is popular."""
+
+Formula = Literal["choice", "paper"]
 Scaling = Literal["none", "minmax"]
 
 
@@ -33,12 +52,14 @@ def _is_number(value: object) -> bool:
 class Weights:
     """How much each term counts.
 
-    ``alpha`` (visual), ``beta`` (popularity), ``gamma`` (category) and ``distance`` are finite, at least 0, not all 0;
-    they need not add up to 1. ``penalty`` is the exponent p, a positive even integer. ``scaling`` "minmax" stretches
-    the cosines of each query's admissible candidates to [0, 1], as the authors' code does; "none" leaves them alone.
+    ``alpha`` (look), ``beta`` (popularity), ``gamma`` (category), ``distance`` and ``together`` (bought together) are
+    finite and at least 0; ``colour`` may be below 0, which asks for another colour. Not all are 0; they need not add
+    up to 1. Colour and together belong to the formula ``choice``. To ``paper`` belong ``penalty``, the exponent p, a
+    positive even integer, and ``scaling``: "minmax" stretches the cosines of each query's admissible candidates to
+    [0, 1], as the authors' code does; "none" leaves them alone.
 
     Raises:
-        SettingError: a weight or the penalty is outside its range, or the scaling is unknown.
+        SettingError: a weight or the penalty is outside its range, or the scaling or formula is unknown.
     """
 
     alpha: float
@@ -47,25 +68,45 @@ class Weights:
     penalty: int = 2
     scaling: Scaling = "none"
     distance: float = 0.0
+    colour: float = 0.0
+    together: float = 0.0
+    formula: Formula = "paper"
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "gamma", "distance"):
+        for name in ("alpha", "beta", "gamma", "distance", "colour", "together"):
             value = getattr(self, name)
-            if not _is_number(value) or not math.isfinite(value) or value < 0:
+            if not _is_number(value) or not math.isfinite(value) or (value < 0 and name != "colour"):
                 raise SettingError(f"{name} is {value!r}; a weight must be a finite number of at least 0")
-        if not (self.alpha or self.beta or self.gamma or self.distance):
+        if not self.total:
             raise SettingError("every weight is 0, so no item would be better than another; give one a positive weight")
         penalty = self.penalty
         if not _is_number(penalty) or penalty <= 0 or penalty % 2 != 0:  # inf % 2 is NaN, so it is refused as well
             raise SettingError(f"penalty is {penalty!r}; it must be a positive even integer, such as 2 or 4")
         if self.scaling not in ("none", "minmax"):
             raise SettingError(f"scaling is {self.scaling!r}; choose 'none' or 'minmax'")
+        if self.formula not in ("choice", "paper"):
+            raise SettingError(f"formula is {self.formula!r}; choose 'choice' or 'paper'")
+        if self.formula == "choice" and self.scaling != "none":
+            raise SettingError("scaling belongs to the paper's formula; leave it out, or ask for formula paper")
+        for name in ("colour", "together"):
+            if self.formula == "paper" and getattr(self, name):
+                raise SettingError(f"the paper's formula has no term for {name}; leave it out, or ask for choice")
+
+    @property
+    def total(self) -> float:
+        """The sum of the weights."""
+        return self.alpha + self.beta + self.gamma + self.distance + abs(self.colour) + self.together
+
+    @property
+    def seen(self) -> bool:
+        """Whether the pictures count."""
+        return bool(self.alpha or self.colour)
 
 
 PRESETS = {
-    "balanced": Weights(0.5, 0.25, 0.25, scaling="minmax"),
+    "balanced": Weights(2.0, 0.5, 1.0, colour=1.0, together=0.5, formula="choice"),
     "paper": Weights(0.4, 0.2, 0.0, scaling="minmax"),
-    "visual": Weights(1.0, 0.0, 0.0),
+    "visual": Weights(1.0, 0.0, 0.0, colour=0.5, formula="choice"),
 }
 """Weights by name; ``balanced`` is the default."""
 
@@ -77,82 +118,113 @@ def preset(name: str) -> Weights:
     return PRESETS[name]
 
 
+class Scale(NamedTuple):
+    """The cosine of two strangers, and that of two photos of one product."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+
 class Terms(NamedTuple):
     """The weighted terms of the relevance, in relevance points; arrays of one shape and float type."""
 
-    visual: Reals
+    look: Reals
+    colour: Reals
     popularity: Reals
     category: Reals
     distance: Reals
+    together: Reals
 
     @property
     def relevance(self) -> Reals:
         """Their sum."""
-        return self.visual + self.popularity + self.category + self.distance
+        return sum(self[1:], start=self[0])
 
 
 def terms(
     weights: Weights,
     *,
-    cosine: Reals | None,
-    span: tuple[float | Reals, float | Reals],
-    normpop: Reals,
+    look: Reals | None,
+    span: tuple[float | Reals, float | Reals] = (0.0, 1.0),
+    colour: Reals | None = None,
+    scales: tuple[Scale, Scale] = (Scale(), Scale()),
+    popularity: Reals,
+    peak: float = 0.0,
     trendiness: float | Reals,
     similarity: Reals | None,
     distance_km: Reals | None = None,
+    together: Reals | None = None,
 ) -> Terms:
-    """The weighted terms of n candidates, for one query or for one each, in the float type of ``normpop``.
+    """The weighted terms of n candidates, for one query or for one each, in the float type of ``popularity``.
 
     Args:
         weights: the weights.
-        cosine: (n,) in [-1, 1]; None where the query has no photo: every visual term is 0.
+        look: (n,) cosines in [-1, 1]; None where the query has no photo: the terms of look and colour are 0.
         span: the lowest and highest cosine over the query's admissible candidates; only min-max scaling uses it.
-        normpop: (n,) normalised popularity in [0, 1].
-        trendiness: the shopper's τ in [0, 1]; with ``span``, a number or (n,).
+        colour: (n,) similarity in [0, 1]; None where nothing is known of it.
+        scales: those of look and of colour; ``choice`` uses them.
+        popularity: (n,); for ``paper`` normalised, in [0, 1]; for ``choice`` log(1 + n / s), at least 0.
+        peak: the highest of all candidates' popularity; ``choice`` uses it.
+        trendiness: the shopper's τ in [0, 1], for ``choice`` on the scale of THETA; with ``span``, a number or (n,).
         similarity: (n,) category similarity in [0, 1]; None where the query has no category: the term is 0.
         distance_km: (n,) to each candidate's store, NaN where it is not known; None: not known for any.
+        together: (n,) how much more often than by chance bought by those who bought what she did, at least 0.
     """
-    nothing = np.zeros_like(normpop)
-    visual = nothing
-    if cosine is not None and weights.alpha:
-        if weights.scaling == "none":
-            visual = weights.alpha * cosine
+    nothing = np.zeros_like(popularity)
+    seen = alike = fashion = nothing
+    if look is not None and weights.alpha:
+        if weights.formula == "choice":
+            seen = weights.alpha * _calibrated(look, scales[0])
+        elif weights.scaling == "none":
+            seen = weights.alpha * look
         else:
             width = np.asarray(span[1] - span[0])
             scale = np.where(width > EQUAL_COSINES, weights.alpha / np.maximum(width, EQUAL_COSINES), 0.0)
-            visual = np.clip((cosine - span[0]) * scale, 0.0, weights.alpha)
-    popularity = nothing
-    if weights.beta:
-        popularity = weights.beta * (1 - np.square(normpop - trendiness) ** (int(weights.penalty) // 2))
+            seen = np.clip((look - span[0]) * scale, 0.0, weights.alpha)
+    if look is not None and colour is not None and weights.colour:
+        alike = weights.colour * (_calibrated(colour, scales[1]) - (weights.colour < 0))
+    if weights.beta and weights.formula == "choice":
+        theta = THETA[0] + (THETA[1] - THETA[0]) * trendiness
+        fashion = weights.beta * (theta * popularity - np.minimum(theta, 0) * peak)  # at least 0
+    elif weights.beta:
+        fashion = weights.beta * (1 - np.square(popularity - trendiness) ** (int(weights.penalty) // 2))
     category = weights.gamma * similarity if similarity is not None and weights.gamma else nothing
     near = nothing
     if distance_km is not None and weights.distance:
         near = weights.distance * np.nan_to_num(np.exp(distance_km * (-1 / DISTANCE_SCALE_KM)), nan=0.0)
-    return Terms(visual, popularity, category, near)
+    joint = weights.together * together if together is not None and weights.together else nothing
+    return Terms(seen, alike, fashion, category, near, joint)
+
+
+def _calibrated(cosine: Reals, scale: Scale) -> Reals:
+    """0 where it is that of two strangers, 1 where that of two photos of one product."""
+    return (cosine - scale.low) * (1 / (scale.high - scale.low))
 
 
 def sentence(
     weights: Weights,
+    shown: Mapping[str, float],
     *,
-    visual: float,
-    popularity: float,
-    category: float,
-    distance: float = 0.0,
     trendiness: float,
+    peak: float = 0.0,
     distance_km: float | None = None,
+    colour: str = "",
     cause: str = "what you bought",
 ) -> str:
-    """One sentence that a shopper understands, from the weighted terms of one recommendation.
+    """One sentence that a shopper understands, from the weighted terms of one recommendation, by their names.
 
-    Only terms that speak for the item are named. ``cause`` is what it was recommended for, in words that fit after
-    "looks like": "the denim you bought", "your photo". With min-max scaling, looking alike is meant among all there is.
+    Only terms that speak for the item are named. ``peak`` is the highest log popularity of all. ``colour`` names the
+    item's. ``cause`` is what it was recommended for, in words that fit after "looks like": "the denim you bought",
+    "your photo". With min-max scaling, looking alike is meant among all there is.
     """
-    looks = _looks(visual / weights.alpha, cause) if weights.alpha else ""
+    looks = _looks(shown["look"] / weights.alpha, cause) if weights.alpha else ""
     told = [
         looks,
-        _kind(category / weights.gamma, "it" if looks else cause) if weights.gamma else "",
-        _fashion(popularity / weights.beta, weights.penalty, trendiness) if weights.beta else "",
-        f"is sold {distance_km:.1f} km from you" if distance_km is not None and distance > 0 else "",
+        _same_colour(shown["colour"] / abs(weights.colour), weights.colour < 0, colour) if weights.colour else "",
+        _kind(shown["category"] / weights.gamma, "it" if looks else cause) if weights.gamma else "",
+        _bought_together(shown["together"] / weights.together) if weights.together else "",
+        _fashion(shown["popularity"] / weights.beta, weights, trendiness, peak) if weights.beta else "",
+        f"is sold {distance_km:.1f} km from you" if distance_km is not None and shown["distance"] > 0 else "",
     ]
     told = [reason for reason in told if reason]
     if not told:
@@ -166,8 +238,25 @@ def _looks(share: float, cause: str) -> str:
     return f"looks like {cause}" if share >= 0.6 else ""
 
 
-def _fashion(share: float, penalty: int, trendiness: float) -> str:
-    gap = max(0.0, 1 - share) ** (1 / penalty)  # |n − τ|
+def _same_colour(share: float, other: bool, name: str) -> str:
+    if other:
+        return "has another colour" + (f", {name}" if name else "") if share >= 0.6 else ""
+    if share >= 0.85:
+        return f"is the same {name or 'colour'}"
+    return "is of a similar colour" if share >= 0.6 else ""
+
+
+def _bought_together(share: float) -> str:
+    return "is often bought by those who buy what you did" if share > 0 else ""
+
+
+def _fashion(share: float, weights: Weights, trendiness: float, peak: float) -> str:
+    if weights.formula == "choice":
+        theta = THETA[0] + (THETA[1] - THETA[0]) * trendiness
+        if peak <= 0 or abs(theta) < NO_NOTICE or share < MOST * abs(theta) * peak:
+            return ""
+        return "is bought a lot just now" if theta > 0 else "is rarely bought, as you like it"
+    gap = max(0.0, 1 - share) ** (1 / weights.penalty)  # |n − τ|
     if gap > 0.2:
         return ""
     if trendiness > 2 / 3:

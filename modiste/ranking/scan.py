@@ -143,12 +143,12 @@ class Scan:
     def __init__(self, pairing: Pairing, weights: Weights) -> None:
         self.pairing, self.weights = pairing, weights
         self.shop, self.count = pairing.candidates, len(pairing)
-        self.looks = bool(weights.alpha and pairing.embedded.any())
+        self.looks = bool(weights.seen and pairing.embedded.any())
         self.spans = np.zeros((self.count, 2))
-        self._slope = np.where(pairing.embedded, float(weights.alpha), 0.0)  # of the relevance by the cosine
-        self._columns = np.ascontiguousarray(pairing.vectors.T)
+        self._slope, self._floor, self._columns, self._gain = self._seen()
         taus = pairing.queries.trendiness.astype(np.float32)
         self._taus = taus[:1] if np.all(taus == taus[:1]) else taus
+        self._popularity = self.shop.popularity(weights)
         self._barrier = self._barriers()
         self._chunks, self._size = self._plan()
         self._kept = np.empty((0, self.count), np.float32)
@@ -158,8 +158,9 @@ class Scan:
         if self.looks and self.weights.scaling == "minmax":
             self._measure_spans()
         table, slopes = self._worth(), np.tile(self._slope.astype(np.float32), self._size // _LAYERS)
-        rest = self.weights.beta + self.weights.gamma + self.weights.distance
-        error = self._cosine_error * self._slope + rest * (2 * self.weights.penalty + 16) * _UNIT
+        kin = float(np.abs(self.pairing.kinship).max(initial=1.0))
+        rest = self.weights.beta * max(1.0, 3 * self.shop.peak) + self.weights.gamma * kin + self.weights.distance
+        error = self._cosine_error * self._slope * self._gain + rest * (2 * self.weights.penalty + 16) * _UNIT
         best = Shortlist(self.pairing, top, error)
 
         def score(number: int, cosines: Singles, scores: Singles) -> None:
@@ -168,8 +169,8 @@ class Scan:
             if self.looks:
                 cosines = self._cosines(number, cosines, again=True)
                 known = self.shop.has_vector[rows]
-                if not known.all():  # as the least alike; without scaling as 0, which these spans are
-                    cosines[np.flatnonzero(~known)] = self.spans[:, 0]
+                if not known.all():  # so that the terms are 0
+                    cosines[np.flatnonzero(~known)] = self._floor
                 layers = cosines.reshape(_LAYERS, -1)
                 layers *= slopes[: layers.shape[1]]
                 scores[:count] += cosines[:count]
@@ -225,6 +226,21 @@ class Scan:
 
     # Looks
 
+    def _seen(self) -> tuple[Floats, Floats, Singles, float]:
+        """How the terms of look and colour come from one product of the candidates with columns (d, q): the slope
+        (q,), what of the product makes them 0 (q,), the columns, and how much a column was stretched at most."""
+        weights, shop, columns = self.weights, self.shop, self.pairing.vectors.T.copy()
+        embedded, look = self.pairing.embedded, self.shop.look_dim
+        if weights.formula == "paper":
+            columns[look:] = 0
+            return np.where(embedded, float(weights.alpha), 0.0), np.zeros(self.count), columns, 1.0
+        (low, high), (pale, deep) = shop.scales
+        by_look, by_colour = weights.alpha / (high - low), weights.colour / (deep - pale) if shop.colour_dim else 0.0
+        columns[:look] *= np.float32(by_look)
+        columns[look:] *= np.float32(by_colour)
+        floor = by_look * low + by_colour * (deep if by_colour < 0 else pale)
+        return embedded.astype(float), np.full(self.count, floor), columns, by_look + abs(by_colour)
+
     @property
     def _cosine_error(self) -> float:
         """More than a float32 cosine can err by, in whatever order it was summed."""
@@ -273,8 +289,9 @@ class Scan:
         ends = np.stack([np.full(self.count, np.inf), np.full(self.count, -np.inf)], axis=1)
         for side, shortlist, extreme in ((0, lowest, np.minimum), (1, highest, np.maximum)):
             query, row = shortlist.pairs()
-            extreme.at(ends[:, side], query, self.pairing.cosines(query, row))
+            extreme.at(ends[:, side], query, self.pairing.similarities(query, row)[0])
         self.spans = np.where(np.isfinite(ends), ends, 0.0)
+        self._floor = self.spans[:, 0]
         width = self.spans[:, 1] - self.spans[:, 0]
         apart = self.pairing.embedded & (width > EQUAL_COSINES)
         self._slope = np.where(apart, self.weights.alpha / np.where(apart, width, 1.0), 0.0)
@@ -282,16 +299,14 @@ class Scan:
     # The other terms
 
     def _barriers(self) -> Singles:
-        """0, or NaN where a query's gender rules an item's out, by the items' group and query."""
-        wanted, gender = self.pairing.queries.gender, np.arange(3)[:, None]
-        barred = (wanted != 0) & (gender != 0) & (gender != wanted)
-        return np.tile(np.where(barred, np.float32(np.nan), np.float32(0)), (len(self.shop.similarity) + 1, 1))
+        """0, or NaN where a query's gender or age rules an item's out, by the items' group and query."""
+        barred = np.where(self.pairing.barred, np.float32(np.nan), np.float32(0))
+        return np.tile(barred, (self.pairing.kinship.shape[1], 1))
 
     def _worth(self) -> Singles:
-        """The category's term, less the lowest visual one, by the items' group and query; NaN where gender bars."""
-        category = np.repeat(np.arange(-1, len(self.shop.similarity)), 3)  # of each group
-        by_group = self.shop.similarity_with_unknown[category[:, None], self.pairing.category]
-        worth = self.weights.gamma * by_group - self._slope * self.spans[:, 0]
+        """The category's term, less what no look is worth, by the items' group and query; NaN where one is barred."""
+        by_category = np.roll(self.pairing.kinship, 1, axis=1).T  # that of no category first
+        worth = self.weights.gamma * np.repeat(by_category, 6, axis=0) - self._slope * self._floor
         return worth.astype(np.float32) + self._barrier
 
     def _base(self, rows: Rows) -> Singles | None:
@@ -300,9 +315,9 @@ class Scan:
         if self.weights.beta or km is not None:
             base = terms(
                 self.weights,
-                cosine=None,
-                span=(0.0, 0.0),
-                normpop=self.shop.normpop[rows].astype(np.float32)[:, None],
+                look=None,
+                popularity=self._popularity[rows].astype(np.float32)[:, None],
+                peak=self.shop.peak,
                 trendiness=self._taus,
                 similarity=None,
                 distance_km=None if km is None else km[rows].astype(np.float32)[:, None],

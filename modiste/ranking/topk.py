@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from modiste.arrays import Array, Floats, Ints
 from modiste.errors import SettingError
 from modiste.ranking.candidates import Candidates, Pairing, Queries
-from modiste.ranking.relevance import Weights, terms
+from modiste.ranking.relevance import Terms, Weights, terms
 from modiste.ranking.scan import Scan
 
 TIE = 1e-12
@@ -29,15 +29,11 @@ class Ranking:
     """The best candidates of each query, best first; places that no candidate fills have item -1 and terms NaN.
 
     ``items`` int64 (q, top) are rows of the candidates; ``products`` and ``item_ids`` (texts, None where there is no
-    candidate) are theirs. The weighted terms ``visual``, ``popularity``, ``category`` and ``distance``, float64
-    (q, top), add up to ``relevance``.
+    candidate) are theirs. The weighted ``terms``, float64 (q, top) each, add up to ``relevance``.
     """
 
     items: Ints
-    visual: Floats
-    popularity: Floats
-    category: Floats
-    distance: Floats
+    terms: Terms
     relevance: Floats
     products: Array
     item_ids: NDArray[np.object_]
@@ -70,13 +66,15 @@ def rank(candidates: Candidates, queries: Queries, weights: Weights, top: int = 
     for start in range(0, len(queries) if len(candidates) else 0, block):
         part = queries.at(np.arange(start, min(start + block, len(queries)))) if len(queries) > block else queries
         pairing = Pairing(candidates, part)
-        if not weights.alpha:  # many purchases, one question
+        if not weights.seen:  # many purchases, one question
             first, number = pairing.alike()
             pairing = Pairing(candidates, part.at(first))
         scan = Scan(pairing, weights)
         query, row = scan.contenders(top)
+        if weights.together:  # what is bought together may pass everything that is best without that
+            query, row = _with_those(pairing, query, row)
         best.choose(pairing, query, row, scan.spans, start)
-        if not weights.alpha:
+        if not weights.seen:
             best.repeat(start, number)
     return best.ranking()
 
@@ -100,6 +98,14 @@ def rank_among(
     free = pairing.admissible(query, row)
     best.choose(pairing, query[free], row[free], np.array(spans, float).reshape(-1, 2))
     return best.ranking()
+
+
+def _with_those(pairing: Pairing, query: Ints, row: Ints) -> tuple[Ints, Ints]:
+    """The pairs, and all others that are bought together."""
+    more_query, more_row, _ = pairing.together()
+    free = pairing.admissible(more_query, more_row)
+    pairs = np.unique([np.append(query, more_query[free]), np.append(row, more_row[free])], axis=1)
+    return pairs[0], pairs[1]
 
 
 def merge(ranking: Ranking, top: int) -> Ints:
@@ -137,25 +143,30 @@ class _Best:
         if top < 1:
             raise SettingError(f"top is {top}; it must be at least 1")
         self.candidates, self.weights, self.top = candidates, weights, top
-        self.total = weights.alpha + weights.beta + weights.gamma + weights.distance
         self.items = np.full((len(queries), top), -1, np.int64)
-        self.scores = np.full((5, len(queries), top), np.nan)
+        self.scores = np.full((len(Terms._fields) + 1, len(queries), top), np.nan)
 
     def choose(self, pairing: Pairing, query: Ints, row: Ints, spans: Floats, start: int = 0) -> None:
         """Fill the lists from ``start`` on, those of the queries in ``pairing``, with the best of its pairs."""
         shop, queries, weights = self.candidates, pairing.queries, self.weights
+        look, colour = pairing.similarities(query, row) if weights.seen else (None, None)
         parts = terms(
             weights,
-            cosine=pairing.cosines(query, row) if weights.alpha else None,
+            look=look,
             span=(spans[query, 0], spans[query, 1]),
-            normpop=shop.normpop[row],
+            colour=colour if shop.colour_dim else None,
+            scales=shop.scales,
+            popularity=shop.popularity(weights)[row],
+            peak=shop.peak,
             trendiness=queries.trendiness[query],
-            similarity=shop.similarity_with_unknown[pairing.category[query], shop.category[row]],
+            similarity=pairing.kinship[query, shop.category[row]],
             distance_km=None if shop.distance_km is None else shop.distance_km[row],
+            together=_looked_up(query, row, *pairing.together()) if weights.together else None,
         )
-        parts = parts._replace(visual=np.where(shop.has_vector[row] & pairing.embedded[query], parts.visual, 0.0))
+        seen = shop.has_vector[row] & pairing.embedded[query]
+        parts = parts._replace(look=np.where(seen, parts.look, 0.0), colour=np.where(seen, parts.colour, 0.0))
         relevance = parts.relevance
-        order = _sorted(query, np.round(relevance / (self.total * TIE)), row, shop.item_ids)
+        order = _sorted(query, np.round(relevance / (self.weights.total * TIE)), row, shop.item_ids)
         products, number = np.unique(shop.product[row[order]], return_inverse=True)
         _, first = np.unique(query[order] * (len(products) + 1) + number, return_index=True)  # each product's best view
         order = order[np.sort(first)]
@@ -176,5 +187,16 @@ class _Best:
         products[filled] = self.candidates.product[self.items[filled]]
         item_ids = np.full(self.items.shape, None, object)
         item_ids[filled] = [self.candidates.item_ids[row] for row in self.items[filled].tolist()]
-        visual, popularity, category, distance, relevance = self.scores
-        return Ranking(self.items, visual, popularity, category, distance, relevance, products, item_ids)
+        return Ranking(self.items, Terms(*self.scores[:-1]), self.scores[-1], products, item_ids)
+
+
+def _looked_up(query: Ints, row: Ints, queries: Ints, rows: Ints, values: Floats) -> Floats:
+    """The value of each pair of ``query`` and ``row``, 0 where it isn't among the pairs of ``queries`` and ``rows``."""
+    if not len(values):
+        return np.zeros(len(row))
+    width = int(max(row.max(initial=0), rows.max())) + 1
+    known = queries * width + rows
+    order = np.argsort(known, kind="stable")
+    place = np.minimum(np.searchsorted(known, query * width + row, sorter=order), len(known) - 1)
+    found = known[order[place]] == query * width + row
+    return np.where(found, values[order[place]], 0.0)

@@ -24,6 +24,7 @@ from modiste.arrays import Array, Ints
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.shop.arrays import Ids, Texts, mapped, mapped_for_writing
 from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot
+from modiste.vision.colour import COLOUR_DIM
 
 try:
     import fcntl
@@ -82,7 +83,8 @@ class Files:
             if matrix_file.stat().st_size < 4 * capacity * int(about["dim"]):
                 raise ValueError(f"{matrix_file} was cut short")
             has = np.concatenate([array(f"has-{number}"), np.zeros(capacity - rows, bool)])
-            matrices[key] = Matrix(mapped(matrix_file, capacity, int(about["dim"])), has, None, matrix_file)
+            vectors = mapped(matrix_file, capacity, int(about["dim"]))
+            matrices[key] = Matrix(vectors, has, None, matrix_file, colour_dim=COLOUR_DIM)
         self.saved = {matrix.file for matrix in matrices.values()}
         categories = tuple(manifest["categories"])
         return Snapshot(
@@ -135,7 +137,7 @@ class Files:
         if loaded is None:
             return snapshot
         matrices = {
-            key: replace(matrix, reduction=snapshot.matrices[key].reduction)
+            key: replace(matrix, reduction=snapshot.matrices[key].reduction, scales=snapshot.matrices[key].scales)
             for key, matrix in loaded.matrices.items()
             if key in snapshot.matrices and matrix.vectors.shape[1] == snapshot.matrices[key].vectors.shape[1]
         }

@@ -21,17 +21,20 @@ import sqlalchemy as sa
 from modiste.arrays import Array, Singles
 from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
+from modiste.ranking.relevance import Scale
 from modiste.shop import schema
 from modiste.shop.arrays import Ids, Writer, mapped, mapped_for_writing, written
 from modiste.shop.cache import Files
 from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot
 from modiste.shop.storage import Storage, chunks, frame, revision_of, setting
+from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
 
 FILED_FROM = 20_000
 """Items from which on the snapshot lies in files; a smaller shop is read from its database in no time."""
 
+_COLOURLESS = bytes(2 * COLOUR_DIM)
 _CHUNK = 50_000  # rows of the database in memory at once
 _ROOM = 8  # a matrix has room for one more row in so many
 _LOG = logging.getLogger(__name__)
@@ -147,25 +150,26 @@ class Moments:
         """With the vectors of another space, all read, in memory or in a file."""
         if space.key in snapshot.matrices:
             return snapshot
-        reduction = _reduction(connection, space)
+        reduction, scales = _fitted(connection, space)
         dim, capacity = space.dim if reduction is None else reduction.dim, snapshot.rows + snapshot.rows // _ROOM + 1
+        dim += COLOUR_DIM
         has, file, vectors = np.zeros(capacity, bool), None, np.zeros((capacity, dim), np.float32)
         if filed or snapshot.source:
             with suppress(OSError):  # the folder can't be written, or is gone
                 vectors = mapped_for_writing(path := self._files.matrix_file(), capacity, dim)
                 file = path
         table, walk = schema.vectors.c, _Walk(snapshot)
-        wanted = sa.select(table.item_id, table.vector).where(table.space == space.key).order_by(table.item_id)
-        for some in _streamed(connection, wanted):
-            rows = np.array([walk.row(item_id) for item_id, _ in some], np.int64)
-            vectors[rows] = _decoded([vector for _, vector in some], reduction)
+        wanted = sa.select(table.item_id, table.vector, table.colour).where(table.space == space.key)
+        for some in _streamed(connection, wanted.order_by(table.item_id)):
+            rows = np.array([walk.row(one[0]) for one in some], np.int64)
+            vectors[rows] = _decoded([one[1:] for one in some], reduction)
             has[rows] = True
         if file is not None:
             try:
                 vectors = mapped(file, capacity, dim)
             except OSError:  # deleted meanwhile; what was mapped stays
                 file = None
-        matrix = Matrix(vectors, has, reduction, file)
+        matrix = Matrix(vectors, has, reduction, file, colour_dim=COLOUR_DIM, scales=scales)
         return replace(snapshot, matrices={**snapshot.matrices, space.key: matrix})
 
     # From the one before
@@ -200,7 +204,10 @@ class Moments:
         matrices = {}
         for key, matrix in old.matrices.items():
             space = next((one for one in snapshot.spaces if one.key == key), None)
-            if space is None or (matrix.reduction is None and _reduction(connection, space) is not None):
+            if space is None:
+                continue
+            reduction, scales = _fitted(connection, space)
+            if matrix.reduction is None and reduction is not None:
                 continue  # read anew, as it is now
             fresh = _changed_vectors(connection, snapshot, key, old.revision, [one[0] for one in came])
             rows = np.array(list(fresh), np.int64)
@@ -208,7 +215,8 @@ class Moments:
                 _decoded(list(fresh.values()), matrix.reduction) if fresh else np.zeros((0, matrix.vectors.shape[1]))
             )
             lost = np.array([row for one in came if (row := snapshot.find(one[0])) not in fresh], np.int64)
-            matrices[key] = matrix.changed(old.rows, snapshot.rows, rows, vectors.astype(np.float32, copy=False), lost)
+            changed = matrix.changed(old.rows, snapshot.rows, rows, vectors.astype(np.float32, copy=False), lost)
+            matrices[key] = replace(changed, scales=scales)
         snapshot = replace(snapshot, matrices=matrices)
         if snapshot.spaces:
             snapshot = self._with_space(connection, snapshot, snapshot.spaces[0])
@@ -226,9 +234,9 @@ class Moments:
         matrices = {}
         for key, matrix in loaded.matrices.items():
             if key in keys:
-                reduction = _reduction(connection, next(one for one in spaces if one.key == key))
-                if reduction is None or reduction.dim == matrix.vectors.shape[1]:
-                    matrices[key] = replace(matrix, reduction=reduction)
+                reduction, scales = _fitted(connection, next(one for one in spaces if one.key == key))
+                if reduction is None or reduction.dim + COLOUR_DIM == matrix.vectors.shape[1]:
+                    matrices[key] = replace(matrix, reduction=reduction, scales=scales)
         loaded = replace(loaded, stores=_stores(connection), spaces=spaces, matrices=matrices)
         return self._with_space(connection, loaded, spaces[0]) if spaces and loaded.revision == revision else loaded
 
@@ -286,29 +294,35 @@ def _spaces(connection: sa.Connection) -> tuple[VectorSpace, ...]:
     return tuple(VectorSpace.from_json(one) for one in connection.execute(wanted).scalars())
 
 
-def _reduction(connection: sa.Connection, space: VectorSpace) -> Reduction | None:
-    """The space's reduction; once fitted it never changes."""
+def _fitted(connection: sa.Connection, space: VectorSpace) -> tuple[Reduction | None, tuple[Scale, Scale]]:
+    """The space's reduction, which once fitted never changes, and its calibration."""
     table = schema.spaces.c
-    found = connection.execute(sa.select(table.reduction).where(table.key == space.key)).scalar()
-    return None if found is None else Reduction.from_bytes(found)
+    wanted = sa.select(table.reduction, table.calibration).where(table.key == space.key)
+    reduction, calibration = connection.execute(wanted).one_or_none() or (None, None)
+    scales = (Scale(), Scale())
+    if calibration is not None:
+        about = json.loads(calibration)
+        scales = (Scale(*about["look"]), Scale(*about["colour"]))
+    return None if reduction is None else Reduction.from_bytes(reduction), scales
 
 
-def _decoded(vectors: Sequence[bytes], reduction: Reduction | None) -> Singles:
-    """float16 bytes as float32 (m, d), reduced."""
-    whole = np.frombuffer(b"".join(vectors), "<f2").reshape(len(vectors), -1).astype(np.float32)
-    return whole if reduction is None else reduction.apply(whole)
+def _decoded(stored: Sequence[tuple[bytes, bytes | None]], reduction: Reduction | None) -> Singles:
+    """Looks, reduced, and colours, float16 bytes each, as float32 (m, d)."""
+    look = np.frombuffer(b"".join(look for look, _ in stored), "<f2").reshape(len(stored), -1).astype(np.float32)
+    colour = np.frombuffer(b"".join(colour or _COLOURLESS for _, colour in stored), "<f2").reshape(-1, COLOUR_DIM)
+    return np.hstack([look if reduction is None else reduction.apply(look), colour.astype(np.float32)])
 
 
 def _changed_vectors(
     connection: sa.Connection, snapshot: Snapshot, key: str, since: int, changed: Sequence[str]
-) -> dict[int, bytes]:
-    """By row: the vectors that came since a revision, and those of changed items."""
+) -> dict[int, tuple[bytes, bytes | None]]:
+    """By row: the looks and colours that came since a revision, and those of changed items."""
     table = schema.vectors.c
-    wanted = sa.select(table.item_id, table.vector).where(table.space == key)
+    wanted = sa.select(table.item_id, table.vector, table.colour).where(table.space == key)
     found = list(connection.execute(wanted.where(table.revision > since)))
     for some in chunks(changed):
         found += connection.execute(wanted.where(table.item_id.in_(some)))
-    return {snapshot.row(item_id): vector for item_id, vector in found}
+    return {snapshot.row(one[0]): (one[1], one[2]) for one in found}
 
 
 def _read_sales(connection: sa.Connection, snapshot: Snapshot) -> Sales:
@@ -370,11 +384,15 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
     by_name = dict(zip(FIELDS, zip(*items, strict=True), strict=True))
     category = [names.category(one) for one in by_name["category"]]
     gender = [GENDERS.index(one) + 1 if one in GENDERS else 0 for one in by_name["gender"]]
+    children = [one == "children" for one in by_name["age_group"]]
     return {
         "alive": [True] * len(items),
         "category": category,
         "gender": gender,
-        "group": [3 * (one + 1) + whose for one, whose in zip(category, gender, strict=True)],
+        "children": children,
+        "group": [
+            6 * (one + 1) + 3 * young + whose for one, young, whose in zip(category, children, gender, strict=True)
+        ],
         "product": [_hash(one) for one in by_name["product"]],
         "price": [np.nan if one is None else one for one in by_name["price"]],
         "store": [names.store(one) for one in by_name["store_id"]],

@@ -14,12 +14,16 @@ from modiste.errors import SettingError
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights, sentence
 from modiste.ranking.topk import Ranking, merge, rank
-from modiste.shop.recommendations import TERMS, Recommendation, Recommendations
+from modiste.shop.recommendations import Recommendation, Recommendations
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import Snapshot
+from modiste.vision.colour import colour_words
 
-NEWS_HALF_LIFE = 30.0
-"""Days after which a purchase counts half in what is shown to a shopper nobody knows."""
+HALF_LIFE = 30.0
+"""Days after which a purchase counts half, in the choice formula and in what is shown to a shopper nobody knows."""
+
+USUAL = 0.5
+"""The trendiness of somebody of whom nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +68,25 @@ class Question:
         """What suits someone who looks at an item, of about its popularity. Raises SettingError, UnknownIdError."""
         row = snapshot.row(item_id)
         popularity = float(snapshot.popularity(ask.half_life).normpop[row])
-        return cls._of(snapshot, ask, [row], _own(ask, popularity), "you look at", None)
+        trendiness = popularity if ask.weights.formula == "paper" else USUAL
+        return cls._of(snapshot, ask, [row], _own(ask, trendiness), "you look at", None)
 
     @classmethod
-    def for_photo(cls, snapshot: Snapshot, ask: Ask, vector: Singles) -> "Question":
-        """What looks like a photo with the embedding ``vector``, float32 (dim,), not reduced yet."""
+    def for_photo(cls, snapshot: Snapshot, ask: Ask, look: Singles, colour: Singles) -> "Question":
+        """What looks like a photo of ``look``, float32 (dim,), not reduced yet, and ``colour``, (COLOUR_DIM,)."""
         reduction = snapshot.matrix(ask.space).reduction
-        vectors = vector[None] if reduction is None else reduction.apply(vector[None])
-        return cls._of(snapshot, ask, [-1], _own(ask, 0.5), "you look at", None, vectors)
+        looks = look[None] if reduction is None else reduction.apply(look[None])
+        vectors = np.hstack([looks, colour[None]])
+        return cls._of(snapshot, ask, [-1], _own(ask, USUAL), "you look at", None, vectors)
 
     @classmethod
     def for_nobody(
         cls, snapshot: Snapshot, ask: Ask, trendiness: float, position: tuple[float, float] | None = None
     ) -> "Question":
         """What to show someone of whom no purchase is known: popularity alone counts, and old purchases fade."""
-        ask = ask.model_copy(update={"half_life": ask.half_life or NEWS_HALF_LIFE})
+        ask = ask.model_copy(update={"half_life": ask.half_life or HALF_LIFE})
         made = cls._of(snapshot, ask, [-1], _own(ask, trendiness), "you like", position)
-        return replace(made, weights=Weights(0.0, 1.0, 0.0))
+        return replace(made, weights=Weights(0.0, 1.0, 0.0, formula=ask.weights.formula))
 
     @classmethod
     def _of(
@@ -94,7 +100,8 @@ class Question:
         vectors: Singles | None = None,
     ) -> "Question":
         """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
-        candidates = snapshot.candidates(ask.space, ask.half_life)
+        half_life = ask.half_life or (HALF_LIFE if ask.weights.formula == "choice" else None)
+        candidates = snapshot.candidates(ask.space, half_life)
         distances = snapshot.distances_km(ask.position or home)
         item = np.array(rows, np.int64)
         gender = snapshot.column("gender")
@@ -102,9 +109,14 @@ class Question:
             genders = np.array([gender[row] if row >= 0 else 0 for row in rows], np.int8)
         else:
             genders = np.full(len(rows), 0 if ask.gender == "any" else GENDERS.index(ask.gender) + 1, np.int8)
+        if ask.age is None:
+            young = snapshot.column("children")
+            ages = np.array([1 + young[row] if row >= 0 else 0 for row in rows], np.int8)
+        else:
+            ages = np.full(len(rows), ("any", "adults", "children").index(ask.age), np.int8)
         unwanted = {snapshot.find(item_id) for item_id in ask.exclude}.union(rows) - {-1}
         owned = np.array(sorted(unwanted), np.int64)
-        queries = Queries(item, vectors, np.full(len(rows), trendiness), genders, [owned] * len(rows))
+        queries = Queries(item, vectors, np.full(len(rows), trendiness), genders, [owned] * len(rows), ages)
         allowed = _allowed(snapshot, ask, distances)
         candidates = candidates.updated(distance_km=distances, allowed=allowed)
         return cls(snapshot, ask, ask.weights, candidates, queries, distances, verb)
@@ -147,13 +159,16 @@ class Question:
         """One place of the ranking with its reasons."""
         row, cause = int(ranking.items[query, place]), int(self.queries.item[query])
         item = self.snapshot.item(row)
-        terms = {name: float(getattr(ranking, name)[query, place]) for name in TERMS}
+        terms = {name: float(one[query, place]) for name, one in ranking.terms._asdict().items()}
         km = None if self.distances is None or np.isnan(self.distances[row]) else float(self.distances[row])
+        colour = self.candidates.vectors[row, self.candidates.look_dim :]
         why = sentence(
             self.weights,
-            **terms,
+            terms,
             trendiness=float(self.queries.trendiness[query]),
+            peak=self.candidates.peak,
             distance_km=km,
+            colour=colour_words(colour) if terms["colour"] else "",
             cause=self._cause(cause),
         )
         return Recommendation(

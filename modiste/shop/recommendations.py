@@ -11,12 +11,13 @@ from typing import Any
 from PIL import Image
 
 from modiste.errors import PhotoError
+from modiste.ranking.relevance import Terms
 from modiste.vision.photos import open_photo
 
-TERMS = ("visual", "popularity", "category", "distance")
+TERMS = Terms._fields
 """The weighted terms of the relevance, in the order in which they are shown."""
 
-_COLOURS = {"visual": "#b3502f", "popularity": "#c99a2e", "category": "#5b7f6b", "distance": "#5a6f93"}
+_COLOURS = dict(zip(TERMS, ("#b3502f", "#8f4f77", "#c99a2e", "#5b7f6b", "#5a6f93", "#7a6a55"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _picture(item_id: str, image: str | None) -> str:
 
 def page(title: str, sections: Iterable[tuple[str, str, str | None, Sequence[Recommendation]]]) -> str:
     """A whole HTML page, pictures included. Each section: heading, caption, the purchased item's photo, its list."""
-    legend = " ".join(f'<i style="background:{_COLOURS[name]}"></i>{name}' for name in TERMS[:3])
+    legend = " ".join(f'<i style="background:{_COLOURS[name]}"></i>{name}' for name in TERMS)
     parts = []
     for heading, caption, bought, found in sections:
         picture = f'<figure class="bought">{_picture(heading, bought)}<figcaption>bought</figcaption></figure>'

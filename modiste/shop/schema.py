@@ -48,6 +48,7 @@ items = Table(
     Column("price", Float),
     Column("store_id", ID),
     Column("popularity", Float, comment="the count before any purchase here; null: not known"),
+    Column("age_group", String),
     Column("attributes", Text, nullable=False, comment="a JSON object of strings"),
     Column("stamp", String, nullable=False, comment="BLAKE2b of the photo's and the mask's bytes; empty: no photo"),
     _revision(),
@@ -112,6 +113,7 @@ spaces = Table(
     Column("key", ID, primary_key=True),
     Column("settings", Text, nullable=False, comment="the vector space as JSON"),
     Column("reduction", LargeBinary, comment="mean and components, .npy without pickle"),
+    Column("calibration", Text, comment="JSON"),
     Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
 )
 
@@ -121,6 +123,7 @@ vectors = Table(
     Column("space", ForeignKey("spaces.key", ondelete="CASCADE"), primary_key=True),
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
     Column("vector", LargeBinary, nullable=False, comment="float16, little endian, of unit length"),
+    Column("colour", LargeBinary, comment="float16, little endian, of unit length"),
     _revision(index=False),
     Index("vectors_by_item", "item_id"),
     Index("vectors_by_revision", "space", "revision"),

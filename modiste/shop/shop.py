@@ -175,7 +175,7 @@ class Shop:
         upright = photo if isinstance(photo, Image.Image) else open_photo(photo, max_pixels=max_pixels)
         snapshot = self.snapshot(*[asked.space] if asked.space else [])
         embedded = self.vectors.embed_photo(upright, snapshot.space(asked.space), asked.category)
-        found = Question.for_photo(snapshot, asked, embedded.vector).merged()
+        found = Question.for_photo(snapshot, asked, embedded.vector, embedded.colour).merged()
         return SearchResult(upright, embedded.labels, embedded.keep, found)
 
     def _question(self, shopper: str | None, item: str | None, ask: Ask) -> Question:

@@ -24,6 +24,7 @@ from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import UnknownIdError
 from modiste.ranking.candidates import Candidates
+from modiste.ranking.relevance import SMOOTHING, Scale
 from modiste.shop import schema
 from modiste.shop.arrays import Ids, mapped, written
 from modiste.vision.embedding import VectorSpace
@@ -33,12 +34,12 @@ FIELDS = tuple(column.name for column in schema.items.c if column.name != "revis
 """What a snapshot knows of an item, in the order in which records have it."""
 
 DTYPES: dict[str, type] = {
-    "alive": np.bool_, "category": np.int32, "gender": np.int8, "product": np.int64, "price": np.float64,
-    "store": np.int32, "popularity": np.float64, "group": np.int64,
+    "alive": np.bool_, "category": np.int32, "gender": np.int8, "children": np.bool_, "product": np.int64,
+    "price": np.float64, "store": np.int32, "popularity": np.float64, "group": np.int64,
 }  # fmt: skip
 """The columns of a snapshot, a value for each row. ``category`` and ``store`` number the snapshot's names (-1: none);
-``group`` is category and gender, as :class:`Candidates` has it; ``product`` is a hash; ``price`` is NaN where there is
-none; ``popularity`` is the count before any purchase here."""
+``group`` is category, age and gender, as :class:`Candidates` has it; ``product`` is a hash; ``price`` is NaN where
+there is none; ``popularity`` is the count before any purchase here."""
 
 MOST_HALF_LIVES = 8
 """For how many half-lives the popularity stays in memory."""
@@ -48,7 +49,8 @@ _DAY_BITS = 22  # of a key of sales: item's row and day in one number, up to the
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """The vectors of one space by row: float32, unit length, zeros where there is none.
+    """The vectors of one space by row: float32, of unit length the look and, in the last ``colour_dim`` places, the
+    colour; zeros where there is none.
 
     ``vectors`` (capacity, d) and ``has`` (capacity,) may hold more rows than a snapshot reads. ``file`` is what
     ``vectors`` is a private map of, None for memory; ``fresh`` are the vectors written since the file was, by row, and
@@ -63,6 +65,13 @@ class Matrix:
     fresh: Mapping[int, Singles] = field(default_factory=dict)
     overwritten: bool = False
     lost: frozenset[int] = frozenset()
+    colour_dim: int = 0
+    scales: tuple[Scale, Scale] = (Scale(), Scale())
+
+    @property
+    def looks(self) -> Singles:
+        """The looks alone, (capacity, d - colour_dim)."""
+        return self.vectors[:, : self.vectors.shape[1] - self.colour_dim]
 
     def changed(self, used: int, total: int, rows: Ints, vectors: Singles, gone: Ints) -> "Matrix":
         """With ``vectors`` (m, d) at ``rows``, none at the rows ``gone``, and room for ``total`` rows.
@@ -105,7 +114,8 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Popularity:
-    """How popular each item is: ``counts`` and ``normpop`` in [0, 1] (min-max over the items), float64 (n,).
+    """How popular each item is: ``counts``, ``normpop`` in [0, 1] (min-max over the items) and ``fashion``, the
+    logarithm that the choice formula takes, float64 (n,).
 
     ``sums`` are the counts or, with a half-life, the purchases alone, worth what they are on ``day``; ``position`` is
     how far of the log they go, and ``source`` the columns they were added to.
@@ -117,6 +127,11 @@ class Popularity:
     counts: Floats
     normpop: Floats
     source: tuple[Array, Array, int]
+
+    @cached_property
+    def fashion(self) -> Floats:
+        """log(1 + n / s), 0 for what nobody bought."""
+        return np.log1p(np.maximum(self.counts, 0.0) / SMOOTHING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,14 +349,20 @@ class Snapshot:
         known = self._candidates.get((key, half_life))
         if known is not None:
             return known
-        vectors, has_vector = np.zeros((self.rows, 1), np.float32), np.zeros(self.rows, bool)
-        if self.spaces:
-            matrix = self.matrix(space)
-            vectors, has_vector = matrix.vectors[: self.rows], matrix.has[: self.rows]
+        matrix = (
+            self.matrix(space)
+            if self.spaces
+            else Matrix(np.zeros((self.rows, 1), np.float32), np.zeros(self.rows, bool))
+        )
+        popularity = self.popularity(half_life)
         made = Candidates(
-            vectors=vectors,
-            has_vector=has_vector,
-            normpop=self.popularity(half_life).normpop,
+            vectors=matrix.vectors[: self.rows],
+            has_vector=matrix.has[: self.rows],
+            normpop=popularity.normpop,
+            fashion=popularity.fashion,
+            children=self.column("children"),
+            colour_dim=matrix.colour_dim,
+            scales=matrix.scales,
             category=self.column("category"),
             similarity=self.similarity,
             gender=self.column("gender"),

@@ -16,6 +16,7 @@ from PIL import Image
 from modiste.arrays import Bools, Singles
 from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
+from modiste.vision.colour import COLOUR_DIM, colour_vector
 from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
@@ -101,13 +102,15 @@ class PhotoJob:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBatch:
-    """A batch's items with their unit vectors, float32 (n, dim), and those set aside, each with its reason.
+    """A batch's items with their looks and colours, float32 (n, dim) and (n, COLOUR_DIM), both of unit length, and
+    those set aside, each with its reason.
 
     ``remarks`` are about items that were embedded all the same: pixels of a mask that lay off the palette.
     """
 
     item_ids: list[str]
     vectors: Singles
+    colours: Singles
     failures: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[tuple[str, str]] = field(default_factory=list)
 
@@ -154,11 +157,13 @@ def embed_photos(
 @dataclass(frozen=True, slots=True)
 class EmbeddedPhoto:
     """One photo as a vector space sees it: its labels in the palette, uint8 (h, w), the pixels kept, bool (h, w), both
-    None where it was taken whole, and its unit vector, float32 (dim,), before any reduction."""
+    None where it was taken whole, its look, a unit vector, float32 (dim,), before any reduction, and its colour,
+    float32 (COLOUR_DIM,)."""
 
     labels: NDArray[np.uint8] | None
     keep: Bools | None
     vector: Singles
+    colour: Singles
 
 
 class Embedder:
@@ -185,7 +190,8 @@ class Embedder:
             keep = garment_pixels(labels, self.space.masking, own)
             keep = keep if keep.any() else None
         square = prepare(photo, keep, self.encoder.spec, self.space.crop, self.space.fill)
-        return EmbeddedPhoto(labels, keep, self.encoder.embed(normalise(square[None], self.encoder.spec))[0])
+        vector = self.encoder.embed(normalise(square[None], self.encoder.spec))[0]
+        return EmbeddedPhoto(labels, keep, vector, _colour(photo, keep))
 
 
 def labels_of(photo: Image.Image, mask: str | None, parser: Parser | None) -> NDArray[np.uint8] | None:
@@ -214,10 +220,12 @@ def mask_of(photo: Image.Image, path: str | None, parser: Parser | None) -> Mask
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """An item's input for the backbone, uint8 (height, width, 3), or None; ``said`` is then why, else a remark."""
+    """An item's input for the backbone, uint8 (height, width, 3), with its colour, or None; ``said`` is then why, else
+    a remark."""
 
     item_id: str
     square: NDArray[np.uint8] | None
+    colour: Singles | None = None
     said: str = ""
 
 
@@ -229,7 +237,7 @@ def _prepared(
     try:
         photo = open_photo(image if isinstance(image, bytes) else Path(image))
     except PhotoError as error:
-        return [_Prepared(job.item_id, None, str(error)) for job in same]
+        return [_Prepared(job.item_id, None, None, str(error)) for job in same]
     masks: dict[str | None, Mask | None] = {}
     prepared = []
     for job in same:
@@ -241,10 +249,17 @@ def _prepared(
             if job.mask is None and keep is not None and not keep.any():
                 keep = None
             remark = f"{mask.off_palette} pixels of the mask lie off the palette" if mask and mask.off_palette else ""
-            prepared.append(_Prepared(job.item_id, prepare(photo, keep, spec, crop, fill), remark))
+            square, colour = prepare(photo, keep, spec, crop, fill), _colour(photo, keep)
+            prepared.append(_Prepared(job.item_id, square, colour, remark))
         except MaskError as error:
-            prepared.append(_Prepared(job.item_id, None, str(error)))
+            prepared.append(_Prepared(job.item_id, None, None, str(error)))
     return prepared
+
+
+def _colour(photo: Image.Image, keep: Bools | None) -> Singles:
+    """The colour of the pixels that are kept."""
+    pixels = np.asarray(photo)
+    return colour_vector(pixels.reshape(-1, 3) if keep is None else pixels[keep])
 
 
 def _embedded(prepared: list[_Prepared], encoder: Encoder) -> EmbeddedBatch:
@@ -252,9 +267,11 @@ def _embedded(prepared: list[_Prepared], encoder: Encoder) -> EmbeddedBatch:
     vectors = np.zeros((0, encoder.spec.dim), np.float32)
     if squares:
         vectors = encoder.embed(normalise(np.stack(squares), encoder.spec))
+    colours = [one.colour for one in prepared if one.colour is not None]
     return EmbeddedBatch(
         [one.item_id for one in prepared if one.square is not None],
         vectors,
+        np.stack(colours) if colours else np.zeros((0, COLOUR_DIM), np.float32),
         [(one.item_id, one.said) for one in prepared if one.square is None],
         [(one.item_id, one.said) for one in prepared if one.square is not None and one.said],
     )

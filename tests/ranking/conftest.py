@@ -6,10 +6,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from modiste.arrays import Floats
 from modiste.ranking.candidates import Candidates, Queries
-from modiste.ranking.relevance import Weights
+from modiste.ranking.relevance import Scale, Weights
 
 KINDS = 4
+
+
+COLOURS = 6
 
 
 def make_candidates(n: int = 600, d: int = 24, seed: int = 0, views: int = 2, missing: float = 0.1) -> Candidates:
@@ -17,6 +21,7 @@ def make_candidates(n: int = 600, d: int = 24, seed: int = 0, views: int = 2, mi
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(n, d)) + rng.normal(size=d)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.hstack([vectors, _colours(rng, n)])
     has_vector = rng.random(n) >= missing
     vectors[~has_vector] = 0
     return Candidates(
@@ -30,7 +35,16 @@ def make_candidates(n: int = 600, d: int = 24, seed: int = 0, views: int = 2, mi
         item_ids=tuple(f"item-{number}" for number in rng.permutation(n)),
         distance_km=np.where(rng.random(n) < 0.2, np.nan, rng.uniform(0, 30, n)),
         allowed=rng.random(n) < 0.9,
+        children=rng.random(n) < 0.2,
+        fashion=np.log1p(rng.pareto(1, n)),
+        colour_dim=COLOURS,
+        scales=(Scale(0.1, 0.8), Scale(0.3, 0.9)),
     )
+
+
+def _colours(rng: np.random.Generator, n: int) -> Floats:
+    colours = rng.random((n, COLOURS)) ** 4
+    return colours / np.linalg.norm(colours, axis=1, keepdims=True)
 
 
 def make_queries(candidates: Candidates, q: int = 12, seed: int = 1) -> Queries:
@@ -38,15 +52,19 @@ def make_queries(candidates: Candidates, q: int = 12, seed: int = 1) -> Queries:
     rng = np.random.default_rng(seed)
     item = rng.integers(0, len(candidates), q)
     item[-3:] = -1
-    vectors = rng.normal(size=(q, candidates.vectors.shape[1]))
+    vectors = rng.normal(size=(q, candidates.look_dim))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.hstack([vectors, _colours(rng, q)])
     vectors[-1] = 0
+    together = [rng.permutation(len(candidates))[: rng.integers(0, 9)] for _ in range(q)]
     return Queries(
         item=item,
         vectors=vectors.astype(np.float32),
         trendiness=rng.random(q),
         gender=rng.integers(0, 3, q).astype(np.int8),
         excluded=[rng.integers(0, len(candidates), rng.integers(0, 4)) for _ in range(q)],
+        children=rng.integers(0, 3, q).astype(np.int8),
+        together=[(rows, rng.uniform(0.1, 4, len(rows))) for rows in together],
     )
 
 
@@ -65,27 +83,44 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
             if candidates.product[x] not in owned
             and (candidates.allowed is None or candidates.allowed[x])
             and (queries.gender[q] == 0 or candidates.gender[x] in (0, queries.gender[q]))
+            and (
+                queries.children is None
+                or queries.children[q] == 0
+                or candidates.children[x] == queries.children[q] - 1
+            )
         ]
-        cosine = {}
+        cosine, colour, d = {}, {}, candidates.look_dim
         if has:
-            cosine = {x: float(np.dot(candidates.vectors[x].astype(float), v.astype(float)))
+            cosine = {x: float(np.dot(candidates.vectors[x, :d].astype(float), v[:d].astype(float)))
                       for x in free if candidates.has_vector[x]}  # fmt: skip
+            colour = {x: float(np.dot(candidates.vectors[x, d:].astype(float), v[d:].astype(float))) for x in cosine}
         low, high = (min(cosine.values()), max(cosine.values())) if cosine else (0, 0)
         scored = []
+        pairs = queries.together[q] if queries.together else (np.empty(0), np.empty(0))
+        together = dict(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True))
+        theta, (one, other) = 3 * queries.trendiness[q] - 1, candidates.scales
         for x in free:
             visual = cosine.get(x, 0.0)
             if weights.scaling == "minmax":
                 visual = (visual - low) / (high - low) if x in cosine and high - low > 1e-6 else 0.0
-            other = int(candidates.category[x])
-            similarity = candidates.similarity[kind, other] if kind >= 0 and other >= 0 else 0.0
+            which = int(candidates.category[x])
+            similarity = candidates.similarity[kind, which] if kind >= 0 and which >= 0 else 0.0
             km = math.nan if candidates.distance_km is None else candidates.distance_km[x]
             near = 0.0 if math.isnan(km) else math.exp(-km / 10)
             gap = candidates.normpop[x] - queries.trendiness[q]
+            popular, alike = 1 - gap**weights.penalty, 0.0
+            if weights.formula == "choice":
+                popular = theta * candidates.fashion[x] - min(theta, 0) * candidates.fashion.max()
+                if x in cosine:
+                    visual = (cosine[x] - one.low) / (one.high - one.low)
+                    alike = (colour[x] - other.low) / (other.high - other.low) - (weights.colour < 0)
             scored.append(
                 weights.alpha * visual
-                + weights.beta * (1 - gap**weights.penalty)
+                + weights.colour * alike
+                + weights.beta * popular
                 + weights.gamma * similarity
                 + weights.distance * near
+                + weights.together * together.get(x, 0.0)
             )
         best, seen = [], set()
         for place in sorted(range(len(free)), key=lambda p: (-round(scored[p], 11), candidates.item_ids[free[p]])):

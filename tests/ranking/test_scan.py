@@ -106,8 +106,8 @@ def test_many_views_of_one_product_take_no_other_product_s_place(candidates):
     alike = np.argsort(-(candidates.vectors @ query[0]))[:400]
     product = np.arange(len(candidates)) + 1
     product[alike] = 0
-    open_to_all = replace(candidates, product=product, allowed=None)
-    ranking = rank(open_to_all, nobody(query), PRESETS["visual"], 3)
+    open_to_all = replace(candidates, product=product, allowed=None, colour_dim=0)
+    ranking = rank(open_to_all, nobody(query), Weights(1, 0, 0), 3)
     rest = np.setdiff1d(np.flatnonzero(candidates.has_vector), alike)
     nearest = rest[np.argsort(-(candidates.vectors[rest] @ query[0]))]
     assert ranking.items[0].tolist() == [alike[0], *nearest[:2]]

@@ -17,8 +17,13 @@ EVERY_WEIGHT = Weights(0.4, 0.3, 0.2, penalty=4, scaling="minmax", distance=0.1)
 
 
 @pytest.mark.parametrize(
-    "weights", [*PRESETS.values(), EVERY_WEIGHT, Weights(0, 1, 0), Weights(0, 0, 1), Weights(1, 1, 1)]
-)
+    "weights",
+    [
+        *PRESETS.values(), EVERY_WEIGHT, Weights(0, 1, 0), Weights(0, 0, 1), Weights(1, 1, 1),
+        Weights(0, 1, 0, together=1, formula="choice"), Weights(1, 0.2, 0.3, colour=-1, distance=0.1, formula="choice"),
+        Weights(0, 0, 0, colour=1, formula="choice"),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("top", [1, 5, 1000])
 def test_the_ranking_is_the_formula_written_out(candidates, queries, weights, top, written_out):
     found = rank(candidates, queries, weights, top)
@@ -32,10 +37,9 @@ def test_the_ranking_is_the_formula_written_out(candidates, queries, weights, to
 
 def test_the_terms_add_up_to_the_relevance(candidates, queries):
     found = rank(candidates, queries, EVERY_WEIGHT, 50)
-    total = found.visual + found.popularity + found.category + found.distance
-    assert np.abs(total - found.relevance).max() < 1e-9
-    assert found.visual.min() == 0
-    assert found.visual.max() == pytest.approx(0.4)
+    assert np.abs(sum(found.terms) - found.relevance).max() < 1e-9
+    assert found.terms.look.min() == 0
+    assert found.terms.look.max() == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("block", [1, 5, 100])
@@ -157,7 +161,7 @@ def test_items_without_a_photo_are_ranked_by_the_other_terms():
     candidates = replace(twins(3), has_vector=np.array([True, True, False]), normpop=np.array([0, 0.1, 0.5]))
     found = rank(candidates, ask(candidates, 0), Weights(0.1, 1, 0), 2)
     assert found.items[0].tolist() == [2, 1]
-    assert found.visual[0] == pytest.approx([0, 0.1])
+    assert found.terms.look[0] == pytest.approx([0, 0.1])
 
 
 def test_an_empty_catalogue_has_nothing_to_recommend():

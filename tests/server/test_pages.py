@@ -16,6 +16,7 @@ import pytest
 from modiste.catalog.items import Item
 from modiste.ranking.relevance import PRESETS
 from modiste.server.pages import charts, parses
+from modiste.server.pages.rendering import MOST_WEIGHT
 from modiste.server.pages.shopper import compare, steered
 from modiste.server.settings import Settings
 from modiste.shop.recommendations import Recommendation
@@ -88,7 +89,7 @@ def page(client: httpx.Client, address: str, status: int = 200) -> Page:
 
 
 def one(item_id: str, relevance: float = 1.0) -> Recommendation:
-    return Recommendation(item_id, relevance, {"visual": relevance}, None, None, None, None, None, "")
+    return Recommendation(item_id, relevance, {"look": relevance}, None, None, None, None, None, "")
 
 
 # What stands in them
@@ -122,15 +123,22 @@ def test_what_the_pages_load_is_there(client: httpx.Client) -> None:
 
 
 def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path: Path) -> None:
-    made = page(client, "/shoppers/1?alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3")
+    made = page(client, "/shoppers/1?preset=paper&alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3")
     with Shop.open(shop_path) as shop:
-        ask = {"alpha": 0.2, "beta": 0.7, "gamma": 0.1, "penalty": 4, "trendiness": 0.9}
+        ask = {"preset": "paper", "alpha": 0.2, "beta": 0.7, "gamma": 0.1, "penalty": 4, "trendiness": 0.9}
         (_, wanted), *_ = shop.recommend_each("1", top=3, **ask)
-    text = client.get("/shoppers/1?alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
+    text = client.get("/shoppers/1?preset=paper&alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
     shown = re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', text)
     assert shown == [found.item_id for found in wanted]
     sliders = {one["name"]: one["value"] for one in made.all("input")}
-    assert sliders == {"alpha": "0.2", "beta": "0.7", "gamma": "0.1", "penalty": "4", "trendiness": "0.9", "top": "3"}
+    assert sliders == {
+        "preset": "paper", "alpha": "0.2", "beta": "0.7", "gamma": "0.1", "penalty": "4", "trendiness": "0.9",
+        "top": "3",
+    }  # fmt: skip
+    other = page(client, "/shoppers/1")
+    assert {one["name"] for one in other.all("input")} == {
+        "preset", "alpha", "colour", "beta", "gamma", "together", "trendiness", "top",
+    }  # fmt: skip
 
 
 def test_a_shopper_without_purchases_gets_one_list_by_popularity(client: httpx.Client, shop_path: Path) -> None:
@@ -197,18 +205,21 @@ def test_sliders_keep_to_their_ranges_whatever_the_address_says() -> None:
         "beta": "nan",
         "penalty": "5.2",
         "trendiness": "7",
+        "colour": "-9",
         "top": "1e9",
         "preset": "?",
     }
     ask = steered(query, 0.4)
-    assert (ask.weights.alpha, ask.weights.beta) == (0, PRESETS["balanced"].beta)
-    assert (ask.weights.penalty, ask.trendiness, ask.top) == (6, 1, 20)
+    assert (ask.weights.alpha, ask.weights.beta, ask.weights.colour) == (0, PRESETS["balanced"].beta, -MOST_WEIGHT)
+    assert (ask.penalty, ask.trendiness, ask.top) == (None, 1, 20), "a penalty is the paper's"
+    ask = steered(query | {"preset": "paper"}, 0.4)
+    assert (ask.penalty, ask.colour) == (6, None)
     assert steered({"trendiness": "0.41"}, 0.4123).trendiness is None, "the slider's nearest step is her own"
     assert steered({"preset": "paper", "scaling": "?"}, 0.4).weights == PRESETS["paper"]
 
 
 def test_all_weights_zero_is_told_kindly(client: httpx.Client) -> None:
-    answer = client.get("/shoppers/1?alpha=0&beta=0&gamma=0", headers=PART | {"HX-Target": "lists"})
+    answer = client.get("/shoppers/1?preset=paper&alpha=0&beta=0&gamma=0", headers=PART | {"HX-Target": "lists"})
     assert answer.status_code == 422
     assert "every weight is 0" in answer.text
     assert "<html" not in answer.text
@@ -517,7 +528,7 @@ def test_an_address_that_is_no_page_is_told_as_a_page_to_browsers_and_as_json_to
 
 
 def test_steered_weights_can_be_taken_along_as_a_request(client):
-    page = client.get("/shoppers/1?alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
+    page = client.get("/shoppers/1?preset=paper&alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
     address = html.unescape(re.findall(r'href="(/v1/shoppers/1/recommendations[^"]*)"', page)[0])
     found = client.get(address).json()["recommendations"]
     assert len(found) == 3

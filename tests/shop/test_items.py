@@ -71,7 +71,7 @@ def test_items_are_counted_looked_up_and_listed_by_id(shop, catalogue):
     found = shop.items.frame()
     assert found.columns == [
         "item_id", "category", "gender", "image", "mask", "product", "view", "price", "store_id", "popularity",
-        "attributes", "stamp",
+        "age_group", "attributes", "stamp",
     ]  # fmt: skip
     assert found["item_id"].to_list() == sorted(found["item_id"])
     one = shop.items["Denim-red-men-0"]
@@ -171,7 +171,7 @@ def test_an_uploaded_item_is_recommended_at_once_and_gone_with_its_photo(shop, e
     assert shop.items["new"]["category"] == "Dresses"
     [found] = shop.recommend(item="Dresses-red-women-0", top=1, preset="visual")
     assert found.item_id == "new"
-    assert found.terms["visual"] == pytest.approx(1, abs=0.01)
+    assert found.terms["look"] == pytest.approx(1, abs=0.01)
     upload = Path(shop.items["new"]["image"])
     assert upload.read_bytes() == photo
     assert upload.parent == shop.path / "uploads"

@@ -414,7 +414,15 @@ def test_old_purchases_count_less_in_recommendations_with_a_half_life(shop):
     old = [Purchase("ann", "Denim-red-men-0", DAY - timedelta(days=300)) for _ in range(400)]
     new = [Purchase("ann", "Denim-red-men-6", DAY) for _ in range(300)]
     shop.purchases.record(old + new)
-    ask = {"item": "Denim-blue-men-0", "top": 1, "alpha": 0, "beta": 1, "gamma": 0, "trendiness": 1.0}
+    ask = {
+        "item": "Denim-blue-men-0",
+        "top": 1,
+        "alpha": 0,
+        "beta": 1,
+        "gamma": 0,
+        "trendiness": 1.0,
+        "preset": "paper",
+    }
     assert shop.recommend(**ask)[0].item_id == "Denim-red-men-0"
     assert shop.recommend(**ask, half_life=30)[0].item_id == "Denim-red-men-6"
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from modiste import Ask, Item, Purchase, Shop
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import ModisteError, PhotoError, SettingError, UnknownIdError
+from modiste.ranking.relevance import Scale, Terms
 from modiste.shop.arrays import Ids
 from modiste.shop.question import Question
 from modiste.shop.shoppers import Shopper
@@ -23,6 +25,7 @@ from modiste.vision.embedding import VectorSpace
 DAY = datetime(2025, 3, 31, 14, 5)
 SPACE = VectorSpace("drawn", "0" * 64, "none", "fit", "given", "", 2)
 MEN, WOMEN = 1, 2
+NO_TERMS = dict.fromkeys(Terms._fields, 0.0)
 
 # Without a database: six items by hand
 
@@ -64,7 +67,8 @@ def by_hand() -> Snapshot:
             "alive": np.array([True] * 5 + [False]),
             "category": category,
             "gender": gender,
-            "group": 3 * (category.astype(np.int64) + 1) + gender,
+            "children": np.zeros(6, bool),
+            "group": 6 * (category.astype(np.int64) + 1) + gender,
             "product": np.arange(6),
             "price": np.array([np.nan if one is None else one for one in prices]),
             "store": np.array([store_ids.index(one) if one else -1 for one in stores], np.int32),
@@ -92,7 +96,7 @@ def ids(found: list[Any]) -> str:
 
 
 def test_a_question_is_answered_by_the_formula_from_arrays_alone(by_hand):
-    ask = Ask(alpha=0.5, beta=0.3, gamma=0.2, scaling="none", gender="any", top=10)
+    ask = Ask(preset="paper", alpha=0.5, beta=0.3, gamma=0.2, scaling="none", gender="any", top=10)
     found = Question.for_shopper(by_hand, ask, someone(0.4), ["a"]).merged()
     # counts 0, 4, 8, 10 (2 and 8 sold), 10 → n = 0, .4, .8, 1, 1; cosines 1, ½, 0, -1, none; Denim:Pants .8, :Skirts .1
     expected = {
@@ -104,7 +108,7 @@ def test_a_question_is_answered_by_the_formula_from_arrays_alone(by_hand):
     assert ids(found) == "bced"
     for one in found:
         visual, popularity, category = expected[one.item_id]
-        terms = {"visual": visual, "popularity": popularity, "category": category, "distance": 0.0}
+        terms = NO_TERMS | {"look": visual, "popularity": popularity, "category": category}
         assert one.terms == pytest.approx(terms, abs=1e-7)
         assert one.relevance == pytest.approx(visual + popularity + category, abs=1e-7)
         assert one.because == "a"
@@ -114,7 +118,7 @@ def test_a_question_is_answered_by_the_formula_from_arrays_alone(by_hand):
 
 
 def test_old_purchases_fade_where_a_half_life_is_asked_for(by_hand):
-    popular = {"alpha": 0, "beta": 1, "gamma": 0, "trendiness": 1.0, "gender": "any", "top": 1}
+    popular = {"preset": "paper", "alpha": 0, "beta": 1, "gamma": 0, "trendiness": 1.0, "gender": "any", "top": 1}
     # after two half-lives the 8 that were sold count 2: d has 4 of 0 to 10
     for half_life, expected in ((None, 1.0), (50.0, 1 - 0.6**2)):
         ask = Ask(**popular, half_life=half_life, categories=["Pants"])
@@ -124,7 +128,7 @@ def test_old_purchases_fade_where_a_half_life_is_asked_for(by_hand):
 
 
 def test_minmax_stretches_the_cosines_of_what_may_be_recommended(by_hand):
-    ask = Ask(alpha=1, beta=0, gamma=0, scaling="minmax", gender="any")
+    ask = Ask(preset="paper", alpha=1, beta=0, gamma=0, scaling="minmax", gender="any")
     found = {one.item_id: one.relevance for one in Question.for_item(by_hand, ask, "a").merged()}
     assert found == pytest.approx({"b": 1.0, "c": 1 / 1.5, "d": 0.0, "e": 0.0}, abs=1e-6)
 
@@ -160,7 +164,7 @@ def test_only_what_was_asked_for_is_recommended(by_hand, ask, expected):
 def test_nearness_counts_by_the_asker_s_position_else_the_shopper_s(by_hand):
     here = (48.8, 2.3)
     away = distances_km(here, np.array([[48.9, 2.4]]))[0]
-    weights = {"alpha": 0, "beta": 0, "gamma": 0, "distance": 2.0, "gender": "any"}
+    weights = {"preset": "paper", "alpha": 0, "beta": 0, "gamma": 0, "distance": 2.0, "gender": "any"}
     found = {
         one.item_id: one for one in Question.for_shopper(by_hand, Ask(**weights), someone(0.5, here), ["a"]).merged()
     }
@@ -184,24 +188,46 @@ def test_lists_for_each_purchase_are_merged_into_one_without_repeats(by_hand):
 
 
 def test_nobody_in_particular_is_shown_what_is_as_popular_as_she_likes_of_each_category_first(by_hand):
-    found = Question.for_nobody(by_hand, Ask(top=4), 1.0).spread()
+    found = Question.for_nobody(by_hand, Ask(preset="paper", top=4), 1.0).spread()
     # 100 days are 3⅓ half-lives: n = 0, .4, .8, .28, 1
     assert ids(found) == "ecbd"
     assert [one.because for one in found] == [None] * 4
-    assert found[1].terms == pytest.approx({"visual": 0, "popularity": 1 - 0.2**2, "category": 0, "distance": 0})
-    assert ids(Question.for_nobody(by_hand, Ask(top=4, alpha=9), 0.0).spread()) == "adce", "weights play no part"
-    assert ids(Question.for_nobody(by_hand, Ask(top=4, trendiness=1.0), 0.0).spread()) == "ecbd"
+    assert found[1].terms == pytest.approx(NO_TERMS | {"popularity": 1 - 0.2**2})
+    for preset in ("paper", "balanced"):
+        never = Question.for_nobody(by_hand, Ask(preset=preset, top=4, alpha=9), 0.0)
+        assert ids(never.spread()) == "adce", "weights play no part"
+        popular = Question.for_nobody(by_hand, Ask(preset=preset, top=4, trendiness=1.0), 0.0)
+        assert ids(popular.spread()) == "ecbd"
     assert not Question.for_nobody(by_hand, Ask(), 0.5).of_items
 
 
 def test_a_photo_is_asked_about_by_its_vector(by_hand):
-    vector = np.array([0.0, 1.0], np.float32)
-    found = Question.for_photo(by_hand, Ask(preset="visual", gender="any"), vector).merged()
+    look, colour = np.array([0.0, 1.0], np.float32), np.zeros(0, np.float32)
+    found = Question.for_photo(by_hand, Ask(preset="visual", gender="any"), look, colour).merged()
     assert ids(found) == "cbade"  # the last three are at right angles to it, or have no vector: a tie
     assert found[0].relevance == pytest.approx(1)
     assert found[1].relevance == pytest.approx(np.sin(np.radians(60)))
     assert "your photo" in found[0].why
     assert found[0].because is None
+
+
+def test_the_choice_formula_calibrates_looks_and_takes_the_logarithm_of_what_sells(by_hand):
+    matrix = replace(by_hand.matrices[SPACE.key], scales=(Scale(0.25, 0.75), Scale()))
+    calibrated = replace(by_hand, matrices={SPACE.key: matrix})
+    ask = Ask(alpha=2, beta=1, gamma=0, colour=0, together=0, trendiness=1, half_life=36_600, gender="any")
+    found = {one.item_id: one.terms for one in Question.for_item(calibrated, ask, "a").merged()}
+    assert {item_id: terms["look"] for item_id, terms in found.items()} == pytest.approx(
+        {"b": 2 * 0.5, "c": -2 * 0.5, "d": -2 * 2.5, "e": 0.0}, abs=1e-6
+    )
+    assert found["b"]["popularity"] == pytest.approx(2 * np.log(5)), "4 were sold, and a trendiness of 1 is a θ of 2"
+
+
+def test_a_child_s_garment_is_shown_for_a_child_s_alone(by_hand):
+    columns = by_hand.columns | {"children": np.array([False, True, False, False, True, False])}
+    columns["group"] = by_hand.columns["group"] + 3 * columns["children"]
+    mixed = replace(by_hand, columns=columns)
+    for item_id, age, expected in (("a", None, "c"), ("b", None, "e"), ("a", "any", "bce"), ("a", "children", "be")):
+        assert "".join(sorted(ids(Question.for_item(mixed, Ask(age=age), item_id).merged()))) == expected
 
 
 def test_an_item_that_is_gone_or_never_was_can_t_be_asked_about(by_hand):
@@ -220,7 +246,7 @@ def test_what_looks_alike_comes_first_with_the_visual_preset(shop):
 
 
 def test_terms_add_up_to_the_relevance_and_follow_the_formula(shop):
-    weights = {"alpha": 0.5, "beta": 0.3, "gamma": 0.2, "scaling": "none"}
+    weights = {"preset": "paper", "alpha": 0.5, "beta": 0.3, "gamma": 0.2, "scaling": "none"}
     found = shop.recommend(item="Denim-blue-men-0", top=24, trendiness=0.25, gender="any", **weights)
     item_ids, vectors = shop.vectors.matrix()
     row = {item_id: number for number, item_id in enumerate(item_ids)}
@@ -228,7 +254,7 @@ def test_terms_add_up_to_the_relevance_and_follow_the_formula(shop):
     assert len(found) == 23
     for one in found:
         cosine = float(vectors[row[one.item_id]] @ vectors[row["Denim-blue-men-0"]])
-        assert one.terms["visual"] == pytest.approx(0.5 * cosine, abs=1e-5)
+        assert one.terms["look"] == pytest.approx(0.5 * cosine, abs=1e-5)
         assert one.terms["popularity"] == pytest.approx(0.3 * (1 - (normpop[one.item_id] - 0.25) ** 2))
         assert one.terms["category"] == pytest.approx(0.2 * shop.taxonomy.similarity("Denim", one.category))
         assert one.relevance == pytest.approx(sum(one.terms.values()), abs=1e-9)
@@ -288,9 +314,9 @@ def test_items_without_a_photo_have_every_other_term(tmp_path, database):
     (tmp_path / "items.csv").write_text("item_id,category,popularity\na,Denim,1\nb,Denim,5\nc,Dresses,9\n")
     with Shop.create(tmp_path / "shop", database=database) as shop:
         assert shop.items.add(tmp_path / "items.csv").added == 3
-        found = shop.recommend(item="a", trendiness=0.5)
+        found = shop.recommend(item="a", preset="paper", gamma=0.25, trendiness=0.5)
     assert [one.item_id for one in found] == ["b", "c"]
-    assert found[0].terms["visual"] == 0
+    assert found[0].terms["look"] == 0
     assert found[0].terms["category"] == pytest.approx(0.25)
 
 

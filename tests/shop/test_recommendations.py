@@ -9,7 +9,7 @@ from modiste.shop.recommendations import TERMS, Recommendation, Recommendations,
 ONE = Recommendation(
     item_id="a<b",
     relevance=0.75,
-    terms={"visual": 0.5, "popularity": 0.25, "category": 0.0, "distance": 0.0},
+    terms=dict.fromkeys(TERMS, 0.0) | {"look": 0.5, "popularity": 0.25},
     because="c",
     category="Tees_Tanks",
     store_id=None,
@@ -27,7 +27,7 @@ def test_json_has_the_promised_fields(shop):
     }  # fmt: skip
     assert fields["because"] == "Denim-red-men-0"
     assert fields["category"] == "Denim"
-    assert tuple(fields["terms"]) == TERMS == ("visual", "popularity", "category", "distance")
+    assert tuple(fields["terms"]) == TERMS == ("look", "colour", "popularity", "category", "distance", "together")
     assert sum(fields["terms"].values()) == pytest.approx(fields["relevance"], abs=1e-9)
     assert json.loads(json.dumps(fields)) == fields
 
@@ -45,7 +45,7 @@ def test_an_item_without_a_photo_keeps_its_place_and_no_text_is_taken_for_markup
     assert "a<b" not in shown
     assert "It looks like &lt;it&gt;." in shown
     assert "Tees Tanks" in shown
-    assert 'title="visual 0.500" style="width:66.7%' in shown
+    assert 'title="look 0.500" style="width:66.7%' in shown
 
 
 def test_a_page_has_a_section_for_each_list():

@@ -7,6 +7,7 @@ import pytest
 
 from modiste import Item
 from modiste.errors import SettingError
+from modiste.shop.recommendations import TERMS
 
 PARIS, LONDON = (48.8566, 2.3522), (51.5074, -0.1278)
 
@@ -67,9 +68,17 @@ def test_a_shopper_s_own_position_counts_unless_another_is_given(placed):
 
 def test_nearness_is_a_term_of_the_relevance(placed):
     [found] = placed.recommend(
-        item="Dresses-blue-men-0", near=LONDON, alpha=0, beta=0, gamma=0, distance=0.7, top=1, within=20_000
+        item="Dresses-blue-men-0",
+        near=LONDON,
+        preset="paper",
+        alpha=0,
+        beta=0,
+        gamma=0,
+        distance=0.7,
+        top=1,
+        within=20_000,
     )
-    assert found.terms == pytest.approx({"visual": 0, "popularity": 0, "category": 0, "distance": 0.7})
+    assert found.terms == pytest.approx(dict.fromkeys(TERMS, 0.0) | {"distance": 0.7})
     assert "sold 0.0 km from you" in found.why
 
 

@@ -15,6 +15,7 @@ from modiste import Item, Shop
 from modiste.errors import UnknownIdError
 from modiste.shop import schema
 from modiste.shop import vectors as vectors_module
+from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import EmbeddedBatch, VectorSpace
 
 SPACE = VectorSpace("resnet50", "0" * 64, "none", "fit", "auto", "", 128)
@@ -125,7 +126,7 @@ def test_a_contact_sheet_shows_photos_spread_over_the_catalogue_and_names_those_
 def test_a_large_catalogue_s_vectors_are_reduced_once_and_alike_ever_after(shop, encoded, catalogue, monkeypatch):
     monkeypatch.setattr(vectors_module, "REDUCED_DIM", 8)
     monkeypatch.setattr(vectors_module, "REDUCED_FROM", 25)
-    assert shop.snapshot().matrix().vectors.shape[1] == 128
+    assert shop.snapshot().matrix().looks.shape[1] == 128
     shop.vectors.embed(masking="none")
     assert shop.vectors.matrix()[1].shape == (24, 128), "too few to fit a reduction on"
     shop.items.put(Item("new", "Dresses"), encoded("Dresses-red-women-0"))
@@ -143,7 +144,7 @@ def test_a_large_catalogue_s_vectors_are_reduced_once_and_alike_ever_after(shop,
         assert np.allclose(anew.vectors.matrix()[1], after[1], atol=1e-5)
     found = shop.search(encoded("Tees_Tanks-blue-men-6"), top=1).recommendations
     assert found[0].item_id == "Tees_Tanks-blue-men-6"
-    assert found[0].relevance == pytest.approx(1, abs=0.01)
+    assert found[0].terms["look"] == pytest.approx(1, abs=0.01)
 
 
 # What a vector is made of
@@ -370,10 +371,14 @@ def test_vectors_come_back_bit_for_bit(small, fill):
     small.vectors._register(SPACE)
     vectors = np.random.default_rng(1).normal(size=(4_000, 128)).astype("<f2")
     vectors[0, :4] = (0.0, -0.0, 6e-8, 65504)  # the smallest and the largest that float16 knows
-    assert small.vectors._store(SPACE, made_of(small, ids), ids, vectors, []) == 4_000
+    assert small.vectors._store(SPACE, made_of(small, ids), batch(ids, vectors, [])) == 4_000
     names, stored = small.vectors.matrix(SPACE.key)
     assert names == ids
     assert stored.astype("<f2").tobytes() == vectors.tobytes()
+
+
+def batch(item_ids: list[str], vectors: np.ndarray, failures: list[tuple[str, str]]) -> EmbeddedBatch:
+    return EmbeddedBatch(item_ids, vectors, np.zeros((len(item_ids), COLOUR_DIM), np.float32), failures)
 
 
 def made_of(shop: Shop, item_ids: list[str]) -> dict[str, dict[str, Any]]:
@@ -386,8 +391,10 @@ def test_a_batch_that_another_process_stored_or_whose_item_is_gone_is_left_out(s
     first, second = np.zeros((2, 128), "<f2"), np.ones((3, 128), "<f2")
     ids = ["a", "b", "c", "d", "gone"]
     sources = made_of(small, ids)
-    assert small.vectors._store(SPACE, sources, ["a", "b"], first, [("c", "too dark")]) == 2
-    assert small.vectors._store(SPACE, sources, ["b", "d", "gone"], second, [("c", "dark"), ("gone", "dark")]) == 1
+    assert small.vectors._store(SPACE, sources, batch(["a", "b"], first, [("c", "too dark")])) == 2
+    assert (
+        small.vectors._store(SPACE, sources, batch(["b", "d", "gone"], second, [("c", "dark"), ("gone", "dark")])) == 1
+    )
     names, stored = small.vectors.matrix(SPACE)
     assert names == ["a", "b", "d"]
     assert stored.sum(axis=1).tolist() == [0, 0, 128]
@@ -402,5 +409,5 @@ def test_what_was_made_of_something_else_is_not_stored(small, changed):
     sources = made_of(small, ["a", "b"])
     sources["b"][changed] = "something else"
     vectors = np.ones((2, 128), "<f2")
-    assert small.vectors._store(SPACE, sources, ["a", "b"], vectors, []) == 1
+    assert small.vectors._store(SPACE, sources, batch(["a", "b"], vectors, [])) == 1
     assert small.vectors.matrix(SPACE)[0] == ["a"]

@@ -66,7 +66,7 @@ def _item(request: Request, shop: Shop, about: Mapping[str, Any], parse: Parse) 
     values: dict[str, Any] = {"item": about}
     if target != "stores":
         similar = shop.recommend(item=item_id, top=SIMILAR, preset=preset)
-        values |= {"similar": similar, "preset": preset, **term_bars(PRESETS[preset])}
+        values |= {"similar": similar, "preset": preset, **term_bars(PRESETS[preset], similar)}
         values["embedded"] = bool(snapshot.spaces)
     if target == "similar":
         return render(request, "_similar.html", **values)

@@ -15,10 +15,11 @@ from markupsafe import Markup
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server.addresses import item_page, shopper_page, thumbnail
 from modiste.server.dependencies import get_shop
-from modiste.shop.recommendations import TERMS
+from modiste.shop.recommendations import TERMS, Recommendation
 from modiste.wire import address
 
 MOST_TOP = 20
+MOST_WEIGHT = 4
 """The longest list that a shopper's page shows."""
 
 STATIC = Path(__file__).parent.parent / "static"
@@ -53,10 +54,15 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters.update(
-    words=words, item_page=item_page, shopper_page=shopper_page, thumbnail=thumbnail, px="{:.1f}".format
+    term=lambda name: "bought together" if name == "together" else name,
+    words=words,
+    item_page=item_page,
+    shopper_page=shopper_page,
+    thumbnail=thumbnail,
+    px="{:.1f}".format,
 )
 _environment.globals.update(
-    TERMS=TERMS, PRESETS=PRESETS, SCALINGS=get_args(Scaling), MOST_TOP=MOST_TOP, address=address,
+    PRESETS=PRESETS, SCALINGS=get_args(Scaling), MOST_TOP=MOST_TOP, MOST_WEIGHT=MOST_WEIGHT, address=address,
     css=_asset("modiste.css"), htmx=_asset("htmx.min.js"), js=_asset("modiste.js"),
 )  # fmt: skip
 
@@ -89,10 +95,15 @@ def part_wanted(request: Request) -> str | None:
     return request.headers.get("HX-Target", "")
 
 
-def term_bars(weights: Weights) -> dict[str, Any]:
-    """Which terms have a weight, and the largest weight: a bar's full length."""
-    by_term = dict(zip(TERMS, (weights.alpha, weights.beta, weights.gamma, weights.distance), strict=True))
-    return {"terms_shown": [name for name, weight in by_term.items() if weight], "full": max(by_term.values())}
+def term_bars(weights: Weights, shown: Iterable[Recommendation]) -> dict[str, Any]:
+    """Which terms have a weight, and what is a bar's full length: the largest weight, or term that is shown."""
+    letters = (weights.alpha, weights.colour, weights.beta, weights.gamma, weights.distance, weights.together)
+    by_term = dict(zip(TERMS, letters, strict=True))
+    largest = max((value for one in shown for value in one.terms.values()), default=0.0)
+    return {
+        "terms_shown": [name for name, weight in by_term.items() if weight],
+        "full": max(largest, *by_term.values()),
+    }
 
 
 def number(text: str | None, low: float, high: float) -> float | None:

@@ -91,4 +91,4 @@ def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict
         "used": used,
         "recommendations": made.recommendations,
     }
-    return {"result": result, **term_bars(ask.weights)}
+    return {"result": result, **term_bars(ask.weights, made.recommendations)}

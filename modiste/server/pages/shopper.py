@@ -15,6 +15,7 @@ from modiste.server.dependencies import TheShop
 from modiste.server.pages import charts
 from modiste.server.pages.rendering import (
     MOST_TOP,
+    MOST_WEIGHT,
     number,
     part_wanted,
     render,
@@ -28,7 +29,10 @@ from modiste.wire import address
 PURCHASES_SHOWN = 12
 """A shopper's latest purchases that get a list each, until all are asked for."""
 
-SLIDERS = dict.fromkeys(("alpha", "beta", "gamma", "trendiness"), (0, 1)) | {"penalty": (2, 8), "top": (1, MOST_TOP)}
+SLIDERS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("alpha", "beta", "gamma", "together"), (0, MOST_WEIGHT)),
+    "colour": (-MOST_WEIGHT, MOST_WEIGHT), "trendiness": (0, 1), "penalty": (2, 8), "top": (1, MOST_TOP),
+}  # fmt: skip
 """The sliders by the names that Ask has, each with its range."""
 
 SLIDER_STEP = 0.01
@@ -49,6 +53,8 @@ def steered(query: Mapping[str, str], own: float) -> Ask:
         given["trendiness"] = None
     for name, choices in (("preset", PRESETS), ("scaling", get_args(Scaling))):
         given[name] = query[name] if query.get(name) in choices else None
+    formula = PRESETS[given["preset"] or "balanced"].formula
+    given |= dict.fromkeys(("penalty", "scaling") if formula == "choice" else ("colour", "together"))
     return Ask.of(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -96,6 +102,7 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
     values: dict[str, Any] = {
         "shopper": known,
         "ask": ask,
+        "own": known.trendiness,
         "trendiness": known.trendiness if ask.trendiness is None else ask.trendiness,
         "preset": next((name for name, weights in PRESETS.items() if weights == ask.weights), None),
         "against": against,
@@ -104,7 +111,9 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
         "every": latest is None,
         "count": Counter(one.mark for block in blocks for one in [*block["moved"], *block["dropped"]]),
         "still": still,
-        **term_bars(ask.weights if purchases.height else Weights(0.0, 1.0, 0.0)),
+        **term_bars(
+            ask.weights if purchases.height else Weights(0.0, 1.0, 0.0), [one for _, found in now for one in found]
+        ),
         "embedded": bool(snapshot.spaces),
         "request_address": with_query(
             address("shoppers", shopper_id, "recommendations"), ask.model_dump(exclude_unset=True).items()
