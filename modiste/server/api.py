@@ -192,7 +192,8 @@ async def put_item(
     A photo is parsed and embedded at once; when the answer comes, the item can be recommended.
     """
     item = Item(
-        item_id, category, gender, None, None, product or "", view, price, store_id, popularity, attributes or {}
+        item_id, category, gender, None, None, product or "", view, price, store_id, popularity,
+        attributes=attributes or {},
     )  # fmt: skip
     unchosen = photo is None or not (photo.filename or photo.size)  # as browsers send a field left empty
     content = None if photo is None or unchosen else await photo.read()
