@@ -307,6 +307,18 @@ class Lost:
         return f"{count} times {name} without its zeros or with .0 was taken for the shop's: {lost!r} for {found!r}"
 
 
+def alike(ids: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """A remark if some of ``ids`` differ from known ones by lost zeros or a ``.0`` alone; else none."""
+    lost = Lost(known)
+    count = sum(one not in known and lost.find(one) is not None for one in ids)
+    if not count:
+        return ()
+    one, found = next(iter(lost.restored.items()))
+    return (
+        f"{count} ids differ from the shop's by lost zeros or .0 alone: is {one!r} its {found!r}? Keep ids as text",
+    )
+
+
 def without_point(written: str) -> str:
     """Digits without the ``.0`` that a column of floats leaves behind them; any other text as it is."""
     whole = written[:-2]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from modiste.catalog.columns import Columns, Layout, known
+from modiste.catalog.columns import Columns, Layout, Understood, known
 from modiste.catalog.items import Rejected
 from modiste.catalog.tables import open_table
 from modiste.catalog.values import identifier, position
@@ -13,7 +13,7 @@ from modiste.errors import SettingError, SourceError
 _SCHEMA = {"store_id": pl.String, "name": pl.String, "latitude": pl.Float64, "longitude": pl.Float64}
 
 
-def read_stores(file: Path, mapping: Layout | None = None) -> tuple[pl.DataFrame, list[Rejected]]:
+def read_stores(file: Path, mapping: Layout | None = None) -> tuple[pl.DataFrame, list[Rejected], Understood]:
     """Read a table with store_id, latitude, longitude and, optionally, name; the frame has these.
 
     Columns are known by other words too (:mod:`~modiste.catalog.columns`); ``mapping`` says more.
@@ -21,14 +21,14 @@ def read_stores(file: Path, mapping: Layout | None = None) -> tuple[pl.DataFrame
     Raises SourceError if the file can't be read, lacks a column or has no rows.
     """
     table = open_table(file, known("stores"))
-    read = Columns.of(file, table.header, "stores", mapping).read
+    columns = Columns.of(file, table.header, "stores", mapping)
     stores: dict[str, tuple[str, str, float, float]] = {}
     rejected: list[Rejected] = []
     for number, cells in table.lines:
         try:
             if isinstance(cells, str):
                 raise SettingError(cells)
-            row = {name: cells[places[0]].strip() for name, places in read.items()}
+            row = {name: cells[places[0]].strip() for name, places in columns.read.items()}
             if not row["store_id"]:
                 raise SettingError("no store_id")
             store_id = identifier(row["store_id"], "store_id")
@@ -40,4 +40,5 @@ def read_stores(file: Path, mapping: Layout | None = None) -> tuple[pl.DataFrame
             rejected.append(Rejected(str(file), number, str(error)))
     if not stores and not rejected:
         raise SourceError(f"{file} has no rows; write some below the names of the columns")
-    return pl.DataFrame(list(stores.values()), schema=_SCHEMA, orient="row"), rejected
+    understood = Understood(columns=columns.called(), unread=columns.unread)
+    return pl.DataFrame(list(stores.values()), schema=_SCHEMA, orient="row"), rejected, understood

@@ -235,7 +235,8 @@ def _dialect(sample: str, known: Collection[str]) -> _Dialect:
     def fit(dialect: _Dialect) -> tuple[int, int]:
         records = dialect.reader(io.StringIO(sample, newline=""), strict=False)
         header: Cells = next((cells for cells in records if _is_header(cells)), [])
-        return sum(plain(name) in known for name in header), len(header)
+        marked = dialect.quote == "'" or not any(name.startswith("'") for name in header)
+        return marked * sum(plain(name) in known for name in header), len(header)
 
     separators = [said[1]] if said else [*_SEPARATORS, *sorted(others - _SEPARATORS.keys())]
     quotes = ['"', "'"] if any(line.startswith("'") for line in lines[:2]) else ['"']

@@ -255,7 +255,7 @@ def _months() -> dict[str, int]:
 @lru_cache(maxsize=1 << 14)
 def plain(word: str) -> str:
     """A word without case, accents, spaces and punctuation, by which it is compared with others."""
-    decomposed = unicodedata.normalize("NFKD", word.casefold().replace("ä", "ae").replace("ø", "o").replace("ł", "l"))
+    decomposed = unicodedata.normalize("NFKD", word.casefold().replace("ø", "o").replace("ł", "l"))
     return re.sub(r"[\W_]", "", decomposed)
 
 

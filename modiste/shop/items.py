@@ -15,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 from PIL import Image
 
-from modiste.catalog.columns import Layout
+from modiste.catalog.columns import Layout, alike
 from modiste.catalog.items import GENDERS, Item, Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import read_source
@@ -171,7 +171,9 @@ class Items:
             with self._storage.writing() as writing:
                 added, updated = self._store(writing, rows)
         unchanged = len(rows) - added - updated
-        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, reading.understood)
+        remarks = (*reading.understood.remarks, *alike((item.item_id for item in reading.items), known))
+        understood = replace(reading.understood, remarks=remarks)
+        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, understood)
 
     def _checked(self, item: Item, known: Any) -> dict[str, Any] | PhotoError:
         if item.image is not None and is_address(item.image):

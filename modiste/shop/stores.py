@@ -41,14 +41,14 @@ class Stores:
     def add(self, file: str | Path, mapping: Layout | None = None) -> AddReport:
         """Add or update stores (store_id, latitude, longitude, optional name) from a table. Raises SourceError."""
         known = set(self.frame()["store_id"])
-        found, rejected = read_stores(Path(file), mapping)
+        found, rejected, understood = read_stores(Path(file), mapping)
         table = schema.stores
         with self._storage.writing() as writing:
             for store_id in found["store_id"]:
                 writing.execute(table.delete().where(table.c.store_id == store_id))
             _insert(writing, found)
         updated = sum(store in known for store in found["store_id"])
-        return AddReport(len(found) - updated, updated, 0, rejected)
+        return AddReport(len(found) - updated, updated, 0, rejected, understood=understood)
 
     def make(self, n: int = 5, box: tuple[float, float, float, float] = BOX, seed: int = 42) -> pl.DataFrame:
         """Replace the stores by ``n`` at random positions and spread the items evenly over them per category."""
