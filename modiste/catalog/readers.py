@@ -14,7 +14,8 @@ from pathlib import Path
 from modiste.catalog.items import Item, Rejected
 from modiste.catalog.tables import read_rows
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.catalog.values import gender, identifier, price
+from modiste.catalog.values import identifier, price
+from modiste.catalog.words import gender
 from modiste.errors import SettingError, SourceError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
 
 LONGEST_ID = 200
@@ -27,11 +26,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # and halves of cha
 _ISO = re.compile(r"\d{4}(-?\d\d-?\d\d|-?W\d\d(-?\d)?)([Tt ]\S.*)?", re.ASCII)
 _SLASHES = re.compile(r"(\d{4})/(\d\d)/(\d\d)(?!\d)", re.ASCII)
 _EPOCHS = {10: "seconds", 13: "milliseconds"}  # by their digits: from 2001 to 2286
-_GENDER_WORDS = {
-    "men": "men man mens male males m gentleman gentlemen gents him herren homme hommes",
-    "women": "women woman womens female females f w lady ladies her damen femme femmes",
-}
-_GENDERS = {word: gender for gender, words in _GENDER_WORDS.items() for word in words.split()}
 
 
 def text(value: Any) -> str:
@@ -91,18 +85,6 @@ def position_of(near: str | Sequence[float], name: str = "near") -> tuple[float,
     if not isinstance(pair, Sequence) or len(pair) != 2 or any(math.isnan(_number(one)) for one in pair):
         raise SettingError(f"{name} takes latitude,longitude in degrees, such as 48.86,2.35; not {near!r}")
     return position(*map(_number, pair))
-
-
-def gender(word: str | None) -> str | None:
-    """``men`` or ``women`` for a word that says so; None, which passes every filter, for any other."""
-    return _GENDERS.get(re.sub(r"[\W_]", "", word or "").casefold())
-
-
-def known_gender(word: str | None) -> str | None:
-    """``men``, ``women`` or None as it came; no other word will do."""
-    if word is not None and word not in GENDERS:
-        raise SettingError(f"no gender {word!r}; there are: {', '.join(GENDERS)}")
-    return word
 
 
 def moment(value: Any) -> datetime:

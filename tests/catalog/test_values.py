@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
 from modiste.catalog.values import (
-    gender,
     identifier,
-    known_gender,
     moment,
     position,
     position_of,
@@ -73,15 +71,6 @@ def test_a_position_is_on_the_globe() -> None:
             SettingError, match=r"^--near takes latitude,longitude in degrees, such as 48\.86,2\.35; not"
         ):
             position_of(text_, "--near")
-
-
-def test_a_gender_is_a_word_for_one_or_unknown() -> None:
-    assert [gender(word) for word in ("MEN", "Men's", "Herren", "F", "LADIES", "unisex", "", None)] == [
-        "men", "men", "men", "women", "women", None, None, None
-    ]  # fmt: skip
-    assert [known_gender(word) for word in ("men", "women", None)] == ["men", "women", None]
-    with pytest.raises(SettingError, match=r"^no gender 'MEN'; there are: men, women$"):
-        known_gender("MEN")
 
 
 @pytest.mark.parametrize(
