@@ -5,10 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from modiste.catalog import Item, Reading, Taxonomy, read_source
+from modiste.catalog import Item, Reading, Taxonomy, read_source, taxonomy
 from modiste.errors import SourceError
 
-PAPER = Taxonomy.load()
+PAPER = Taxonomy.load(taxonomy.PAPER)
 
 
 def touched(folder: Path, *names: str) -> Path:
