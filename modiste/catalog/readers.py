@@ -238,7 +238,7 @@ def _item(row: Mapping[str, str], folder: Path) -> Item:
     return Item(
         item_id=identifier(row["item_id"], "item_id"),
         category=row.get("category") or None,
-        gender=gender(row.get("gender")),
+        gender=gender(row.get("gender") or row.get("category")),
         image=_path(row, "image", folder),
         mask=_path(row, "mask", folder),
         product=row.get("product", ""),

@@ -101,9 +101,8 @@ def colour(text: str | None) -> tuple[str, ...]:
 
 def _people(words: Sequence[str]) -> list[tuple[int, int, tuple[str, str]]]:
     """Where words speak of people: the first word, the one behind the last, (gender, age group)."""
-    found = list(_matches(words, _persons()))
-    if len(words) > 1:  # a letter in a longer text may be a size
-        found = [one for one in found if one[1] - one[0] > 1 or len(words[one[0]]) > 1]
+    lone = len(words) == 1  # a letter in a longer text is a size, or "H&M"
+    found = [one for one in _matches(words, _persons()) if lone or min(map(len, words[one[0] : one[1]])) > 1]
     taken = {place for start, end, _ in found for place in range(start, end)}
     for place, word in enumerate(words):
         for beginning, meaning in _beginnings().items():

@@ -313,6 +313,15 @@ def test_ids_that_stand_twice_are_taken_once_when_they_agree_and_never_when_they
     assert reading.unknown_categories == {}, "categories of rejected rows are not counted"
 
 
+def test_a_path_tells_for_whom_an_item_is_where_its_gender_is_left_out(tmp_path: Path) -> None:
+    rows = "a,,Women > Dresses\nb,,Boys/Shirts\nc,Unisex,Men > Shirts\nd,,Shirts\n"
+    reading = read_source(table(tmp_path, "item_id,gender,category\n" + rows), Taxonomy.load())
+    assert [(item.gender, item.category) for item in reading.items] == [
+        ("women", "Dresses"), ("men", "Blouses_Shirts"), (None, "Blouses_Shirts"), (None, "Blouses_Shirts")
+    ]  # fmt: skip
+    assert reading.unknown_categories == {}
+
+
 @pytest.mark.parametrize(
     ("word", "gender"),
     [

@@ -48,7 +48,9 @@ def test_a_path_or_several_words_are_read_as_well(text: str, meant: tuple[str | 
     assert gender_and_age(text) == (*meant, True)
 
 
-@pytest.mark.parametrize("text", ["Blue", "T-Shirt M", "Boy Shorts", "Baby Doll", "Boyfriend Jeans", "Cowboy", "Sport"])
+@pytest.mark.parametrize(
+    "text", ["Blue", "T-Shirt M", "Boy Shorts", "Baby Doll", "Boyfriend Jeans", "Cowboy", "H&M", "Sport"]
+)
 def test_what_names_nobody_was_not_understood(text: str) -> None:
     assert gender_and_age(text) == (None, None, False)
 
