@@ -12,7 +12,7 @@ import numpy as np
 
 from modiste.arrays import Floats
 from modiste.catalog.palette import LABELS
-from modiste.catalog.words import CONNECTORS, LONGEST, joined, says_who, tokens
+from modiste.catalog.words import CONNECTORS, LONGEST, joined, nearest, says_who, tokens
 from modiste.errors import SourceError
 
 PAPER = Path(__file__).with_name("categories.toml")
@@ -129,6 +129,11 @@ class Taxonomy:
     def knows(self, category: str | None) -> bool:
         """Whether ``category`` is one of the taxonomy's, or a word for one."""
         return self.canonical(category) in self._group
+
+    def nearest(self, word: str) -> str | None:
+        """The category with a word written most like an unknown one, in its last step; None where none is like it."""
+        like = nearest(_STEPS.split(word)[-1], self._words)
+        return self._words[like] or None if like else None
 
     def similarity(self, a: str | None, b: str | None) -> float:
         """How alike two categories are, in [0, 1]; symmetric."""

@@ -5,6 +5,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,6 +76,16 @@ def gender_and_age(text: str | None) -> tuple[str | None, str | None, bool]:
         gender, age = _only(genders, gender), _only(ages, age)
         understood = understood or bool(said)
     return gender, age, understood
+
+
+def nearest_person(text: str) -> str | None:
+    """The word for people that is written most like one that was not understood: "Womne" is like women."""
+    return nearest(text, _persons())
+
+
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """Of words as :func:`joined` gives them the one written most like a text; None where none is like it."""
+    return next(iter(get_close_matches(joined(text), known, n=1, cutoff=0.8)), None)
 
 
 def says_who(words: Sequence[str]) -> bool:

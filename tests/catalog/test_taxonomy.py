@@ -235,6 +235,11 @@ def test_words_of_other_shops_map_onto_the_papers_categories(word: str | None, c
     assert PAPER.canonical(word) == category
 
 
+def test_an_unknown_word_is_told_the_category_it_is_written_like() -> None:
+    slips = ("Dreses", "Women > Sneekers", "Pullovr", "Zebra", "Salle")
+    assert [WIDE.nearest(word) for word in slips] == ["Dresses", "Sneakers", "Sweaters", None, None]
+
+
 def test_an_unknown_category_is_similar_to_itself_alone() -> None:
     assert WIDE.knows("Shoes")
     assert not PAPER.knows("Shoes")

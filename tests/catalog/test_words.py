@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modiste.catalog.words import COLOURS, colour, gender, gender_and_age, known_gender, says_who, tokens
+from modiste.catalog.words import (
+    COLOURS,
+    colour,
+    gender,
+    gender_and_age,
+    known_gender,
+    nearest_person,
+    says_who,
+    tokens,
+)
 from modiste.errors import SettingError
 
 MEN, WOMEN = ("men", "adults"), ("women", "adults")
@@ -69,6 +78,10 @@ def test_a_gender_that_is_stored_is_one_of_two_words() -> None:
     assert [known_gender(word) for word in ("men", "women", None)] == ["men", "women", None]
     with pytest.raises(SettingError, match=r"^no gender 'MEN'; there are: men, women$"):
         known_gender("MEN")
+
+
+def test_a_slip_of_the_pen_is_told_what_it_is_like() -> None:
+    assert [nearest_person(word) for word in ("Womne", "Herrn", "xyz")] == ["women", "herren", None]
 
 
 def test_words_that_say_for_whom_and_nothing_else() -> None:
