@@ -113,7 +113,8 @@ def main() -> None:
 def new(
     path: ShopPath,
     categories: Annotated[
-        Path | None, typer.Option(help="A taxonomy of your own (TOML); default: the paper's 17 categories.")
+        Path | None,
+        typer.Option(metavar="paper|FILE", help="The paper's 17 alone, or your own (TOML); default: what shops sell."),
     ] = None,
     database: Annotated[
         str | None, typer.Option(metavar="URL", help="postgresql://...; default: a file in the folder.")

@@ -1,5 +1,6 @@
 """What a table's columns mean: by their names, by the shop's system that wrote them, or as somebody says."""
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,6 +15,8 @@ from modiste.errors import SettingError, SourceError
 
 PRESETS = Path(__file__).with_name("presets")
 """The folder of the layouts that are recognised by their headers."""
+
+_HOLDS = re.compile(r"^\d+$|\.\w{3,4}$").search  # what a row says, and no header
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,7 @@ class Columns:
         needed = ", ".join(_said()[what]["required"])
         nearest = [(name, near) for name in self.header if (near := _near(name, what, {})) in lacking]
         advice = "".join(f'; is {name!r} the {near}? Then --map {near}="{name}"' for name, near in nearest)
-        if not any(plain(name) in known(what) for name in self.header) and len(self.header) > 1:
+        if not any(plain(name) in known(what) for name in self.header) and any(map(_HOLDS, self.header)):
             advice += "; if that is the first row, write a line with the columns' names above it"
         spoken = "orders" if what == "events" else what
         return f"{self.file} has no column {', '.join(lacking)} (it has {has}); {spoken} need {needed}{advice}"

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,12 +19,12 @@ from modiste.catalog.values import (
     availability,
     currency_of,
     decimal_mark,
-    gender,
     identifier,
     money,
     plain,
     stock,
 )
+from modiste.catalog.words import gender_and_age
 from modiste.errors import SettingError, SourceError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
@@ -38,6 +39,7 @@ _SIZE = re.compile(r"x{0,4}[sml]|\d{1,3}|\d?xl|one ?size", re.I)
 _ONE_PRODUCT = 60  # items that share a photo, at most; of more it is a placeholder
 
 is_address = _ADDRESS.match
+who = lru_cache(maxsize=1 << 14)(gender_and_age)
 
 
 @dataclass
@@ -83,7 +85,7 @@ class _Table:
     """A table of items on its way in."""
 
     def __init__(self, columns: Columns, taxonomy: Taxonomy) -> None:
-        self.columns, self.layout, self.taxonomy = columns, columns.layout, taxonomy
+        self.columns, self.layout, self.knows = columns, columns.layout, lru_cache(maxsize=1 << 14)(taxonomy.knows)
         self.file, self.files = str(columns.file), Files(columns.file.parent)
         self.rejected: list[Rejected] = []
         self.remarks: list[str] = []
@@ -167,9 +169,10 @@ class _Table:
             return filled[means.index(False) if False in means else means.index(True) if True in means else 0]
         if name == "category":
             parts = [part for one in filled for part in (one, *re.split(r"\s*[,|;]\s*", one))]
-            return next((part for part in parts if self.taxonomy.knows(part)), filled[0])
+            return next((part for part in parts if self.knows(part)), filled[0])
         if name == "gender":
-            return next((one for one in filled if who(one)[0]), next((one for one in filled if who(one)[2]), filled[0]))
+            said = next((one for one in filled if who(one)[2]), filled[0])
+            return next((one for one in filled if who(one)[0]), said)
         if name == "age_group":
             return next((one for one in filled if who(one)[1]), "" if self.layout.name else filled[0])
         return filled[0]
@@ -310,7 +313,7 @@ class _Table:
         if not images and not further:
             further = self.files.first(pattern.format_map({"item_id": item_id}) for pattern in self.layout.image_files)
         photos = [*images[:1], *dict.fromkeys(one for one in further if one not in images[:1])]
-        whose, age, _ = self._who(said)
+        whose, age = self._who(said)
         item = Item(
             item_id=item_id,
             category=said.get("category"),
@@ -351,20 +354,18 @@ class _Table:
                 self.unknown["currency"][said["currency"]] += 1
         return number, sign or currency
 
-    def _who(self, said: Mapping[str, str]) -> tuple[str | None, str | None, bool]:
-        """For whom it is: by its own columns, else by the path of its category."""
+    def _who(self, said: Mapping[str, str]) -> tuple[str | None, str | None]:
+        """Gender and age group: by their own columns, else by the path of the category."""
         whose, age, understood = who(said.get("gender", ""))
         if not understood:
             self.unknown["gender"][said["gender"]] += 1
+        whose_path, age_path, _ = who(said.get("category_path", ""))
         if written := said.get("age_group"):
             _, own, understood = who(written)
             age = own or age
             if not understood:
                 self.unknown["age_group"][written] += 1
-        if whose is None and (path := re.split(r"[>/|,]", said.get("category_path", ""))):
-            genders = {one for part in path if (one := who(part)[0])}
-            whose = genders.pop() if len(genders) == 1 and not said.get("gender") else None
-        return whose, age, understood
+        return whose if said.get("gender") else whose_path, age or age_path
 
     def _told(self, name: str, said: Mapping[str, str], means: Any) -> Any:
         """What a word means; a word that nobody knows is counted."""
@@ -511,9 +512,3 @@ def trouble_of(path: Path) -> str | None:
 
 def _is_nothing(written: str) -> bool:
     return len(written) < 6 and written.lower() in NOTHING
-
-
-def who(written: str) -> tuple[str | None, str | None, bool]:
-    """Gender, age group, and whether the words were understood."""
-    found = gender(written)
-    return found, None, found is not None or plain(written) in ("unisex", "u", "")

@@ -72,12 +72,19 @@ def read_source(source: Path, taxonomy: Taxonomy, masks: Path | None = None, map
             f"{source} doesn't exist; give a folder of photos, or a table such as CSV, JSON, XLSX or Parquet"
         )
     masked = _with_masks(found, masks and masks.resolve(), rejected)
-    mapped = [replace(one, item=replace(one.item, category=taxonomy.canonical(one.item.category))) for one in masked]
+    means = {word: taxonomy.canonical(word) for word in {one.item.category for one in masked}}
+    mapped = [replace(one, item=replace(one.item, category=means[one.item.category])) for one in masked]
     items, again = _once_each(mapped, rejected)
-    words = Counter(item.category for item in items if item.category is not None and not taxonomy.knows(item.category))
+    known = {word for word in means.values() if taxonomy.knows(word)}
+    words = Counter(item.category for item in items if item.category is not None and item.category not in known)
     unknown = dict(words.most_common())
     if unknown:
-        understood = replace(understood, unknown={"category": unknown, **understood.unknown})
+        likely = [
+            f"category {word!r} is not known; is it {near}?" for word in unknown if (near := taxonomy.nearest(word))
+        ]
+        understood = replace(
+            understood, unknown={"category": unknown, **understood.unknown}, remarks=(*understood.remarks, *likely)
+        )
     return Reading(items, rejected, unknown, merged + again, understood)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
 
 LONGEST_ID = 200
@@ -50,11 +49,6 @@ _WEEKDAY = re.compile(r"[^\W\d]{2,10}\.?,? (?=[^\W\d]{3}|\d)")
 _CLOCK_BEFORE_YEAR = re.compile(r"(\d\d?:\d\d:\d\d)(?: ([A-Z]{1,4}))? (\d{4})$", re.ASCII)
 _NAMED = re.compile(r" ?(?:\[[\w/+-]+\]|\([^()]*\))$")
 _EPOCHS = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # by their digits, from 2001 to 2286: how many are a second
-_GENDER_WORDS = {
-    "men": "men man mens male males m gentleman gentlemen gents him herren homme hommes",
-    "women": "women woman womens female females f w lady ladies her damen femme femmes",
-}
-_GENDERS = {word: gender for gender, words in _GENDER_WORDS.items() for word in words.split()}
 
 
 def text(value: Any) -> str:
@@ -114,18 +108,6 @@ def position_of(near: str | Sequence[float], name: str = "near") -> tuple[float,
     if not isinstance(pair, Sequence) or len(pair) != 2 or any(math.isnan(_number(one)) for one in pair):
         raise SettingError(f"{name} takes latitude,longitude in degrees, such as 48.86,2.35; not {near!r}")
     return position(*map(_number, pair))
-
-
-def gender(word: str | None) -> str | None:
-    """``men`` or ``women`` for a word that says so; None, which passes every filter, for any other."""
-    return _GENDERS.get(re.sub(r"[\W_]", "", word or "").casefold())
-
-
-def known_gender(word: str | None) -> str | None:
-    """``men``, ``women`` or None as it came; no other word will do."""
-    if word is not None and word not in GENDERS:
-        raise SettingError(f"no gender {word!r}; there are: {', '.join(GENDERS)}")
-    return word
 
 
 def moment(value: Any, day_first: bool | None = None) -> datetime:

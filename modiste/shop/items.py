@@ -20,7 +20,8 @@ from modiste.catalog.items import GENDERS, Item, Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import read_source
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.catalog.values import identifier, known_gender, price
+from modiste.catalog.values import identifier, price
+from modiste.catalog.words import known_gender
 from modiste.errors import ModisteError, PhotoError, SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport

@@ -171,7 +171,8 @@ def test_items_are_known_by_the_words_for_their_columns(tmp_path: Path) -> None:
     assert found.items == [
         Item(
             "1", "Dresses", "women", a, price=1299.0, title="Linen dress", url="https://s.example/1", brand="Harbour",
-            colour="sand", size="M", currency="EUR", sale_price=999.5, available=True, stock=4, photos=(b, c),
+            colour="sand", size="M", age_group="adults", currency="EUR",
+            sale_price=999.5, available=True, stock=4, photos=(b, c),
             attributes={"Heel": "flat"},
         )
     ]  # fmt: skip

@@ -5,10 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from modiste.catalog import Item, Reading, Taxonomy, read_source
+from modiste.catalog import Item, Reading, Taxonomy, read_source, taxonomy
 from modiste.errors import SourceError
 
-PAPER = Taxonomy.load()
+PAPER = Taxonomy.load(taxonomy.PAPER)
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -205,6 +205,7 @@ def test_a_row_becomes_an_item_with_paths_from_the_tables_folder(tmp_path: Path)
             store_id="s2",
             popularity=22.0,
             colour="red",
+            age_group="adults",
             attributes={"note": "with, comma"},
         ),
         Item(item_id="2", product="2"),
@@ -310,6 +311,15 @@ def test_ids_that_stand_twice_are_taken_once_when_they_agree_and_never_when_they
     assert found[6] == found[9]
     assert "row 6 and row 7 and row 8 and 1 more" in found[6]
     assert reading.unknown_categories == {}, "categories of rejected rows are not counted"
+
+
+def test_a_path_tells_for_whom_an_item_is_where_its_gender_is_left_out(tmp_path: Path) -> None:
+    rows = "a,,Women > Dresses\nb,,Boys/Shirts\nc,Unisex,Men > Shirts\nd,,Shirts\n"
+    reading = read_source(table(tmp_path, "item_id,gender,category\n" + rows), Taxonomy.load())
+    assert [(item.gender, item.category) for item in reading.items] == [
+        ("women", "Dresses"), ("men", "Blouses_Shirts"), (None, "Blouses_Shirts"), (None, "Blouses_Shirts")
+    ]  # fmt: skip
+    assert reading.unknown_categories == {}
 
 
 @pytest.mark.parametrize(

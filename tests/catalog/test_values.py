@@ -14,10 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from modiste.catalog.values import (
     availability,
     decimal_mark,
-    gender,
     identifier,
     kind_of,
-    known_gender,
     moment,
     money,
     position,
@@ -78,15 +76,6 @@ def test_a_position_is_on_the_globe() -> None:
             SettingError, match=r"^--near takes latitude,longitude in degrees, such as 48\.86,2\.35; not"
         ):
             position_of(text_, "--near")
-
-
-def test_a_gender_is_a_word_for_one_or_unknown() -> None:
-    assert [gender(word) for word in ("MEN", "Men's", "Herren", "F", "LADIES", "unisex", "", None)] == [
-        "men", "men", "men", "women", "women", None, None, None
-    ]  # fmt: skip
-    assert [known_gender(word) for word in ("men", "women", None)] == ["men", "women", None]
-    with pytest.raises(SettingError, match=r"^no gender 'MEN'; there are: men, women$"):
-        known_gender("MEN")
 
 
 @pytest.mark.parametrize(
