@@ -85,7 +85,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     url = None
     if request.param == "postgresql":
         url = f"{request.getfixturevalue('postgres_server')}&schema=answers_{uuid4().hex[:12]}"
-    with Shop.create(tmp_path_factory.mktemp("answers") / "shop", database=url) as made:
+    with Shop.create(tmp_path_factory.mktemp("answers") / "shop", categories="paper", database=url) as made:
         fill(made)
         yield made
 
@@ -103,7 +103,7 @@ def test_the_questions_speak_of_everything_that_may_be_asked() -> None:
 
 def main() -> None:
     """Write answers.json as the shop answers now, one recommendation (or list) a line."""
-    with tempfile.TemporaryDirectory() as folder, Shop.create(Path(folder) / "shop") as made:
+    with tempfile.TemporaryDirectory() as folder, Shop.create(Path(folder) / "shop", categories="paper") as made:
         fill(made)
         answers = {question["name"]: answer(made, question) for question in QUESTIONS}
     entries = (

@@ -17,7 +17,7 @@ from lookbook.book import draw, plan
 from modiste import demo
 from modiste.catalog.palette import LABELS, PALETTE
 from modiste.catalog.readers import read_source
-from modiste.catalog.taxonomy import Taxonomy
+from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.demo import ARCHIVE, PRODUCTS, Demo, unpack
 from modiste.errors import SettingError, SourceError
 from modiste.vision.backbones import Encoder, get_backbone
@@ -38,7 +38,7 @@ def rows(book: Demo) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def taxonomy() -> Taxonomy:
-    return Taxonomy.load()
+    return Taxonomy.load(PAPER)
 
 
 def labels_of(book: Demo, row: dict[str, str]) -> npt.NDArray[np.uint8]:

@@ -1,8 +1,8 @@
 """Which categories there are and how alike they are: the paper's semantic similarity (arXiv 2506.07773)."""
 
+import html
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +12,20 @@ import numpy as np
 
 from modiste.arrays import Floats
 from modiste.catalog.palette import LABELS
+from modiste.catalog.words import CONNECTORS, LONGEST, joined, nearest, says_who, tokens
 from modiste.errors import SourceError
 
 PAPER = Path(__file__).with_name("categories.toml")
 """The paper's taxonomy: 17 categories in six groups."""
 
-_SECTIONS = ("within", "groups", "between", "aliases", "labels")
+WIDE = Path(__file__).with_name("wide.toml")
+"""What shops sell: the paper's 17 categories, as alike as there, among many others, and words of eight languages."""
+
+_SECTIONS = ("within", "general", "adjectives", "compounding", "groups", "between", "aliases", "languages", "labels")
+_STEPS = re.compile(r"[>›»→|/\\:]")
+_NOTHING = ""
+"""What a word stands for that says nothing of the kind."""
+_BEGINNING, _ENDING = 3, 4  # letters, at least: fewer would find a Rock in a frock
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,8 @@ class Taxonomy:
     A category the taxonomy doesn't know is similar to itself alone; None (no category) to nothing.
 
     >>> taxonomy = Taxonomy.load()
-    >>> taxonomy.canonical("T-shirt"), taxonomy.similarity("jeans", "Shorts"), taxonomy.similarity("Denim", "Suiting")
-    ('Tees_Tanks', 0.8, 0.2)
+    >>> taxonomy.canonical("Damen > Blusen & Hemden"), taxonomy.similarity("jeans", "Shorts")
+    ('Blouses_Shirts', 0.8)
     """
 
     groups: Mapping[str, tuple[str, ...]]
@@ -38,16 +46,18 @@ class Taxonomy:
     _own_labels: Mapping[str, frozenset[str]] = field(repr=False)
     _group: Mapping[str, str] = field(repr=False)
     _words: Mapping[str, str] = field(repr=False)
+    _adjectives: frozenset[str] = field(repr=False)
+    _endings: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """Read a taxonomy from a TOML file laid out as ``categories.toml`` beside this module; None: the paper's.
+        """Read a taxonomy from a TOML file laid out as WIDE and PAPER are; None: WIDE.
 
         Raises SourceError, naming the file and the key, for a file that can't be read, an unknown section, group,
         category or label, a number outside [0, 1], a pair of groups written twice with two numbers (asymmetric),
         and a category or alias that stands in two places.
         """
-        return cls(**_Document(path or PAPER).taxonomy())
+        return cls(**_Document(path or WIDE).taxonomy())
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -55,22 +65,75 @@ class Taxonomy:
         return tuple(self._group)
 
     def canonical(self, word: str | None) -> str | None:
-        """The category that ``word`` stands for, whatever its case, accents, punctuation or plural s.
+        """The category that ``word`` stands for, whatever its case, accents, punctuation or plural.
 
-        A word nobody mapped comes back as it is, stripped; None or an empty word is None.
+        Of a path ("Women > Dresses > Maxi Dresses", "Herren/Schuhe/Sneaker") the deepest step that is known decides, of
+        several words the last ("Shirt Dress", "Dress Shirt"), of several things, and of one with what belongs to it,
+        the first ("T-Shirts & Vests", "Sac à main"). None for what says nothing of the kind: an empty word, one of
+        the taxonomy's ``general`` ones ("Sale"), one for people ("Kids"). What nobody mapped comes back as it is,
+        stripped.
         """
         stripped = (word or "").strip()
-        if not stripped:
-            return None
-        key = _key(stripped)
-        for candidate in (key, key + "s", key.removesuffix("s")):
-            if candidate in self._words:
-                return self._words[candidate]
-        return stripped
+        meant = self._meant(html.unescape(stripped))
+        return stripped or None if meant is None else meant or None
+
+    def _meant(self, text: str) -> str | None:
+        """The category meant, _NOTHING for none, None where no word is known."""
+        if (whole := self._named(tokens(text))) is not None:
+            return whole
+        steps = [words for step in _STEPS.split(text) if (words := tokens(step))]
+        loose = _NOTHING  # an adjective yields to what it describes: "Jackets > Denim"
+        for above, step in reversed([*zip([[], *steps], steps, strict=False)]):
+            for meant, adjective in self._heads(above, step):
+                if not adjective:
+                    return loose if loose and self._group[loose] == self._group[meant] else meant
+                loose = loose or meant
+        silent = all(self._named(step) == _NOTHING or says_who(step) for step in steps)
+        return loose or (_NOTHING if silent else None)
+
+    def _heads(self, above: Sequence[str], words: Sequence[str]) -> Iterator[tuple[str, bool]]:
+        """What the words of a step may mean, the likeliest first, and whether that may only describe another."""
+        if above and (meant := self._named([*above, *words])):
+            yield meant, False
+        if (meant := self._named(words)) is not None:
+            if meant:
+                yield meant, self._describes(words)
+            return
+        first = 0
+        for behind in [*(place for place, word in enumerate(words) if word in CONNECTORS), len(words)]:
+            for end in range(min(behind - 1 + LONGEST, len(words)), first, -1):
+                for start in range(max(first, end - LONGEST), min(behind, end)):
+                    if meant := self._named(words[start:end]):
+                        yield meant, self._describes(words[start:end])
+                        break
+                else:
+                    if end <= behind and (meant := self._ending(words[end - 1])):
+                        yield meant, False
+            first = behind + 1
+
+    def _describes(self, words: Sequence[str]) -> bool:
+        """Whether words may only describe what stands elsewhere."""
+        return "".join(words).removesuffix("s") in self._adjectives
+
+    def _named(self, words: Sequence[str]) -> str | None:
+        """The category that has these words, written together, as a name or alias, in the singular or plural."""
+        word = "".join(words)
+        forms = (word, word + "s", word.removesuffix("s"), word.removesuffix("es"), re.sub("ies$", "y", word))
+        return next((self._words[form] for form in forms if form in self._words), None)
+
+    def _ending(self, word: str) -> str:
+        """The category of the longest word that this one ends with: "Sommerkleid" is a Kleid."""
+        endings = (word[place:] for place in range(_BEGINNING, len(word) - _ENDING + 1))
+        return next((self._endings[ending] for ending in endings if ending in self._endings), _NOTHING)
 
     def knows(self, category: str | None) -> bool:
         """Whether ``category`` is one of the taxonomy's, or a word for one."""
         return self.canonical(category) in self._group
+
+    def nearest(self, word: str) -> str | None:
+        """The category with a word written most like an unknown one, in its last step; None where none is like it."""
+        like = nearest(_STEPS.split(word)[-1], self._words)
+        return self._words[like] or None if like else None
 
     def similarity(self, a: str | None, b: str | None) -> float:
         """How alike two categories are, in [0, 1]; symmetric."""
@@ -88,21 +151,24 @@ class Taxonomy:
 
     def matrix(self, names: Sequence[str | None]) -> Floats:
         """float64 (n, n): the similarity of every pair of ``names``, in their order; repeats are allowed."""
-        canonical = [self.canonical(name) for name in names]
-        distinct = list(dict.fromkeys(canonical))
-        place = {name: number for number, name in enumerate(distinct)}
-        small = np.array([[self._alike(a, b) for b in distinct] for a in distinct], dtype=np.float64)
-        where = np.array([place[name] for name in canonical], dtype=np.intp)
-        return small.reshape(len(distinct), len(distinct))[np.ix_(where, where)]
+        canonical = {name: self.canonical(name) for name in dict.fromkeys(names)}
+        number = {name: place for place, name in enumerate(dict.fromkeys(canonical.values()))}
+        group = {name: place for place, name in enumerate(self.groups)}
+        groups = np.zeros((len(group) + 1, len(group) + 1))  # the last one: of no group
+        np.fill_diagonal(groups[:-1, :-1], self.within)
+        for pair, value in self.between.items():
+            one, other = (group[name] for name in pair)
+            groups[one, other] = groups[other, one] = value
+        places = [group.get(self._group.get(name or "", ""), len(group)) for name in number]
+        which = np.array([number[canonical[name]] for name in names], dtype=np.intp)
+        of = np.array(places, dtype=np.intp)[which]
+        alike = groups[np.ix_(of, of)]
+        alike[(which[:, None] == which) & (which != number.get(None, -1))] = 1.0
+        return alike
 
     def labels(self, category: str | None) -> frozenset[str]:
         """The palette labels that are this category's own garment; empty when the taxonomy doesn't know it."""
         return self._own_labels.get(self.canonical(category) or "", frozenset())
-
-
-def _key(word: str) -> str:
-    """What is left of a word when case, accents, spaces and punctuation are taken away."""
-    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKD", word).casefold())
 
 
 class _Document:
@@ -111,7 +177,7 @@ class _Document:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.content = tomllib.loads(path.read_text(encoding="utf-8"))
+            self.content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise SourceError(f"{path} doesn't exist; name a TOML file, or none for the paper's taxonomy") from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -133,10 +199,16 @@ class _Document:
                 group[category] = name
         if not group:
             raise self.fault("groups", 'is missing or empty; write it as A = ["Dresses", "Skirts"]')
-        for category, aliases in self.lists("aliases"):
-            self.expect(f"aliases.{category}", category, group, "category")
-            for alias in aliases:
-                self.claim(words, f"aliases.{category}", alias, category)
+        for word in self.words("general"):
+            self.claim(words, "general", word, _NOTHING)
+        endings: dict[str, str] = {}
+        for section in ("aliases", *(f"languages.{one}" for one in self.table("languages"))):
+            for category, aliases in self.lists(section):
+                self.expect(f"{section}.{category}", category, group, "category")
+                for alias in aliases:
+                    self.claim(words, f"{section}.{category}", alias, category)
+                if section.removeprefix("languages.") in self.words("compounding"):
+                    endings.update((joined(alias), category) for alias in aliases)
         labels = {}
         for category, own in self.lists("labels"):
             self.expect(f"labels.{category}", category, group, "category")
@@ -150,6 +222,8 @@ class _Document:
             "_own_labels": labels,
             "_group": group,
             "_words": words,
+            "_adjectives": frozenset(joined(word).removesuffix("s") for word in self.words("adjectives")),
+            "_endings": endings,
         }
 
     def between(self, groups: Mapping[str, tuple[str, ...]]) -> dict[frozenset[str], float]:
@@ -171,23 +245,31 @@ class _Document:
         return pairs
 
     def table(self, section: str) -> dict[str, Any]:
-        table = self.content.get(section, {})
-        if not isinstance(table, dict):
-            raise self.fault(section, f"must be a table, [{section}]")
+        table = self.content
+        for name in section.split("."):
+            table = table.get(name, {})
+            if not isinstance(table, dict):
+                raise self.fault(section, f"must be a table, [{section}]")
         return table
 
     def lists(self, section: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         for name, words in self.table(section).items():
-            if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
-                raise self.fault(f"{section}.{name}", 'must be a list of words, such as ["Dresses", "Skirts"]')
-            yield name, tuple(words)
+            yield name, self.checked(f"{section}.{name}", words)
+
+    def words(self, section: str) -> tuple[str, ...]:
+        return self.checked(section, self.content.get(section, []))
+
+    def checked(self, key: str, words: Any) -> tuple[str, ...]:
+        if not isinstance(words, list) or not all(isinstance(word, str) and word.strip() for word in words):
+            raise self.fault(key, 'must be a list of words, such as ["Dresses", "Skirts"]')
+        return tuple(words)
 
     def claim(self, words: dict[str, str], key: str, word: str, category: str) -> None:
         """Let ``word`` stand for ``category``, unless it stands for another."""
-        if not _key(word):
+        if not joined(word):
             raise self.fault(key, f"has {word!r}, which has no letter or digit")
-        if (claimed := words.setdefault(_key(word), category)) != category:
-            raise self.fault(key, f"has {word!r}, which stands for {claimed} already; take it out of one")
+        if (claimed := words.setdefault(joined(word), category)) != category:
+            raise self.fault(key, f"has {word!r}, which stands for {claimed or 'nothing'} already; take it out of one")
 
     def expect(self, key: str, name: str, known: Sequence[str] | Mapping[str, Any], what: str) -> None:
         if name not in known:

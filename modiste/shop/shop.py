@@ -17,7 +17,7 @@ from PIL import Image
 from modiste.ask import Ask, SearchAsk
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
-from modiste.catalog.taxonomy import Taxonomy
+from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError
 from modiste.shop import schema
 from modiste.shop.items import Items
@@ -65,9 +65,10 @@ class Shop:
     # Making, opening, closing
 
     @classmethod
-    def create(cls, path: str | Path, *, categories: Path | None = None, database: str | None = None) -> Self:
-        """Make an empty shop in the folder ``path``, with its own taxonomy if ``categories`` names a TOML file.
+    def create(cls, path: str | Path, *, categories: str | Path | None = None, database: str | None = None) -> Self:
+        """Make an empty shop in the folder ``path``, whose categories are what shops sell.
 
+        ``categories`` names another taxonomy: ``paper`` the paper's 17 categories alone, or a TOML file.
         Its tables lie in the folder, or in PostgreSQL where ``database`` is a URL such as
         ``postgresql://user@host/db?schema=street`` (the schema is made if need be; without one, the user's default).
         The folder remembers the URL; the environment variable ``MODISTE_DATABASE`` is used in its place.
@@ -76,6 +77,7 @@ class Shop:
         """
         folder = Path(path).resolve()
         if categories is not None:
+            categories = PAPER if str(categories) == "paper" else Path(categories)
             Taxonomy.load(categories)  # refuse a bad file before anything is written
         storage = Storage.create(folder, database)
         if categories is not None:

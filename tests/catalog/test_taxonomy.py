@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modiste.catalog import taxonomy
 from modiste.catalog.palette import LABELS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import SourceError
 
-PAPER = Taxonomy.load()
+PAPER = Taxonomy.load(taxonomy.PAPER)
+WIDE = Taxonomy.load()
+BOTH = pytest.mark.parametrize("taxonomy", [PAPER, WIDE], ids=["paper", "wide"])
 GROUPS = {
     "A": ["Tees_Tanks", "Blouses_Shirts", "Graphic_Tees", "Shirts_Polos"],
     "B": ["Shorts", "Pants", "Leggings", "Denim"],
@@ -22,7 +25,11 @@ BETWEEN = {
     "AB": 0.2, "AC": 0.3, "AD": 0.1, "AE": 0.4, "AF": 0.2, "BC": 0.1, "BD": 0.1, "BE": 0.2, "BF": 0.2, "CD": 0.1,
     "CE": 0.4, "CF": 0.2, "DE": 0.1, "DF": 0.3, "EF": 0.2,
 }  # fmt: skip
-words = st.one_of(st.none(), st.sampled_from([*PAPER.categories, "jeans", "T-Shirt", "Shoes", "Hats", " "]), st.text())
+spoken = st.sampled_from(
+    [*WIDE.categories, "jeans", "T-Shirt", "Kilts", "Damen", "Sale", "Dress", "Shirt", "Sac à dos"]
+)
+phrases = st.lists(spoken | st.sampled_from([" > ", "/", " & ", ", ", " ", "&gt;"]), max_size=6).map("".join)
+words = st.one_of(st.none(), spoken, phrases, st.text())
 
 
 def written(folder: Path, text: str) -> Path:
@@ -51,22 +58,153 @@ def test_the_papers_matrix_is_positive_definite_with_smallest_eigenvalue_point_t
     assert np.linalg.eigvalsh(PAPER.matrix(PAPER.categories))[0] == pytest.approx(0.2, abs=1e-9)
 
 
+@BOTH
 @given(words, words)
-def test_similarity_is_symmetric_and_between_zero_and_one(a: str | None, b: str | None) -> None:
-    assert PAPER.similarity(a, b) == PAPER.similarity(b, a)
-    assert 0.0 <= PAPER.similarity(a, b) <= 1.0
+def test_similarity_is_symmetric_and_between_zero_and_one(taxonomy: Taxonomy, a: str | None, b: str | None) -> None:
+    assert taxonomy.similarity(a, b) == taxonomy.similarity(b, a)
+    assert 0.0 <= taxonomy.similarity(a, b) <= 1.0
 
 
+@BOTH
 @given(words)
-def test_canonical_names_are_their_own_canonical_names(word: str | None) -> None:
-    once = PAPER.canonical(word)
-    assert PAPER.canonical(once) == once
+def test_canonical_names_are_their_own_canonical_names(taxonomy: Taxonomy, word: str | None) -> None:
+    once = taxonomy.canonical(word)
+    assert taxonomy.canonical(once) == once
 
 
+@BOTH
 @given(st.lists(words, max_size=12))
-def test_the_matrix_is_the_similarity_of_every_pair_even_when_names_repeat(names: list[str | None]) -> None:
-    expected = [[PAPER.similarity(a, b) for b in names] for a in names]
-    assert PAPER.matrix(names).tolist() == expected
+def test_the_matrix_is_the_similarity_of_every_pair_even_when_names_repeat(
+    taxonomy: Taxonomy, names: list[str | None]
+) -> None:
+    expected = [[taxonomy.similarity(a, b) for b in names] for a in names]
+    assert taxonomy.matrix(names).tolist() == expected
+
+
+def test_the_wide_taxonomy_has_the_papers_categories_as_alike_as_the_paper() -> None:
+    assert set(PAPER.categories) < set(WIDE.categories)
+    assert np.array_equal(WIDE.matrix(PAPER.categories), PAPER.matrix(PAPER.categories))
+    assert all(WIDE.labels(name) == PAPER.labels(name) for name in PAPER.categories)
+    assert np.linalg.eigvalsh(WIDE.matrix(WIDE.categories))[0] == pytest.approx(0.2, abs=1e-9)
+    assert WIDE.similarity("Sneakers", "Boots") > WIDE.similarity("Sneakers", "Dresses") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("word", "category"),
+    [
+        # The last word that is known tells the kind, and the longest one there is.
+        ("Maxi Dress", "Dresses"), ("Ankle Boots", "Boots"), ("Board Shorts", "Swim_Shorts"),
+        ("Shirt Dress", "Dresses"),
+        ("Dress Shirt", "Shirts_Polos"), ("Dress Shoes", "Formal_Shoes"), ("Skinny Jeans", "Denim"),
+        ("women’s RUNNING shoe", "Sports_Shoes"), ("Leather_Jackets", "Jackets_Coats"), ("Watches", "Watches"),
+        # Of several things, and of one with what belongs to it, the first.
+        ("T-Shirts & Vests", "Tees_Tanks"), ("Hoodies and Sweatshirts", "Sweatshirts_Hoodies"),
+        ("Dress with a belt", "Dresses"), ("Chemise à carreaux", "Blouses_Shirts"), ("Grand sac à dos", "Backpacks"),
+        # Of a path the deepest step that is known.
+        ("Women > Dresses > Maxi Dresses", "Dresses"), ("Tops/T-Shirts", "Tees_Tanks"), ("Clothing/Dresses", "Dresses"),
+        ("Apparel &amp; Accessories &gt; Clothing &gt; Dresses", "Dresses"), ("Women > Dresses > Summer", "Dresses"),
+        ("Herren/Schuhe/Sneaker", "Sneakers"), ("Women > Dresses, Women, Women > Dresses > Gowns", "Dresses"),
+        ("Sleepwear & Loungewear > Robes", "Dressing_Gowns"), ("Shoes > Boots > Chelsea", "Boots"),
+        # A word that may only describe yields to what it describes.
+        ("Denim", "Denim"), ("Jackets > Denim", "Jackets_Coats"), ("Bottoms > Denim", "Denim"),
+        ("Dresses, maxi", "Dresses"),
+        ("Skirts > Mini", "Skirts"), ("Home > Men > Shirts > Football", "Blouses_Shirts"), ("Knit Tops", "Tops"),
+        # What says nothing of the kind is no category; what nobody mapped stays.
+        ("Women", None), ("Sale > Kids", None), ("Apparel & Accessories > Clothing", None), ("Unknown", None),
+        (" Women > Kilts ", "Women > Kilts"), ("Zebra", "Zebra"), ("Spring Ring", "Rings"), ("Spring", "Spring"),
+    ],
+)  # fmt: skip
+def test_words_of_shops_find_their_category(word: str, category: str | None) -> None:
+    assert WIDE.canonical(word) == category
+
+
+@pytest.mark.parametrize(
+    ("category", "words"),
+    [
+        (
+            "Dresses",
+            "Kleid Kleider Sommerkleid robe robes vestido vestidos abito jurk jurken sukienka klänning",
+        ),
+        ("Pants", "Hosen pantalon pantalones pantaloni broek spodnie byxor calças Damenhosen"),
+        ("Blouses_Shirts", "Hemd Blusen chemise camisa camicia overhemd koszula skjorta"),
+        ("Skirts", "Rock Röcke JUPE faldas gonna rokken spódnica kjol saia"),
+        ("Jackets_Coats", "Lederjacke vestes chaquetas giacche jassen kurtki jackor jaquetas"),
+        ("Sweaters", "Pulli pulls jerséis maglione trui sweter tröja camisolas"),
+        ("Shoes", "Herrenschuhe chaussures zapatos scarpe schoenen buty skor sapatos"),
+        ("Boots", "Winterstiefel bottines botas stivali laarzen kozaki stövlar"),
+        ("Bags", "Taschen sacs bolsos borse tassen torby väskor malas"),
+        ("Socks", "Socken chaussettes calcetines calzini sokken skarpetki strumpor meias"),
+        ("Jewellery", "Schmuck bijoux joyas gioielli sieraden biżuteria smycken bijuteria"),
+    ],
+)
+def test_garments_are_known_in_the_languages_of_the_large_markets(category: str, words: str) -> None:
+    assert {word: WIDE.canonical(word) for word in words.split()} == dict.fromkeys(words.split(), category)
+
+
+def test_the_deepest_words_of_a_category_path_become_the_papers_categories_in_both_taxonomies() -> None:
+    cases = {
+        "Women > Tops > T-Shirts": "Tees_Tanks", "Apparel & Accessories > Clothing > Dresses": "Dresses",
+        "Clothing/Dresses": "Dresses", "Skinny Jeans": "Denim", "Maxi Dress": "Dresses", "Track Pants": "Pants",
+        "Leather Jackets": "Jackets_Coats", "Hoodies & Sweatshirts": "Sweatshirts_Hoodies", "Vest top": "Tees_Tanks",
+        "T-Shirts & Vests": "Tees_Tanks",
+    }  # fmt: skip
+    assert {word: WIDE.canonical(word) for word in cases} == cases
+    assert {word: PAPER.canonical(word) for word in cases} == cases
+
+
+MYNTRA = """
+Shirts | Jeans | Watches | Track Pants | Tshirts | Socks | Casual Shoes | Belts | Flip Flops | Handbags | Tops | Bra |
+Sandals | Shoe Accessories | Sweatshirts | Deodorant | Formal Shoes | Bracelet | Lipstick | Flats | Kurtas |
+Waistcoat | Sports Shoes | Shorts | Briefs | Sarees | Perfume and Body Mist | Heels | Sunglasses | Innerwear Vests |
+Pendant | Nail Polish | Laptop Bag | Scarves | Rain Jacket | Dresses | Night suits | Skirts | Wallets | Blazers |
+Ring | Kurta Sets | Clutches | Shrug | Backpacks | Caps | Trousers | Earrings | Camisoles | Boxers | Jewellery Set |
+Dupatta | Capris | Lip Gloss | Bath Robe | Mufflers | Tunics | Jackets | Trunk | Lounge Pants |
+Face Wash and Cleanser | Necklace and Chains | Duffel Bag | Sports Sandals | Foundation and Primer | Sweaters |
+Free Gifts | Trolley Bag | Tracksuits | Swimwear | Shoe Laces | Fragrance Gift Set | Bangle | Nightdress | Ties |
+Baby Dolls | Leggings | Highlighter and Blush | Travel Accessory | Kurtis | Mobile Pouch | Messenger Bag | Lip Care |
+Face Moisturisers | Compact | Eye Cream | Accessory Gift Set | Beauty Accessory | Jumpsuit | Kajal and Eyeliner |
+Water Bottle | Suspenders | Lip Liner | Robe | Salwar and Dupatta | Patiala | Stockings | Eyeshadow | Headband |
+Tights | Nail Essentials | Churidar | Lounge Tshirts | Face Scrub and Exfoliator | Lounge Shorts | Gloves |
+Mask and Peel | Wristbands | Tablet Sleeve | Ties and Cufflinks | Footballs | Stoles | Shapewear | Nehru Jackets |
+Salwar | Cufflinks | Jeggings | Hair Colour | Concealer | Rompers | Body Lotion | Sunscreen | Booties | Waist Pouch |
+Hair Accessory | Rucksacks | Basketballs | Lehenga Choli | Clothing Set | Mascara | Toner | Cushion Covers |
+Key chain | Makeup Remover | Lip Plumper | Umbrellas | Face Serum and Gel | Hat | Mens Grooming Kit | Rain Trousers |
+Body Wash and Scrub | Suits | Ipad
+"""
+HM = """
+Vest top | Bra | Underwear Tights | Socks | Leggings/Tights | Sweater | Top | Trousers | Hair clip | Umbrella |
+Pyjama jumpsuit/playsuit | Bodysuit | Hair string | Unknown | Hoodie | Sleep Bag | Hair/alice band | Belt | Boots |
+Bikini top | Swimwear bottom | Underwear bottom | Swimsuit | Skirt | T-shirt | Dress | Hat/beanie |
+Kids Underwear top | Shorts | Shirt | Cap/peaked | Pyjama set | Sneakers | Sunglasses | Cardigan | Gloves | Earring |
+Bag | Blazer | Other shoe | Jumpsuit/Playsuit | Sandals | Jacket | Costumes | Robe | Scarf | Coat |
+Other accessories | Polo shirt | Slippers | Night gown | Alice band | Straw hat | Hat/brim | Tailored Waistcoat |
+Necklace | Ballerinas | Tie | Pyjama bottom | Felt hat | Bracelet | Blouse | Outdoor overall | Watch |
+Underwear body | Beanie | Giftbox | Sleeping sack | Dungarees | Outdoor trousers | Wallet | Swimwear set |
+Swimwear top | Flat shoe | Garment Set | Ring | Waterbottle | Wedge | Long John | Outdoor Waistcoat | Pumps |
+Flip flop | Braces | Bootie | Fine cosmetics | Heeled sandals | Nipple covers | Chem. cosmetics | Soft Toys |
+Hair ties | Underwear corset | Bra extender | Underdress | Underwear set | Sarong | Leg warmers | Blanket | Hairband |
+Tote bag | Weekend/Gym bag | Cushion | Backpack | Earrings | Bucket hat | Flat shoes | Heels | Cap | Shoulder bag |
+Side table | Accessories set | Headband | Baby Bib | Keychain | Dog Wear | Washing bag | Sewing kit | Cross-body bag |
+Moccasins | Towel | Wood balls | Zipper head | Mobile case | Pre-walkers | Toy | Marker pen | Bumbag | Eyeglasses |
+Wireless earphone case | Stain remover spray | Clothing mist
+"""
+HM_GROUPS = """
+Jersey Basic | Under-, Nightwear | Socks and Tights | Jersey Fancy | Accessories | Trousers Denim | Outdoor | Shoes |
+Swimwear | Knitwear | Shirts | Trousers | Dressed | Shorts | Dresses Ladies | Skirts | Special Offers | Blouses |
+Unknown | Woven/Jersey/Knitted mix Baby | Dresses/Skirts girls
+"""
+
+
+@pytest.mark.parametrize(
+    ("listed", "number", "silent"),
+    [(MYNTRA, 143, set()), (HM, 130, {"Unknown"}), (HM_GROUPS, 21, {"Unknown", "Special Offers"})],
+    ids=["Myntra's article types", "H&M's product types", "H&M's garment groups"],
+)
+def test_the_words_of_research_catalogues_are_known(listed: str, number: int, silent: set[str]) -> None:
+    words = listed.replace("\n", " ").strip().split(" | ")
+    assert len(set(words)) == number
+    assert {word for word in words if not WIDE.knows(word)} == silent
+    assert {WIDE.canonical(word) for word in silent} <= {None}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +235,13 @@ def test_words_of_other_shops_map_onto_the_papers_categories(word: str | None, c
     assert PAPER.canonical(word) == category
 
 
+def test_an_unknown_word_is_told_the_category_it_is_written_like() -> None:
+    slips = ("Dreses", "Women > Sneekers", "Pullovr", "Zebra", "Salle")
+    assert [WIDE.nearest(word) for word in slips] == ["Dresses", "Sneakers", "Sweaters", None, None]
+
+
 def test_an_unknown_category_is_similar_to_itself_alone() -> None:
+    assert WIDE.knows("Shoes")
     assert not PAPER.knows("Shoes")
     assert PAPER.knows("jeans")
     assert PAPER.similarity("Shoes", "Shoes") == 1.0
@@ -146,6 +290,9 @@ def test_a_taxonomy_of_ones_own_may_leave_out_everything_but_its_groups(tmp_path
         ("[aliases]\nSkirt = ['tee']", "aliases.Skirt", "stands for Tee already"),
         ("[aliases]\nSkirt = ['-']", "aliases.Skirt", "no letter"),
         ("[aliases]\nSkirt = 'mini'", "aliases.Skirt", "list of words"),
+        ("[languages.de]\nBoots = ['Stiefel']", "languages.de.Boots", "no category"),
+        ("[languages.de]\nSkirt = ['TEE']", "languages.de.Skirt", "stands for Tee already"),
+        ("[languages]\nde = ['Rock']", "languages.de", "must be a table"),
         ("[labels]\nSkirt = ['kilt']", "labels.Skirt", "no label of the masks' palette"),
         ("[labels]\nBoots = ['skirt']", "labels.Boots", "no category"),
         ("[similarities]\nA = 1", "similarities", "is not a section"),
@@ -166,6 +313,8 @@ def test_a_fault_in_ones_own_taxonomy_names_the_file_and_the_key(
     [
         ("", "groups is missing or empty"),
         ("groups = 3", "groups must be a table"),
+        ("general = 'sale'\n[groups]\nA = ['Tee']", "general must be a list of words"),
+        ("general = ['tee']\n[groups]\nA = ['Tee']", "general has 'tee', which stands for Tee already"),
         ("within = 2\n[groups]\nA = ['Tee']", "within is 2; a similarity is a number from 0 to 1"),
         ("[groups]\nA = ['Tee']\nB = ['Tee']", "groups.B has 'Tee', which group A has already"),
         ("[groups]\nA = ['T-Shirt', 'tshirt']", "groups.A has 'tshirt', which stands for T-Shirt already"),

@@ -372,6 +372,16 @@ def test_a_taxonomy_of_one_s_own_goes_with_the_shop(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_a_shop_knows_what_shops_sell_or_the_papers_categories_alone(tmp_path):
+    with Shop.create(tmp_path / "wide") as wide, Shop.create(tmp_path / "paper", categories="paper") as paper:
+        assert len(paper.taxonomy.categories) == 17 < len(wide.taxonomy.categories)
+        for shop in (wide, paper):
+            shop.items.put(Item("a", "Women > Ankle Boots"))
+        assert [shop.items["a"]["category"] for shop in (wide, paper)] == ["Boots", "Women > Ankle Boots"]
+    with Shop.open(tmp_path / "paper") as shop:
+        assert "Boots" not in shop.taxonomy.categories
+
+
 def test_coverage_counts_what_is_there(shop, encoded):
     found = shop.coverage()
     assert (found.items, found.photos, found.vectors, found.missing, found.failed) == (24, 24, 24, 0, 0)
