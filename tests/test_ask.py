@@ -11,7 +11,7 @@ from modiste.ranking.relevance import PRESETS
 FIELDS = [
     "top", "preset", "alpha", "colour", "beta", "gamma", "distance", "together", "penalty", "scaling", "trendiness",
     "gender", "age", "near",
-    "within", "categories", "min_price", "max_price", "match", "exclude", "half_life", "space",
+    "within", "categories", "min_price", "max_price", "match", "sold_out", "exclude", "half_life", "space",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -427,15 +428,14 @@ class Files:
 
     def photos(self, written: str, name: str) -> list[str]:
         """What a cell names: files and addresses, one or several. Raises SettingError for what is neither."""
+        listed: list[Any] = [written]
         if written.startswith("["):
-            try:
+            with suppress(ValueError, RecursionError):
                 listed = json.loads(written)
-            except ValueError:
-                listed = [written]
-            texts = [
-                str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed
-            ]
-            return [path for one in texts for path in self.photos(one, name)]
+        texts = [str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed]
+        return [path for one in texts for path in self._each(one, name)]
+
+    def _each(self, written: str, name: str) -> list[str]:
         if is_address(written):
             parts = [one.strip() for one in _BETWEEN_ADDRESSES.split(written)]
             return [
@@ -447,7 +447,7 @@ class Files:
             parts = [part for one in re.split(r"[|;,\n]", written) if (part := one.strip())]
             if len(parts) < 2:
                 raise
-            return [path for one in parts for path in self.photos(one, name)]
+            return [path for one in parts for path in self._each(one, name)]
 
     def first(self, candidates: Iterator[str]) -> list[str]:
         """The first of some files that is there, if any."""

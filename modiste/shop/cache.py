@@ -31,7 +31,7 @@ try:
 except ImportError:  # Windows, where one process serves a shop
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 1
+FORMAT = 2
 """Of the files; others are made anew."""
 
 _MANIFEST = "manifest.json"
@@ -90,7 +90,7 @@ class Files:
         return Snapshot(
             revision=int(manifest["revision"]),
             name=shop.name,
-            folder=shop,
+            folder=shop.absolute(),
             taxonomy=taxonomy,
             rows=rows,
             item_ids=Ids(texts["ids"], [], rows),

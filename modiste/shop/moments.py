@@ -122,7 +122,7 @@ class Moments:
         snapshot = Snapshot(
             revision=revision,
             name=self._storage.path.name,
-            folder=self._storage.path,
+            folder=self._storage.path.absolute(),
             taxonomy=self._taxonomy,
             rows=row,
             item_ids=Ids(ids.texts(), [], row),
@@ -397,6 +397,10 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
         "price": [np.nan if one is None else one for one in by_name["price"]],
         "store": [names.store(one) for one in by_name["store_id"]],
         "popularity": [one or 0.0 for one in by_name["popularity"]],
+        "on_offer": [
+            available in (None, True) and (stock is None or stock > 0)
+            for available, stock in zip(by_name["available"], by_name["stock"], strict=True)
+        ],
     }
 
 
