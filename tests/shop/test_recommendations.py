@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from modiste.shop.recommendations import TERMS, Recommendation, Recommendations, page
+from modiste.shop.recommendations import SHOWN, TERMS, Recommendation, Recommendations, page
 
 ONE = Recommendation(
     item_id="a<b",
@@ -24,6 +24,7 @@ def test_json_has_the_promised_fields(shop):
     fields = one.as_json()
     assert set(fields) == {
         "item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "why",
+        "on_offer", "image", *SHOWN,
     }  # fmt: skip
     assert fields["because"] == "Denim-red-men-0"
     assert fields["category"] == "Denim"
