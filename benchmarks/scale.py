@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from modiste import Ask, Purchase, Shop
+from modiste import Ask, Event, Shop
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.shop import schema
 from modiste.shop.moments import day_of
@@ -97,9 +97,10 @@ def fill(folder: Path, items: int, database: str | None, seed: int = 42) -> None
                         "shopper_id": f"s{0 if n < BOUGHT else 1 + n % (shoppers - 1)}",
                         "item_id": f"item-{item:08d}", "at": at,
                         "simulated": False, "normpop": 0.1, "order_id": None,
+                        "kind": "purchase", "quantity": 1, "kept": 1, "line": "",
                     }
                 )  # fmt: skip
-            writing.execute(schema.purchases.insert(), rows)
+            writing.execute(schema.events.insert(), rows)
             np.add.at(counts, bought, 1)
         every = sorted(sold.items())
         for start in range(0, len(every), CHUNK):
@@ -178,7 +179,7 @@ def measure(folder: str, items: int, worker: int, answers: Any) -> None:
     figures["slider_ms"] = median_ms(lambda: question.ranking(5))  # the ranking of a moved slider, and nothing else
     when = datetime(2026, 1, 1)
     figures["after_purchase_ms"] = changed_ms(
-        lambda n: shop.purchases.record([Purchase(f"new{worker}", f"item-{n:08d}", when)]), similar
+        lambda n: shop.purchases.record([Event(f"new{worker}", f"item-{n:08d}", when)]), similar
     )
 
     def reprice(number: int) -> None:

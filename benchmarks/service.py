@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 import uvicorn
 
-from modiste import Purchase, Shop
+from modiste import Event, Shop
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.server.app import create_app
 from modiste.shop import schema
@@ -59,9 +59,9 @@ def fill(folder: Path, items: int, purchases: int) -> None:
                 ],
             )
         start = datetime(2026, 1, 1)
-        hers = [Purchase("her", names[number], start) for number in rng.integers(0, items, purchases)]
+        hers = [Event("her", names[number], start) for number in rng.integers(0, items, purchases)]
         theirs = [
-            Purchase(f"{number % 500}", names[one], start + timedelta(hours=number))
+            Event(f"{number % 500}", names[one], start + timedelta(hours=number))
             for number, one in enumerate(rng.integers(0, items, OTHERS))
         ]
         shop.purchases.record(hers + theirs)

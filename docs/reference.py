@@ -34,7 +34,7 @@ SECTIONS = {
     ],
     "One moment": ["snapshot = modiste.shop.snapshot.Snapshot"],
     "How to ask": ["modiste.Ask", "modiste.ask.SearchAsk", "modiste.Weights"],
-    "What goes in": ["modiste.Item", "modiste.Purchase"],
+    "What goes in": ["modiste.Item", "modiste.Event"],
     "What comes back": [
         "modiste.Recommendation",
         "modiste.shop.recommendations.Recommendations",

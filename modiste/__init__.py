@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modiste.ask import Ask as Ask
+    from modiste.catalog.events import Event as Event
     from modiste.catalog.items import Item as Item
-    from modiste.catalog.purchases import Purchase as Purchase
     from modiste.client import Client as Client
     from modiste.evaluation import evaluate as evaluate
     from modiste.ranking.relevance import Weights as Weights
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from modiste.shop.shop import Shop as Shop
 
 __version__ = "0.1.0"
-__all__ = ["Ask", "Client", "Item", "Purchase", "Recommendation", "Shop", "Weights", "__version__", "evaluate"]
+__all__ = ["Ask", "Client", "Event", "Item", "Recommendation", "Shop", "Weights", "__version__", "evaluate"]
 
 _HOMES = {
     "Ask": "modiste.ask",
     "Client": "modiste.client",
     "Item": "modiste.catalog.items",
-    "Purchase": "modiste.catalog.purchases",
+    "Event": "modiste.catalog.events",
     "Recommendation": "modiste.shop.recommendations",
     "Shop": "modiste.shop.shop",
     "Weights": "modiste.ranking.relevance",

@@ -195,10 +195,13 @@ def add_purchases(
     ] = None,
     strict: Strict = False,
 ) -> None:
-    """Add real orders; an item seen before under the same order_id is skipped."""
+    """Add real orders, returns and views. What is there already is skipped: a line of an order by its key, and without
+    an order what is the same in shopper, item and time."""
     with _open(path) as shop:
         report = shop.purchases.add(file, _mapping(columns, mapping), day_first)
-    _console().print(f"purchases: {report.added} added, {report.unchanged} already there")
+    others = "".join(f", {count} of kind {kind}" for kind, count in report.kinds.items() if kind != "purchase")
+    bought = report.kinds.get("purchase", 0)
+    _console().print(f"purchases: {bought} added{others}, {report.unchanged} already there", highlight=False)
     _print_understood(report.understood, "not read")
     _report(report.rejected, path, strict)
     _some(report)
@@ -382,29 +385,32 @@ def recommend(
     path: ShopPath,
     shopper: Annotated[str | None, typer.Option(help="Whom to recommend to.")] = None,
     item: Annotated[str | None, typer.Option(help="Or: the item someone looks at.")] = None,
+    items: Annotated[
+        list[str] | None, typer.Option(help="Or: what a guest looked at, the newest last. May be given again.")
+    ] = None,
     each: Annotated[bool, typer.Option("--each", help="A list per purchase, as in the paper, not one merged.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with the photos.")] = None,
 ) -> None:
-    """Recommend the Top-K for a shopper or an item, with the reasons."""
+    """Recommend the Top-K for a shopper, an item or a guest, with the reasons."""
     ask = context.meta["ask"]
     with _open(path) as shop:
-        if shopper is not None and item is None and (each or html):
+        if shopper is not None and item is None and not items and (each or html):
             lists = shop.recommend_each(shopper, **ask)
         else:
-            lists = [("", shop.recommend(shopper, item, **ask))]
+            lists = [("", shop.recommend(shopper, item, items=items or None, **ask))]
         if html:
             photos = {bought: shop.items[bought]["image"] for bought, _ in lists if bought}
             trendiness = shop.shoppers[shopper].trendiness if shopper else None
-            _write_page(html, lists, photos, trendiness, shopper or item or "")
+            _write_page(html, lists, photos, trendiness, shopper or item or "a guest")
             _console(stderr=as_json).print(f"wrote {html}")
         if html and not each:
             lists = [("", shop.recommend(shopper, item, **ask))]
     if as_json:
-        print(json.dumps([found.as_json() | {"image": found.image} for _, many in lists for found in many], indent=2))
+        print(json.dumps([found.as_json() for _, many in lists for found in many], indent=2))
     else:
         for bought, many in lists:
-            _print_table(f"for {shopper or item}" + (f", who bought {bought}" if bought else ""), many)
+            _print_table(f"for {shopper or item or 'a guest'}" + (f", who bought {bought}" if bought else ""), many)
 
 
 @app.command(epilog="Example: modiste evaluate street all --out runs/street")
@@ -522,6 +528,53 @@ def serve(
     service.serve(path, host, port, workers)
 
 
+@app.command(epilog="Example: modiste status street")
+def status(path: ShopPath) -> None:
+    """Tell what is in the shop, what is missing and what to do next."""
+    with _open(path) as shop:
+        found = shop.status()
+    have, console = found.coverage, _console()
+    lines = {
+        "items": f"{have.items}, {found.on_offer} on offer",
+        "photos": f"{have.photos}, {have.vectors} with a vector",
+        "shoppers": str(have.shoppers),
+        "events": ", ".join(f"{n} {kind}" for kind, n in sorted(found.events.items())) or "none",
+        "last bought": f"{have.last_purchase:%Y-%m-%d %H:%M}" if have.last_purchase else "never",
+    }
+    for name, value in lines.items():
+        console.print(f"{name:12}{value}", highlight=False)
+    for step in found.next_steps(str(path)):
+        console.print(f"{'next':12}{_plain(step)}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Examples: modiste forget street --shopper 4711 | modiste forget street --purchase 12")
+def forget(
+    path: ShopPath,
+    shopper: Annotated[str | None, typer.Option(help="Whom to forget, with all that she did.")] = None,
+    purchase: Annotated[int | None, typer.Option(help="Or: one event to take back; modiste export has its id.")] = None,
+) -> None:
+    """Forget a shopper so that nothing of her stays in the shop's folder, or take one purchase back."""
+    if (shopper is None) == (purchase is None):
+        raise SettingError("name a shopper or a purchase, one of the two")
+    with _open(path) as shop:
+        if shopper is None:
+            shop.purchases.remove(purchase)
+            _console().print(f"took back {purchase}")
+            return
+        for page in shop.forget(shopper):
+            _console().print(f"deleted {page}, which named her", soft_wrap=True)
+    _console().print("forgotten; copies of the shop and of its pages elsewhere are yours to delete")
+
+
+@app.command("export", epilog="Example: modiste export street --shopper 4711")
+def export_shopper(
+    path: ShopPath, shopper: Annotated[str, typer.Option(help="Whose data.", show_default=False)]
+) -> None:
+    """Print all that the shop knows of a shopper as JSON, for herself."""
+    with _open(path) as shop:
+        print(json.dumps(shop.known_of(shopper), indent=2, ensure_ascii=False, default=str))
+
+
 @app.command(epilog="Example: modiste backup street backups/2026-11-25")
 def backup(
     path: ShopPath,
@@ -532,13 +585,19 @@ def backup(
         _console().print(f"copied to {shop.backup(to)}", soft_wrap=True)
 
 
-@app.command(epilog="Example: modiste recount street")
-def recount(path: ShopPath) -> None:
-    """Count popularity and trendiness anew from the purchases, and drop the files made of the database."""
+@app.command(epilog="Examples: modiste recount street | modiste recount street --view 0.02 --cart 0.2")
+def recount(
+    path: ShopPath,
+    purchase: Annotated[float | None, typer.Option(min=0, help="What a purchase counts; at first 1.")] = None,
+    cart: Annotated[float | None, typer.Option(min=0, help="What something in a cart counts; at first 0.")] = None,
+    view: Annotated[float | None, typer.Option(min=0, help="What a view counts; at first 0.")] = None,
+) -> None:
+    """Count popularity and trendiness anew from the events, and drop the files made of the database."""
     import shutil
 
+    given = {"purchase": purchase, "cart": cart, "view": view}
     with _open(path) as shop:
-        shop.purchases.recount()
+        shop.purchases.weigh(**{kind: weight for kind, weight in given.items() if weight is not None})
         shutil.rmtree(shop.path / "cache", ignore_errors=True)
         _console().print(f"counted {len(shop.purchases)} purchases")
 

@@ -69,6 +69,11 @@ class Client:
         files = {} if photo is None else {"photo": ("photo", _bytes(photo))}
         return self._send(wire.Put, "PUT", wire.address("items", item_id), data=_given(fields), files=files)
 
+    def put_items(self, items: Iterable[Mapping[str, Any]]) -> wire.PutSome:
+        """Make up to 1000 items, or replace what is known of them but for photos: item_id and those of
+        :class:`wire.ItemIn` each. Those that can't be are in the answer, with line and reason."""
+        return self._send(wire.PutSome, "POST", "/v1/items", json=[dict(one) for one in items])
+
     def delete_item(self, item_id: str) -> None:
         """Forget an item, with its embeddings and its purchases."""
         self._request("DELETE", wire.address("items", item_id))
@@ -95,6 +100,11 @@ class Client:
         """The Top-K for a shopper; for one nobody knows, what is popular."""
         path = wire.address("shoppers", shopper_id, "recommendations")
         return self._get(wire.ForShopper, path, _sent(Ask.of(**ask)))
+
+    def recommend_to_guest(self, items: Sequence[str], **ask: Any) -> wire.ForGuest:
+        """The Top-K for someone unknown whose session or cart has ``items``, the newest last."""
+        cart, query = {"items": list(items)}, _sent(Ask.of(**ask))
+        return self._send(wire.ForGuest, "POST", "/v1/recommendations", json=cart, params=query)
 
     def search(self, photo: bytes | Path, **ask: Any) -> wire.SearchResult:
         """What looks like a photo (encoded, or a file). Raises PhotoError if the file can't be read."""
@@ -123,6 +133,14 @@ class Client:
         known = {"trendiness": trendiness, "latitude": latitude, "longitude": longitude}
         return self._send(wire.Shopper, "PUT", wire.address("shoppers", shopper_id), json=known)
 
+    def export_shopper(self, shopper_id: str) -> wire.Known:
+        """All that is known of a shopper, for herself."""
+        return self._get(wire.Known, wire.address("shoppers", shopper_id, "export"))
+
+    def forget_shopper(self, shopper_id: str) -> None:
+        """Forget a shopper and all that she did."""
+        self._request("DELETE", wire.address("shoppers", shopper_id))
+
     def stores(self, near: str | tuple[float, float] | None = None, within: float | None = None) -> list[wire.Store]:
         """The stores; with ``near``, the nearest first, and with ``within`` only those so near, in km."""
         return self._get(wire.Stores, "/v1/stores", _sent(Ask.of(near=near, within=within))).stores
@@ -130,14 +148,21 @@ class Client:
     def record(self, purchases: Iterable[Mapping[str, Any]]) -> wire.Recorded:
         """Record up to 1000 purchases, all or none; when this returns they are on the service's disk.
 
-        Each has a shopper_id and an item_id, and may have an order_id and at, a datetime or ISO text: without it the
-        purchase is of now, without a zone the time is UTC.
+        Each has the fields of :class:`wire.PurchaseIn`: a shopper_id and an item_id, and may have an order_id, a
+        quantity, and at, a datetime or ISO text: without it the purchase is of now, without a zone the time is UTC.
         """
-        sent = [
-            {name: value.isoformat() if isinstance(value, datetime) else value for name, value in one.items()}
-            for one in purchases
-        ]
-        return self._send(wire.Recorded, "POST", "/v1/purchases", json=sent)
+        return self._send(wire.Recorded, "POST", "/v1/purchases", json=_jsonable(purchases))
+
+    def record_events(self, events: Iterable[Mapping[str, Any]]) -> wire.RecordedSome:
+        """Record up to 1000 events, as :meth:`record`, each with a kind: view, cart, purchase, return or cancel.
+
+        Those that can't be are in the answer, with line and reason.
+        """
+        return self._send(wire.RecordedSome, "POST", "/v1/events", json=_jsonable(events))
+
+    def take_back(self, event_id: int) -> None:
+        """Forget a purchase or another event that never was."""
+        self._request("DELETE", f"/v1/purchases/{event_id}")
 
     # For whoever watches
 
@@ -189,6 +214,13 @@ def _sent(ask: Ask) -> dict[str, Any]:
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _jsonable(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in one.items()}
+        for one in events
+    ]
 
 
 def _bytes(photo: bytes | Path) -> bytes:

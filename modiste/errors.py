@@ -21,6 +21,10 @@ class SettingError(ModisteError, ValueError):
     """A parameter outside its range: a negative weight, an odd penalty, an unknown preset."""
 
 
+class ChangedError(ModisteError):
+    """Something that is not what it was when it was read; nothing was changed."""
+
+
 class UnknownIdError(ModisteError, KeyError):
     """An item, shopper, store, backbone or vector space that the shop doesn't have."""
 

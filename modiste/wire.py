@@ -4,7 +4,6 @@ OpenAPI is written from these. How to rank is asked with :class:`~modiste.ask.As
 """
 
 import json
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
@@ -19,7 +18,7 @@ _DATE = r"^(19[789]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9]{2}:
 
 
 def _moment(at: Any) -> datetime:
-    if not isinstance(at, str) or not re.fullmatch(_DATE, at):
+    if not isinstance(at, str):
         raise ValueError("must be a date, such as 2025-03-31T14:05:00Z")
     return moment(at)
 
@@ -119,6 +118,20 @@ class Browse(Input):
         return self
 
 
+class GuestAsk(Ask):
+    """How to recommend to a guest."""
+
+    items: list[Id] = Field(
+        [], max_length=100, description="What is in her session or cart, the newest last; unknown ones are no error."
+    )
+
+
+class Cart(Input):
+    """What a guest looked at."""
+
+    items: list[Id] = Field([], max_length=100, description="The newest last; unknown ones are no error.")
+
+
 class StoresNear(Input):
     """A position, and how far from it a store may be."""
 
@@ -158,7 +171,7 @@ class Window(Input):
 
 
 class PurchaseIn(Input):
-    """One item bought by one shopper."""
+    """One line of an order: an item bought by a shopper."""
 
     model_config = ConfigDict(strict=True)
     shopper_id: Id = Field(examples=["1"])
@@ -168,8 +181,24 @@ class PurchaseIn(Input):
         description="ISO date and time from 1970 to a day from now; without a zone it is UTC. Default: now.",
     )
     order_id: Id | None = Field(
-        None, description="Your own key: the same item sent again under it is kept once.", examples=["A-1001"]
+        None, description="Your own key: her same item sent again under it is kept once.", examples=["A-1001"]
     )
+    line: Id | None = Field(None, description="Your own key of the order's line, where an item has several.")
+    quantity: int = Field(1, ge=1, le=10_000)
+
+
+class EventIn(PurchaseIn):
+    """What one shopper did with one item."""
+
+    kind: Literal["view", "cart", "purchase", "return", "cancel"] = Field(
+        "purchase", description="A return or cancellation takes purchases back: of its order, or the last one."
+    )
+
+
+class ItemWithId(ItemIn):
+    """An item among many."""
+
+    item_id: Id
 
 
 class ShopperIn(Input):
@@ -291,6 +320,13 @@ class ForShopper(BaseModel):
     recommendations: list[Recommendation]
 
 
+class ForGuest(BaseModel):
+    """A guest's recommendations."""
+
+    unknown: list[str] = Field(description="Those of her items that the shop doesn't have.")
+    recommendations: list[Recommendation]
+
+
 class SearchResult(BaseModel):
     """What looks like a photo, and how the photo was parsed."""
 
@@ -354,6 +390,51 @@ class Recorded(BaseModel):
 
     recorded: int = Field(description="How many were new.")
     known: int = Field(description="How many were recorded before, under the same order_id.")
+
+
+class Refused(BaseModel):
+    """One of many that was not taken."""
+
+    line: int = Field(description="Its place in what was sent, from 1.")
+    detail: str
+
+
+class RecordedSome(Recorded):
+    """What came of sending events: those that can be are on disk."""
+
+    refused: list[Refused]
+
+
+class PutSome(BaseModel):
+    """What came of sending items."""
+
+    created: int
+    updated: int
+    unchanged: int
+    refused: list[Refused]
+
+
+class Event(BaseModel):
+    """What a shopper did with an item."""
+
+    event_id: int
+    kind: Literal["view", "cart", "purchase", "return", "cancel"]
+    item_id: str
+    at: datetime
+    quantity: int
+    kept: int = Field(description="Of the quantity, what was not taken back; of a return, what took nothing back.")
+    order_id: str | None
+    line: str
+
+
+class Known(BaseModel):
+    """All that the shop knows of a shopper."""
+
+    shopper_id: str
+    trendiness: float | None = Field(description="As given; null: not given.")
+    latitude: float | None
+    longitude: float | None
+    events: list[Event]
 
 
 class Health(BaseModel):

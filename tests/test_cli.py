@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from modiste import Ask, Purchase, Shop, cli
+from modiste import Ask, Event, Item, Shop, cli
 from modiste.demo import unpack
 from modiste.shop import schema
 
@@ -73,8 +73,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shop.vectors.embed("efficientnet_lite0", masking="none")
         shop.vectors.embed(masking="none")
         days = [datetime(2025, 3, 1), datetime(2025, 6, 1)]
-        shop.purchases.record([Purchase("ann", one, at) for one, at in zip(("i0", "i3"), days, strict=True)])
-        shop.purchases.record([Purchase("bob", "i2", days[0])] * 30)
+        shop.purchases.record([Event("ann", one, at) for one, at in zip(("i0", "i3"), days, strict=True)])
+        shop.purchases.record([Event("bob", "i2", days[0])] * 30)
+        shop.items.put_many([Item("gone", "Denim", "women", stock=0, popularity=30.0)])
     return folder
 
 
@@ -107,7 +108,7 @@ def test_the_help_of_recommend_lists_every_way_to_ask(type_):
     for name, about in Ask.model_fields.items():
         assert f"{option(name)} " in shown, name
         assert str(about.description).split(";")[0].split(":")[0] in " ".join(shown.replace("│", " ").split()), name
-    assert shown.count("May be given again.") == 2
+    assert shown.count("May be given again.") == 3
 
 
 ASKED: dict[str, list[Any]] = {
@@ -119,7 +120,6 @@ ASKED: dict[str, list[Any]] = {
     "gamma": [0, 2.5],
     "distance": [0.75],
     "together": [],
-    "sold_out": [],
     "penalty": [4],
     "scaling": ["none"],
     "trendiness": [0, 1],
@@ -131,6 +131,7 @@ ASKED: dict[str, list[Any]] = {
     "min_price": [12],
     "max_price": [12.5],
     "match": ["any"],
+    "sold_out": [True],
     "exclude": [["other"], ["other", "i4"]],
     "half_life": [3],
     "space": ["efficientnet_lite0"],
@@ -153,7 +154,7 @@ def test_every_option_of_recommend_does_what_the_field_does_in_python(type_, str
     for value in ASKED[name]:
         ask = beside | {name: value}
         words = [word for field, given in ask.items() for one in (given if isinstance(given, list) else [given])
-                 for word in (option(field), str(one))]  # fmt: skip
+                 for word in ((option(field),) if one is True else (option(field), str(one)))]  # fmt: skip
         code, shown, complaint = type_("recommend", "street", "--shopper", "ann", "--json", *words)
         assert code == 0, complaint
         found = json.loads(shown)
@@ -356,3 +357,42 @@ def test_a_table_is_shown_as_understood_before_anything_is_written(type_: Callab
     (tmp_path / "mapping.toml").write_text('[columns]\nlatitude = "y"\n', encoding="utf-8")
     (tmp_path / "stores.csv").write_text("store_id,y,lon\ns,1,2\n", encoding="utf-8")
     assert "1 added" in type_("add", "stores", "shop", "stores.csv", "--mapping", "mapping.toml")[1]
+
+
+# What is known, and forgotten
+
+
+def test_a_shopper_s_data_is_printed_and_forgotten(type_, street):
+    code, shown, _ = type_("export", "street", "--shopper", "ann")
+    assert code == 0
+    first, second = json.loads(shown)["events"]
+    assert (first["item_id"], first["at"]) == ("i0", "2025-03-01 00:00:00")
+    assert type_("forget", "street", "--purchase", str(second["event_id"]))[0] == 0
+    assert street.purchases.of("ann")["item_id"].to_list() == ["i0"]
+    (street.path / "not-taken.txt").write_text("row 2: ann bought no item")
+    code, shown, _ = type_("forget", "street", "--shopper", "ann")
+    assert (code, "not-taken.txt" in shown.replace("\n", "")) == (0, True)
+    assert "ann" not in street.shoppers
+    for words in (["--shopper", "ann"], [], ["--purchase", "9999"]):
+        assert type_("forget", "street", *words)[0] == 2
+
+
+def test_a_guest_s_items_are_asked_with(type_, street):
+    code, shown, _ = type_("recommend", "street", "--items", "i0", "--items", "sock", "--items", "i3", "--json")
+    assert code == 0
+    assert json.loads(shown) == [one.as_json() for one in street.recommend(items=["i0", "i3"])]
+
+
+def test_status_says_what_is_there_and_what_is_next(type_, street):
+    code, shown, _ = type_("status", "street")
+    assert code == 0
+    assert "9, 8 on offer" in shown
+    assert "32 purchase" in shown
+    assert "3 items have no photo" in shown
+
+
+def test_views_count_as_much_as_one_says(type_, street):
+    street.purchases.record([Event("ann", "i5", datetime(2025, 3, 1), "view")] * 4)
+    assert type_("recount", "street", "--view", "0.5")[0] == 0
+    counts = dict(street.purchases.popularity().select("item_id", "popularity").iter_rows())
+    assert counts["i5"] == 25 + 2

@@ -19,7 +19,7 @@ def imported(code: str) -> set[str]:
 
 def test_the_package_lists_its_public_face():
     assert dir(modiste) == [
-        "Ask", "Client", "Item", "Purchase", "Recommendation", "Shop", "Weights", "__version__", "evaluate",
+        "Ask", "Client", "Event", "Item", "Recommendation", "Shop", "Weights", "__version__", "evaluate",
     ]  # fmt: skip
     for name in dir(modiste):
         thing = getattr(modiste, name)

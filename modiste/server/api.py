@@ -1,25 +1,25 @@
 """The routes under /v1, and those for whoever watches the service. Each asks the shop and shapes its answer."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
-from fastapi import APIRouter, Body, Depends, File, Form, HTTPException, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Body, Depends, File, Form, Header, HTTPException, Query, Request, Response, UploadFile
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPBearer
 from PIL import Image
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, ValidationError, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
 from modiste import __version__, wire
-from modiste.ask import Ask, Id, SearchAsk
+from modiste.ask import Ask, Id, SearchAsk, sentence
+from modiste.catalog.events import Event
 from modiste.catalog.items import Item
-from modiste.catalog.purchases import Purchase
 from modiste.errors import PhotoError
 from modiste.server import addresses, pictures
 from modiste.server.auth import WriteRoute
@@ -28,7 +28,8 @@ from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
 from modiste.vision.masks import encode_mask
 from modiste.vision.photos import FORMATS
-from modiste.wire import address
+
+Sent = TypeVar("Sent", bound=wire.Input)
 
 MAX_AGE_S = 60
 """How long a photo may be shown without asking whether it is still the same."""
@@ -37,7 +38,7 @@ MAX_AGE_S = 60
 class _IdConvertor(Convertor[str]):
     """An id in a path: any text, with slashes too, but not so that it reads like a route below it."""
 
-    regex = r"(?:(?!/(?:similar|photo|thumbnail|mask|recommendations)$).)+"
+    regex = r"(?:(?!/(?:similar|photo|thumbnail|mask|recommendations|export)$).)+"
 
     def convert(self, value: str) -> str:
         return value
@@ -53,6 +54,7 @@ _REFUSALS = {
     401: "The token is missing or wrong.",
     403: "Without a token: not from this machine.",
     404: "There is no such thing here.",
+    412: "It is not what If-Match says; nothing was changed.",
     413: "The request is too large.",
     415: "The body is no form.",
     422: "A value is outside what it may be, or a photo can't be read.",
@@ -73,6 +75,12 @@ def _picture(*formats: str) -> dict[int | str, dict[str, Any]]:
 ItemId = Annotated[Id, InPath(description="The item's id; a slash in it is written %2F.")]
 ShopperId = Annotated[Id, InPath(description="The shopper's id.", examples=["1"])]
 _PHOTO = "JPEG, PNG, WebP, GIF, BMP or TIFF."
+
+Many = Annotated[
+    list[Any],
+    Field(min_length=1, max_length=1000),
+    WithJsonSchema({"type": "array", "items": {}, "minItems": 1, "maxItems": 1000}),
+]
 
 reads = APIRouter(dependencies=[Depends(check_query)], responses=_refusals(403, 422, 429, 503))
 writes = APIRouter(
@@ -167,8 +175,9 @@ async def mask(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: It
 
 
 @reads.get("/v1/items/{item_id:id}", tags=["items"], summary="One item", responses=_refusals(404))
-def get_item(shop: TheShop, item_id: ItemId) -> wire.Item:
-    """What is known of an item, with its popularity now."""
+def get_item(response: Response, shop: TheShop, item_id: ItemId) -> wire.Item:
+    """What is known of an item, with its popularity now. Its ETag is for If-Match, with which to put it."""
+    response.headers["ETag"] = f'"{shop.items.tag(item_id)}"'
     return _item_now(shop, item_id)
 
 
@@ -176,7 +185,7 @@ def get_item(shop: TheShop, item_id: ItemId) -> wire.Item:
     "/v1/items/{item_id:id}", tags=["items"], summary="Put an item",
     dependencies=[Depends(check_form)],
     responses={201: {"model": wire.Put, "description": "It is new."}, 200: {"description": "It replaced one."},
-               **_refusals(415)},
+               **_refusals(412, 415)},
 )  # fmt: skip
 async def put_item(
     response: Response,
@@ -184,11 +193,15 @@ async def put_item(
     settings: TheSettings,
     queue: TheWorkQueue,
     item_id: ItemId,
+    if_match: Annotated[str | None, Header(max_length=200, description="The ETag of the item as it was read.")] = None,
+    *,
     form: Annotated[ItemForm, Form(media_type="multipart/form-data")],
 ) -> wire.Put:
     """Make an item or replace what is known of it: what is left out is forgotten, but photos are kept.
 
     The body is a form; a field that is none of these is refused.
+
+    With If-Match it is changed only if it still is what was read.
 
     A photo is parsed and embedded at once; when the answer comes, the item can be recommended.
     """
@@ -197,7 +210,8 @@ async def put_item(
     content = None if photo is None or unchosen else await photo.read()
 
     def put() -> wire.Put:
-        report = shop.items.put(item, content, max_pixels=settings.max_pixels)
+        match = None if if_match in (None, "*") else str(if_match).strip().strip('"')
+        report = shop.items.put(item, content, max_pixels=settings.max_pixels, match=match)
         return wire.Put(
             created=report.created, embedded=report.embedded, remark=report.remark, item=_item_now(shop, item_id)
         )
@@ -205,6 +219,21 @@ async def put_item(
     answer = await queue.run(put)  # without a photo too: another category may be embedded otherwise
     response.status_code = 201 if answer.created else 200
     return answer
+
+
+@writes.post("/v1/items", tags=["items"], summary="Put many items")
+async def post_items(
+    shop: TheShop,
+    queue: TheWorkQueue,
+    sent: Annotated[Many, Body(examples=[[{"item_id": "0002", "category": "Dresses", "stock": 3}]])],
+) -> wire.PutSome:
+    """Make up to 1000 items, or replace what is known of them, as a put of each would, without photos: those that
+    there are stay. Those that can't be are named with their line and reason; the others are there.
+    """
+    taken, refused = _each(wire.ItemWithId, sent)
+    items = [_made(one.item_id, one) for _, one in taken]
+    report = await queue.run(lambda: shop.items.put_many(items))
+    return wire.PutSome(created=report.added, updated=report.updated, unchanged=report.unchanged, refused=refused)
 
 
 @writes.delete(
@@ -262,6 +291,23 @@ def recommend(shop: TheShop, shopper_id: ShopperId, ask: Annotated[Ask, Query()]
     return wire.ForShopper(shopper_id=shopper_id, known=known, recommendations=_sent(best))
 
 
+@reads.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
+def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) -> wire.ForGuest:
+    """The Top-K for someone unknown whose session or cart has ``items``; without any, what is popular."""
+    there = shop.items.present(ask.items)
+    best = shop.recommend(**dict(ask))
+    return wire.ForGuest(unknown=[one for one in ask.items if one not in there], recommendations=_sent(best))
+
+
+@reads.post(
+    "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
+    responses=_refusals(400, 404, 413),
+)  # fmt: skip
+def recommend_to_cart(shop: TheShop, cart: wire.Cart, ask: Annotated[Ask, Query()]) -> wire.ForGuest:
+    """As with GET, the items in the body; nothing of it is kept."""
+    return recommend_to_guest(shop, wire.GuestAsk(**dict(ask), items=cart.items))
+
+
 @reads.get("/v1/trending", tags=["recommendations"], summary="What sells")
 def trending(shop: TheShop, query: Annotated[wire.Window, Query()]) -> wire.Trending:
     """Popularity now, and how purchases in the window compare with those in the window before; best first."""
@@ -293,6 +339,24 @@ def put_shopper(response: Response, shop: TheShop, shopper_id: ShopperId, given:
     return get_shopper(shop, shopper_id)
 
 
+@writes.delete(
+    "/v1/shoppers/{shopper_id:id}", tags=["shoppers"], summary="Forget a shopper", status_code=204,
+    responses=_refusals(404),
+)  # fmt: skip
+def delete_shopper(shop: TheShop, shopper_id: ShopperId) -> None:
+    """Forget a shopper and all that she did. On SQLite the database is written anew: seconds, for a large shop."""
+    shop.forget(shopper_id)
+
+
+@writes.get(
+    "/v1/shoppers/{shopper_id:id}/export", tags=["shoppers"], summary="All that is known of a shopper",
+    responses=_refusals(404),
+)  # fmt: skip
+def export_shopper(shop: TheShop, shopper_id: ShopperId) -> wire.Known:
+    """What was given of a shopper and all that she did, for herself; it needs the token."""
+    return wire.Known.model_validate(shop.known_of(shopper_id))
+
+
 @reads.get("/v1/stores", tags=["stores"], summary="List stores")
 def stores(shop: TheShop, query: Annotated[wire.StoresNear, Query()]) -> wire.Stores:
     """The stores by id; with ``near``, the nearest first and how far each is."""
@@ -318,9 +382,41 @@ def post_purchases(
     """
     now = datetime.now(UTC).replace(tzinfo=None)
     many = sent if isinstance(sent, list) else [sent]
-    purchases = [Purchase(one.shopper_id, one.item_id, one.at or now, one.order_id) for one in many]
-    recorded = shop.purchases.record(purchases)
+    recorded = shop.purchases.record([_happened(one, now) for one in many])
     return wire.Recorded(recorded=recorded, known=len(many) - recorded)
+
+
+@writes.delete(
+    "/v1/purchases/{event_id}", tags=["purchases"], summary="Take a purchase back", status_code=204,
+    responses=_refusals(404),
+)  # fmt: skip
+def delete_purchase(shop: TheShop, event_id: Annotated[int, InPath(ge=1, le=2**31 - 1)]) -> None:
+    """Forget a purchase or another event that never was; a shopper's data has their ``event_id``."""
+    shop.purchases.remove(event_id)
+
+
+@writes.post("/v1/events", tags=["purchases"], summary="Record events")
+def post_events(
+    shop: TheShop,
+    sent: Annotated[Many, Body(examples=[[{"shopper_id": "1", "item_id": "0002", "kind": "view"}]])],
+) -> wire.RecordedSome:
+    """Record up to 1000 events: views, carts, purchases, returns and cancellations; those that can be are on disk when
+    the answer comes, and each other one is named with its line and reason.
+
+    Each has the fields of a purchase and, if it is none, a ``kind``.
+    """
+    now = datetime.now(UTC).replace(tzinfo=None)
+    taken, refused = _each(wire.EventIn, sent)
+    there = shop.items.present([one.item_id for _, one in taken])
+    refused += [
+        wire.Refused(line=line, detail=f"no item {one.item_id!r} in {shop.name}")
+        for line, one in taken
+        if one.item_id not in there
+    ]
+    events = [_happened(one, now) for _, one in taken if one.item_id in there]
+    recorded = shop.purchases.record(events)
+    refused.sort(key=lambda one: one.line)
+    return wire.RecordedSome(recorded=recorded, known=len(events) - recorded, refused=refused)
 
 
 # For whoever watches
@@ -356,9 +452,25 @@ def _made(item_id: str, given: wire.ItemIn) -> Item:
     return Item(item_id, **fields | {"product": given.product or ""})
 
 
+def _happened(one: wire.PurchaseIn, now: datetime) -> Event:
+    kind = one.kind if isinstance(one, wire.EventIn) else "purchase"
+    return Event(one.shopper_id, one.item_id, one.at or now, kind, one.quantity, one.order_id, one.line)
+
+
+def _each(model: type[Sent], sent: Sequence[Any]) -> tuple[list[tuple[int, Sent]], list[wire.Refused]]:
+    """Those of ``sent`` that are as they should be, with their places from 1, and the others with reasons."""
+    taken, refused = [], []
+    for line, one in enumerate(sent, 1):
+        try:
+            taken.append((line, model.model_validate(one)))
+        except ValidationError as error:
+            refused.append(wire.Refused(line=line, detail="; ".join(map(sentence, error.errors()[:5]))))
+    return taken, refused
+
+
 def _item(row: dict[str, Any]) -> wire.Item:
     """A row of :meth:`Items.browse <modiste.shop.items.Items.browse>` as it is sent."""
-    photo, further = address("items", row["item_id"], "photo"), range(1, 1 + len(row["photos"]))
+    photo, further = addresses.address("items", row["item_id"], "photo"), range(1, 1 + len(row["photos"]))
     own = {
         "on_offer": row["available"] is not False and (row["stock"] is None or row["stock"] > 0),
         "photos": [f"{photo}?number={number}" for number in further],

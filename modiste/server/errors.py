@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
-from modiste.errors import ModisteError, UnknownIdError
+from modiste.errors import ChangedError, ModisteError, UnknownIdError
 from modiste.server.limits import BusyError
 from modiste.server.logs import REQUESTS
 from modiste.server.pages.rendering import error_page
@@ -35,6 +35,7 @@ def busy() -> JSONResponse:
 
 async def _input_error(request: Request, error: ModisteError) -> Response:
     status, title = (404, "Not here") if isinstance(error, UnknownIdError) else (422, "That didn't work")
+    status = 412 if isinstance(error, ChangedError) else status
     return error_page(request, status, title, str(error)) if _is_page(request) else problem(status, str(error))
 
 

@@ -11,10 +11,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from modiste.server.addresses import PREFIX
 from modiste.server.errors import busy, problem
 from modiste.server.logs import REQUESTS
 from modiste.server.metrics import Meters
-from modiste.server.settings import Settings, is_local, name_of
+from modiste.server.settings import PREFIXES, Settings, is_local, name_of
 
 MAX_JSON = 1_000_000
 """Bytes of a body that is no upload."""
@@ -47,6 +48,7 @@ def middlewares(settings: Settings, meters: Meters) -> list[Middleware]:
     )
     return [
         Middleware(RequestIds),
+        Middleware(Prefixes, root_path=settings.root_path),
         Middleware(AccessLog, meters=meters),
         Middleware(SecurityHeaders),
         Middleware(Heads),
@@ -95,6 +97,23 @@ class RequestIds(Layer):
             MutableHeaders(scope=start)["X-Request-ID"] = request_id
 
         await self.app(scope, receive, _at_start(send, name))
+
+
+class Prefixes(Layer):
+    """The service may be shown under a path: addresses in answers begin with it, and a request may or may not."""
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        super().__init__(app)
+        self._root_path = root_path
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        said = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
+        prefix = said if PREFIXES.fullmatch(said) else self._root_path
+        if prefix and scope["path"].startswith(prefix + "/"):
+            raw = scope.get("raw_path") or b""
+            scope = {**scope, "path": scope["path"][len(prefix) :], "raw_path": raw.removeprefix(prefix.encode())}
+        PREFIX.set(prefix)
+        await self.app(scope, receive, send)
 
 
 class AccessLog(Layer):

@@ -11,6 +11,9 @@ from modiste.vision.photos import MAX_PIXELS
 
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
 
+PREFIXES = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,8}")
+"""What a path under which a proxy shows the service may look like: never another host's name."""
+
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """The names by which a service without a token may be called."""
 
@@ -23,7 +26,8 @@ class Settings:
     browsers may call from (CORS); ``hosts`` the names that the service answers to beside this machine's own (none: any,
     with a token). A photo has at most ``max_upload`` bytes and ``max_pixels`` pixels. ``embed_at_once``
     photos are worked on at a time in each worker, ``embed_queue`` more may wait; each worker answers ``in_flight``
-    requests at a time. What is beyond is refused with 429.
+    requests at a time. What is beyond is refused with 429. ``root_path`` is the path under which a proxy shows the
+    service, such as ``/modiste``, unless the proxy says so itself in X-Forwarded-Prefix.
     """
 
     token: str | None = None
@@ -34,6 +38,7 @@ class Settings:
     embed_at_once: int = 2
     embed_queue: int = 16
     in_flight: int = 128
+    root_path: str = ""
 
     def __post_init__(self) -> None:
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
@@ -43,6 +48,8 @@ class Settings:
         for host in self.hosts:
             if not _HOST.fullmatch(host):
                 raise SettingError(f"MODISTE_HOSTS has {host!r}; write names without a port, such as shop.example")
+        if self.root_path and not PREFIXES.fullmatch(self.root_path):
+            raise SettingError(f"MODISTE_ROOT_PATH is {self.root_path!r}; write it as /modiste")
         if self.hosts and self.token is None:
             raise SettingError("MODISTE_HOSTS needs MODISTE_TOKEN: without one the service answers to localhost only")
 
@@ -57,6 +64,7 @@ class Settings:
             max_pixels=round(1e6 * _number(environment, "MODISTE_MAX_MEGAPIXELS", cls.max_pixels / 1e6, most=178)),
             embed_at_once=math.ceil(_number(environment, "MODISTE_EMBED_AT_ONCE", cls.embed_at_once)),
             embed_queue=math.ceil(_number(environment, "MODISTE_EMBED_QUEUE", cls.embed_queue, least=0)),
+            root_path=environment.get("MODISTE_ROOT_PATH", "").strip().rstrip("/"),
             in_flight=math.ceil(_number(environment, "MODISTE_IN_FLIGHT", cls.in_flight)),
         )
 

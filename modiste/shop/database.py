@@ -85,7 +85,9 @@ def sqlite(file: Path) -> Engine:
     A connection with the execution option ``writes`` begins ``IMMEDIATE``, so that two writers
     never read the same state and then overwrite one another.
     """
-    engine = create_engine(URL.create("sqlite", database=str(file)), connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)), connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
@@ -132,6 +134,7 @@ def postgres(url: str) -> Engine:
         pool_pre_ping=True,
         pool_recycle=1800,
         execution_options={"shop_schema": schema},
+        hide_parameters=True,  # an error in the log names no shopper
     )
 
     @event.listens_for(engine, "begin")

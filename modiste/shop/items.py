@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from io import BytesIO
@@ -23,10 +24,10 @@ from modiste.catalog.readers import read_source
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, price
 from modiste.catalog.words import known_gender
-from modiste.errors import ModisteError, PhotoError, SettingError, SourceError, UnknownIdError
+from modiste.errors import ChangedError, ModisteError, PhotoError, SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport
-from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, set_setting, setting
+from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting, setting
 from modiste.vision.photos import MAX_PIXELS, check_photo
 
 SORTS = ("id", "popularity", "cheap", "dear")
@@ -68,6 +69,11 @@ class Items:
             raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
         paths = {name: self._storage.absolute(row[name]) for name in ("image", "mask")}
         return {**row, **paths, "photos": self._photos(row["photos"])}
+
+    def present(self, item_ids: Sequence[str]) -> set[str]:
+        """Those of ``item_ids`` that the shop has."""
+        with self._storage.reading() as connection:
+            return present(connection, schema.items.c.item_id, item_ids)
 
     def frame(self) -> pl.DataFrame:
         """All items in the order of their ids: ``image``, ``mask`` and the list ``photos`` are absolute paths,
@@ -257,13 +263,20 @@ class Items:
                 rows += [{**row, "popularity": counts[row["item_id"]]} for row in found]
             self._store(writing, rows)
 
-    def put(self, item: Item, photo: bytes | None = None, *, max_pixels: int = MAX_PIXELS) -> PutReport:
+    def tag(self, item_id: str) -> str:
+        """A fingerprint of all that is known of an item, photo included; of none, empty."""
+        return _tag(self._storage.row(_selected().where(schema.items.c.item_id == item_id)))
+
+    def put(
+        self, item: Item, photo: bytes | None = None, *, max_pixels: int = MAX_PIXELS, match: str | None = None
+    ) -> PutReport:
         """Make one item or replace what is known of it, recommendable at once.
 
         ``photo``, an encoded picture, is kept in the shop's folder under its content's hash and embedded now, in the
         default vector space (made with the defaults where there is none). Without it the item keeps the photo it has;
         the item's own ``image``, ``mask`` and ``photos`` play no part. Raises SourceError for a value that
-        can't be, and PhotoError for a photo that is broken or larger than ``max_pixels``; then nothing is changed.
+        can't be, PhotoError for a photo that is broken or larger than ``max_pixels``, and ChangedError where ``match``
+        is not the item's :meth:`tag`; then nothing is changed.
         """
         _check(item)
         if photo is not None:
@@ -272,6 +285,8 @@ class Items:
         with self._storage.writing() as writing:  # what is known is read where nobody else can change it
             wanted = _selected().where(schema.items.c.item_id == item.item_id)
             known = writing.execute(wanted).mappings().one_or_none()
+            if match is not None and match != _tag(known):
+                raise ChangedError(f"item {item.item_id!r} is not what it was; read it again")
             if photo is not None:
                 item = replace(item, image=str(self._keep_photo(photo)))
             row = self._row(item)
@@ -286,17 +301,44 @@ class Items:
             failed = str(error)
         return PutReport(known is None, failed is None, failed)
 
+    def put_many(self, items: Sequence[Item]) -> AddReport:
+        """Make items or replace what is known of them, as :meth:`put` without a photo, in one transaction.
+
+        What their photos were embedded for has changed where their category has; they are embedded again. An id that
+        comes twice is as it came last. Raises SourceError for a value that can't be; then nothing is changed.
+        """
+        for item in items:
+            _check(item)
+        with self._storage.writing() as writing:
+            known: dict[str, Any] = {}
+            for some in chunks(item.item_id for item in items):
+                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
+                known.update({row["item_id"]: row for row in found})
+            rows: dict[str, dict[str, Any]] = {}
+            for item in items:
+                category = self._taxonomy.canonical(item.category)
+                row = self._row(replace(item, category=category, image=None, mask=None, photos=()))
+                if item.item_id in known:
+                    row |= {name: known[item.item_id][name] for name in ("image", "mask", "photos", "stamp")}
+                rows[item.item_id] = row
+            added, updated = self._store(writing, list(rows.values()))
+        for row in rows.values():
+            if row["image"] is not None and row["category"] != known[row["item_id"]]["category"]:
+                with suppress(ModisteError):  # the next embedding says what is wrong
+                    self._embed(row["item_id"])
+        return AddReport(added, updated, len(rows) - added - updated)
+
     def remove(self, item_id: str) -> None:
         """Forget an item with its vectors and purchases, and its photo if it was uploaded. Raises UnknownIdError."""
-        items, purchases, shoppers, removed = schema.items, schema.purchases, schema.shoppers, schema.removed
+        items, events, shoppers, removed = schema.items, schema.events, schema.shoppers, schema.removed
         with self._storage.writing() as writing:
             row = writing.execute(sa.select(items.c.image).where(items.c.item_id == item_id)).one_or_none()
             if row is None:
                 raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
             bought = writing.execute(
-                sa.select(purchases.c.shopper_id, sa.func.count(), sa.func.sum(purchases.c.normpop))
-                .where(purchases.c.item_id == item_id)
-                .group_by(purchases.c.shopper_id)
+                sa.select(events.c.shopper_id, sa.func.count(), sa.func.sum(events.c.normpop))
+                .where(events.c.item_id == item_id, events.c.kind == "purchase", events.c.kept > 0)
+                .group_by(events.c.shopper_id)
             ).all()
             for shopper_id, count, normpop in bought:
                 less = {"purchases": shoppers.c.purchases - count, "normpop": shoppers.c.normpop - normpop}
@@ -340,6 +382,10 @@ class Items:
 
 def _selected() -> sa.Select[Any]:
     return sa.select(*(schema.items.c[name] for name in _FIELDS))
+
+
+def _tag(row: Any) -> str:
+    return "" if row is None else blake2b(json.dumps(dict(row)).encode(), digest_size=16).hexdigest()
 
 
 def _stamp(item: Item) -> str:

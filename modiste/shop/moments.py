@@ -137,7 +137,7 @@ class Moments:
             stores=_stores(connection),
             spaces=_spaces(connection),
             matrices={},
-            sales=Sales(np.zeros(0, np.int64), np.zeros(0, np.int32)),
+            sales=Sales(np.zeros(0, np.int64), np.zeros(0)),
         )
         snapshot = replace(snapshot, sales=_read_sales(connection, snapshot))
         if snapshot.spaces:
@@ -328,11 +328,11 @@ def _changed_vectors(
 def _read_sales(connection: sa.Connection, snapshot: Snapshot) -> Sales:
     table, walk = schema.sales.c, _Walk(snapshot)
     wanted = sa.select(table.item_id, table.day, table.bought).where(table.bought > 0)
-    keys, bought = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+    keys, bought = [np.zeros(0, np.int64)], [np.zeros(0)]
     day = -1
     for some in _streamed(connection, wanted.order_by(table.item_id, table.day)):
         keys.append(np.array([Sales.key(walk.row(item_id), when) for item_id, when, _ in some], np.int64))
-        bought.append(np.array([count for _, _, count in some], np.int32))
+        bought.append(np.array([count for _, _, count in some], np.float64))
         day = max(day, *(when for _, when, _ in some))
     return Sales(np.concatenate(keys), np.concatenate(bought), day)
 
@@ -451,6 +451,6 @@ def _with_items(old: Snapshot, gone: Sequence[str], came: Sequence[tuple[Any, ..
     )
 
 
-def _none(days: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+def _none(days: Iterable[tuple[int, int, float]]) -> Iterator[tuple[int, int, float]]:
     """The days of an item that is gone, with nothing bought."""
-    return ((row, day, 0) for row, day, _ in days)
+    return ((row, day, 0.0) for row, day, _ in days)

@@ -1,12 +1,16 @@
-"""``shop.purchases``: who bought what, and what follows from it for popularity.
+"""``shop.purchases``: who bought what, or looked at it, and what follows from it for popularity.
 
-Purchases are not held in memory. What is asked of them is counted in the transaction that records them: per item
+Events are not held in memory. What is asked of them is counted in the transaction that records them: per item
 (``counts``), per item and day (``sales``) and per shopper (the sum of the popularity of what she bought).
+
+A return or a cancellation takes purchases back: of the same order where it names one that the shopper has, a return
+otherwise those of the item that came last before it. What it found no purchase for waits for one: the order in which
+files come plays no part.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,9 +23,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.trends import bought_lately, popularity_over_time
 from modiste.catalog.columns import Layout
-from modiste.catalog.events import read_events
-from modiste.catalog.purchases import Purchase
+from modiste.catalog.events import KINDS, Event, read_events
 from modiste.catalog.taxonomy import Taxonomy
+from modiste.catalog.values import identifier, moment
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments, day_of
@@ -30,8 +34,15 @@ from modiste.shop.shoppers import new_shopper
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, Writing, chunks, frame, present, set_setting, setting
 
+WEIGHED = ("purchase", "cart", "view")
+"""The kinds of events that count in an item's popularity, each by its weight."""
+
+MOST_OF_ONE = 10_000
+"""The highest quantity of an event."""
+
+_BACK = ("return", "cancel")
 _COLUMNS = ("shopper_id", "item_id", "at", "order_id", "simulated")
-_BATCH = 20_000  # purchases written at once when all are counted anew
+_BATCH = 20_000  # events written at once when all are counted anew
 
 
 class Purchases:
@@ -47,23 +58,34 @@ class Purchases:
             return int(setting(connection, "purchases"))
 
     def frame(self) -> pl.DataFrame:
-        """All purchases in the order in which they were made: shopper_id, item_id, at, order_id, simulated."""
+        """All purchases in the order in which they were made, without those that were wholly returned or cancelled.
+
+        Columns shopper_id, item_id, at, order_id, simulated.
+        """
         return self._storage.frame(_made())
 
     def of(self, shopper_id: str) -> pl.DataFrame:
         """As :meth:`frame`, of one shopper."""
-        return self._storage.frame(_made().where(schema.purchases.c.shopper_id == shopper_id))
+        return self._storage.frame(_made().where(schema.events.c.shopper_id == shopper_id))
+
+    def events_of(self, shopper_id: str) -> pl.DataFrame:
+        """All that a shopper did, by time: event_id, kind, item_id, at, quantity, kept (of the quantity: not taken
+        back), order_id, line (empty: none)."""
+        table = schema.events.c
+        names = ("event_id", "kind", "item_id", "at", "quantity", "kept", "order_id", "line")
+        wanted = sa.select(*(table[name] for name in names)).where(table.shopper_id == shopper_id)
+        return self._storage.frame(wanted.order_by(table.at, table.event_id))
 
     def items_of(self, connection: sa.Connection, shopper_id: str) -> list[str]:
         """The items that a shopper bought, each once, in the order of the first time."""
-        wanted = _made().where(schema.purchases.c.shopper_id == shopper_id)
+        wanted = _made().where(schema.events.c.shopper_id == shopper_id)
         return list(dict.fromkeys(row.item_id for row in connection.execute(wanted)))
 
     def latest(self, shopper_ids: Collection[str], each: int = 4) -> dict[str, list[str]]:
         """The last ``each`` items that shoppers bought, the latest first."""
         found: defaultdict[str, list[str]] = defaultdict(list)
         for some in chunks(shopper_ids):
-            for row in self._storage.rows(_made().where(schema.purchases.c.shopper_id.in_(some))):
+            for row in self._storage.rows(_made().where(schema.events.c.shopper_id.in_(some))):
                 found[row["shopper_id"]].append(row["item_id"])
         return {shopper_id: items[: -each - 1 : -1] for shopper_id, items in found.items()}
 
@@ -90,17 +112,18 @@ class Purchases:
         Columns item_id, category, popularity (count), normpop in [0, 1], bought (purchases in the ``window`` days up to
         ``at``, by default the last purchase), before (in as many days before those), change (bought - before), image.
         """
-        table, items, counts = schema.purchases.c, schema.items.c, schema.counts.c
+        items, counts = schema.items.c, schema.counts.c
         kept: sa.ColumnElement[bool] = sa.true()
         if categories:
             kept = items.category.in_({self._taxonomy.canonical(name) for name in categories} - {None})
         if not sold_out:
             kept &= sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
         with self._moments.now() as (snapshot, connection):
-            moment = at or connection.execute(sa.select(sa.func.max(table.at))).scalar() or datetime(1970, 1, 1)
-            since = moment - 2 * timedelta(days=min(window, 10_000))
-            wanted = sa.select(table.item_id, table.at).join(schema.items).where(table.at > since, table.at <= moment)
-            lately = bought_lately(frame(connection, wanted.where(kept)), window, moment)
+            now = at or last_purchase(connection) or datetime(1970, 1, 1)
+            since = now - 2 * timedelta(days=min(window, 10_000))
+            table = schema.events.c
+            wanted = _pieces().join(schema.items).where(table.at > since, table.at <= now)
+            lately = bought_lately(_single(frame(connection, wanted.where(kept))), window, now)
             popular = (
                 sa.select(counts.item_id).join(schema.items).where(kept).order_by(counts.count.desc(), counts.item_id)
             )
@@ -134,77 +157,100 @@ class Purchases:
     def history(self, item_id: str, days: float = 7.0) -> pl.DataFrame:
         """One item's popularity over time: columns at (begin of each period of ``days``), bought, popularity (its count
         at the end). Raises UnknownIdError."""
-        table = schema.purchases.c
         with self._moments.now() as (snapshot, connection):
             start = snapshot.item(snapshot.row(item_id))["popularity"] or 0.0
-            times = frame(connection, sa.select(table.at).where(table.item_id == item_id))["at"]
+            times = _single(frame(connection, _pieces().where(schema.events.c.item_id == item_id)))["at"]
         return popularity_over_time(times, start, days)
 
     # Writing
 
     def add(self, file: str | Path, mapping: Layout | None = None, day_first: bool | None = None) -> AddReport:
-        """Add purchases from a table: shopper_id, item_id, date, optional order_id.
+        """Add purchases or other events from a table: shopper_id, item_id, date, optional order_id.
 
-        Ints of items or dates that the shop can't make sense of are reported; an item that came before under the same
-        order is skipped.
+        Ids of items or dates that the shop can't make sense of are reported. What came before is not added again: a
+        line of an order by its key, and without an order what is the same in shopper, item, time and kind, so often.
         """
         items = {row["item_id"] for row in self._storage.rows(sa.select(schema.items.c.item_id))}
         found = read_events(Path(file), items, mapping, day_first)
-        taken_back = {(one.shopper_id, one.item_id) for one in found.events if one.kind in ("return", "cancel")}
-        purchases = [
-            Purchase(one.shopper_id, one.item_id, one.at, one.order_id)
-            for one in found.events
-            if one.kind == "purchase" and (one.shopper_id, one.item_id) not in taken_back
-        ]
-        added = self.record(purchases)
-        return AddReport(added, 0, len(purchases) - added, found.rejected, understood=found.understood)
+        with self._storage.writing() as writing:
+            kinds = self._record(writing, found.events, recognise=True)
+        unchanged = len(found.events) - kinds.total()
+        return AddReport(kinds.total(), 0, unchanged, found.rejected, understood=found.understood, kinds=dict(kinds))
 
-    def record(self, purchases: Sequence[Purchase]) -> int:
-        """Record purchases durably; returns how many were new: an item that came before under its order is not.
+    def record(self, events: Sequence[Event]) -> int:
+        """Record events durably; returns how many were new: a line of an order that came before is not.
 
-        Raises UnknownIdError for an item the shop doesn't have; then nothing is recorded.
+        A line is known by its order, shopper, item and the shop's own key of it, if there is one. Raises UnknownIdError
+        for an item the shop doesn't have, and SettingError for a value that can't be, such as a time more than a day
+        ahead; then nothing is recorded.
         """
         with self._storage.writing() as writing:
-            have = present(writing.connection, schema.items.c.item_id, [one.item_id for one in purchases])
-            for one in purchases:
-                if one.item_id not in have:
-                    name = self._storage.path.name
-                    raise UnknownIdError(f"no item {one.item_id!r} in {name}; nothing was recorded")
-            lines = _lines(writing.connection, [one.order_id for one in purchases if one.order_id is not None])
-            new = []
-            for one in purchases:
-                if one.order_id is None or (one.order_id, one.item_id) not in lines:
+            return self._record(writing, events).total()
+
+    def _record(self, writing: Writing, events: Sequence[Event], *, recognise: bool = False) -> Counter[str]:
+        """How many of each kind were new."""
+        events = [_checked(one) for one in events]
+        have = present(writing.connection, schema.items.c.item_id, [one.item_id for one in events])
+        for one in events:
+            if one.item_id not in have:
+                name = self._storage.path.name
+                raise UnknownIdError(f"no item {one.item_id!r} in {name}; nothing was recorded")
+        lines = _lines(writing.connection, [one for one in events if one.order_id is not None])
+        before = _seen(writing.connection, [one for one in events if one.order_id is None]) if recognise else Counter()
+        new = []
+        for one in events:
+            if one.order_id is not None:
+                if _key(one) not in lines:
+                    lines.add(_key(one))
                     new.append(one)
-                    lines.add((one.order_id or "", one.item_id))
-            insert(writing, new)
-        return len(new)
+            elif before[same := (one.shopper_id, one.item_id, one.at, one.kind)]:
+                before[same] -= 1
+            else:
+                new.append(one)
+        insert(writing, new)
+        return Counter(one.kind for one in new)
+
+    def remove(self, event_id: int) -> None:
+        """Take back one event, as if it had never been. Raises UnknownIdError."""
+        table = schema.events
+        with self._storage.writing() as writing:
+            one = writing.execute(sa.select(table).where(table.c.event_id == event_id)).one_or_none()
+            if one is None:
+                raise UnknownIdError(f"no purchase {event_id} in {self._storage.path.name}")
+            _keep(writing, [(one, 0)])
+            writing.execute(table.delete().where(table.c.event_id == event_id))
+            _settle(writing, [(one.shopper_id, one.item_id)])
+
+    def forget(self, writing: Writing, shopper_id: str) -> None:
+        """Delete all that a shopper did, and take it out of all that is counted."""
+        table = schema.events
+        some = writing.execute(sa.select(table).where(table.c.shopper_id == shopper_id)).all()
+        _keep(writing, [(one, 0) for one in some])
+        writing.execute(table.delete().where(table.c.shopper_id == shopper_id))
+
+    def weigh(self, **weights: float) -> None:
+        """Let each ``purchase``, ``cart`` or ``view`` count so much in popularity, and count all of them anew.
+
+        Weights are 0 to 1000, kept as multiples of 1/1024, so that sums are exact in any order. At first a purchase
+        counts 1 and the others nothing. Raises SettingError.
+        """
+        for kind, weight in weights.items():
+            if kind not in WEIGHED or not 0 <= weight <= 1000:
+                raise SettingError(f"{kind} can't weigh {weight}; {', '.join(WEIGHED)} may, from 0 to 1000")
+        with self._storage.writing() as writing:
+            for kind, weight in weights.items():
+                set_setting(writing.connection, f"weight_{kind}", round(1024 * weight) / 1024)
+            _recount(writing)
 
     def recount(self) -> None:
-        """Count anew, from the purchases, all that is counted as they are recorded. Nobody writes meanwhile."""
-        table = schema.purchases
+        """Count anew, from the events, all that is counted as they are recorded. Nobody writes meanwhile."""
         with self._storage.writing() as writing:
-            _count_nothing(writing)
-            last = 0
-            wanted = sa.select(table.c.purchase_id, table.c.shopper_id, table.c.item_id, table.c.at)
-            while True:
-                some = writing.execute(
-                    wanted.where(table.c.purchase_id > last).order_by(table.c.purchase_id).limit(_BATCH)
-                ).all()
-                if not some:
-                    return
-                shares = _count(writing, [(one.shopper_id, one.item_id, one.at) for one in some])
-                writing.execute(
-                    table.update()
-                    .where(table.c.purchase_id == sa.bindparam("one"))
-                    .values(normpop=sa.bindparam("share")),
-                    [{"one": one.purchase_id, "share": share} for one, share in zip(some, shares, strict=True)],
-                )
-                last = some[-1].purchase_id
+            _recount(writing)
 
     def refuse_real(self, connection: sa.Connection) -> None:
         """Raises SettingError where there are purchases that nobody simulated."""
-        table = schema.purchases.c
-        if connection.execute(sa.select(table.purchase_id).where(sa.not_(table.simulated)).limit(1)).first():
+        table = schema.events.c
+        if connection.execute(sa.select(table.event_id).where(sa.not_(table.simulated)).limit(1)).first():
             raise SettingError(f"{self._storage.path.name} has real purchases; simulate in a shop of its own")
 
     def replace_simulated(self, shoppers: pl.DataFrame, purchases: pl.DataFrame) -> None:
@@ -214,7 +260,7 @@ class Purchases:
         """
         with self._storage.writing() as writing:
             self.refuse_real(writing.connection)
-            for table in (schema.purchases, schema.shoppers):
+            for table in (schema.events, schema.shoppers):
                 writing.execute(table.delete().where(table.c.simulated))
             _count_nothing(writing)
             people = shoppers.select("shopper_id", "trendiness", "latitude", "longitude").to_dicts()
@@ -227,7 +273,7 @@ class Purchases:
                     schema.shoppers.insert(), [new_shopper(one["shopper_id"], simulated=True) | one for one in people]
                 )
             bought = purchases.select("shopper_id", "item_id", pl.col("date").cast(pl.Datetime)).iter_rows()
-            insert(writing, [Purchase(*one) for one in bought], simulated=True)
+            insert(writing, [Event(*one) for one in bought], simulated=True)
 
 
 def _count_nothing(writing: Writing) -> None:
@@ -241,28 +287,90 @@ def _count_nothing(writing: Writing) -> None:
     writing.execute(settings.update().where(settings.c.name.in_(["purchases", "normpop"])).values(value="0.0"))
 
 
-def insert(writing: Writing, purchases: Sequence[Purchase], *, simulated: bool = False) -> None:
-    """Insert purchases of items that are there, in the order of their times, and count them; makes their shoppers."""
-    if not purchases:
+def _recount(writing: Writing) -> None:
+    table = schema.events
+    _count_nothing(writing)
+    last = 0
+    wanted = sa.select(table).order_by(table.c.event_id).limit(_BATCH)
+    while some := writing.execute(wanted.where(table.c.event_id > last)).all():
+        shares = _count(writing, some)
+        writing.execute(
+            table.update().where(table.c.event_id == sa.bindparam("one")).values(normpop=sa.bindparam("share")),
+            [{"one": one.event_id, "share": share} for one, share in zip(some, shares, strict=True)],
+        )
+        last = some[-1].event_id
+
+
+def insert(writing: Writing, events: Sequence[Event], *, simulated: bool = False) -> None:
+    """Insert events of items that are there, in the order of their times, and count them; makes their shoppers."""
+    if not events:
         return
-    ordered = sorted(purchases, key=lambda one: one.at)
+    ordered = sorted(events, key=lambda one: one.at)
     who = dict.fromkeys(one.shopper_id for one in ordered)
     known = present(writing.connection, schema.shoppers.c.shopper_id, list(who))
     if new := [new_shopper(one, simulated) for one in sorted(who.keys() - known)]:
         writing.execute(schema.shoppers.insert(), new)
-    shares = _count(writing, [(one.shopper_id, one.item_id, one.at) for one in ordered])
-    writing.execute(
-        schema.purchases.insert(),
-        [asdict(one) | {"simulated": simulated, "normpop": n} for one, n in zip(ordered, shares, strict=True)],
-    )
+    shares = _count(writing, ordered)
+    rows = [
+        asdict(one) | {"line": _line(one), "kept": one.quantity, "simulated": simulated, "normpop": share}
+        for one, share in zip(ordered, shares, strict=True)
+    ]
+    writing.execute(schema.events.insert(), rows)
+    _settle(writing, [(one.shopper_id, one.item_id) for one in ordered])
 
 
-def _count(writing: Writing, bought: Sequence[tuple[str, str, datetime]]) -> list[float]:
-    """Count purchases (shopper, item, when) in the order made; returns each item's normalised popularity before."""
-    tally = _Tally(writing, [item_id for _, item_id, _ in bought])
-    shares = [tally.add(item_id) for _, item_id, _ in bought]
+def _count(writing: Writing, events: Sequence[Any]) -> list[float]:
+    """Count events in the order given; returns the normalised popularity of each purchase's item before, else 0."""
+    weights = {
+        kind: setting(writing.connection, f"weight_{kind}") for kind in {one.kind for one in events} & {*WEIGHED}
+    }
+    counted = [one for one in events if one.kind == "purchase" or weights.get(one.kind)]
+    if not counted:
+        return [0.0] * len(events)
+    tally = _Tally(writing, [one.item_id for one in counted])
+    sums: defaultdict[str, list[float]] = defaultdict(list)
+    sold: defaultdict[tuple[str, int], float] = defaultdict(float)
+    shares = []
+    for one in events:
+        kept = getattr(one, "kept", one.quantity)
+        share, worth = 0.0, kept * weights.get(one.kind, 0.0)
+        if one.kind == "purchase" or worth:
+            share = tally.add(one.item_id, worth)
+            sold[one.item_id, day_of(one.at)] += worth
+        if one.kind == "purchase" and kept:
+            sums[one.shopper_id].append(share)
+        shares.append(share if one.kind == "purchase" else 0.0)
     tally.write()
-    days = Counter((item_id, day_of(at)) for _, item_id, at in bought)
+    _sell(writing, sold)
+    _add_up(writing, {who: (len(one), sum(one)) for who, one in sums.items()})
+    return shares
+
+
+def _keep(writing: Writing, changes: Sequence[tuple[Any, int]]) -> None:
+    """Let rows of events keep so much of their quantity, in all that is counted."""
+    sold: defaultdict[tuple[str, int], float] = defaultdict(float)
+    counts: defaultdict[str, float] = defaultdict(float)
+    sums: defaultdict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
+    weights = {kind: setting(writing.connection, f"weight_{kind}") for kind in WEIGHED}
+    for one, kept in changes:
+        more = weights.get(one.kind, 0.0) * (kept - one.kept)
+        counts[one.item_id] += more
+        sold[one.item_id, day_of(one.at)] += more
+        if one.kind == "purchase" and bool(kept) != bool(one.kept):
+            sign, (n, share) = 1 if kept else -1, sums[one.shopper_id]
+            sums[one.shopper_id] = n + sign, share + sign * one.normpop
+    table = schema.counts
+    if moved := [{"one": item_id, "more": more} for item_id, more in counts.items() if more]:
+        more = table.c.count + sa.bindparam("more")
+        writing.execute(table.update().where(table.c.item_id == sa.bindparam("one")).values(count=more), moved)
+    _sell(writing, {where: more for where, more in sold.items() if more})
+    _add_up(writing, sums)
+
+
+def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
+    """Add to what was sold of an item on a day."""
+    if not sold:
+        return
     made = (sqlite if writing.connection.dialect.name == "sqlite" else postgresql).insert(schema.sales)
     writing.execute(
         made.on_conflict_do_update(
@@ -270,23 +378,77 @@ def _count(writing: Writing, bought: Sequence[tuple[str, str, datetime]]) -> lis
             set_={"bought": schema.sales.c.bought + made.excluded.bought, "revision": made.excluded.revision},
         ),
         [
-            {"item_id": item_id, "day": day, "bought": count, "revision": writing.revision}
-            for (item_id, day), count in days.items()
+            {"item_id": item_id, "day": day, "bought": worth, "revision": writing.revision}
+            for (item_id, day), worth in sold.items()
         ],
     )
-    sums: defaultdict[str, list[float]] = defaultdict(list)
-    for (shopper_id, _, _), share in zip(bought, shares, strict=True):
-        sums[shopper_id].append(share)
+
+
+def _add_up(writing: Writing, sums: dict[str, tuple[int, float]]) -> None:
+    """Add purchases, and the sum of their normalised popularity, to those of shoppers and of all."""
+    if not sums:
+        return
     shoppers = schema.shoppers
     writing.execute(
         shoppers.update()
         .where(shoppers.c.shopper_id == sa.bindparam("who"))
         .values(purchases=shoppers.c.purchases + sa.bindparam("n"), normpop=shoppers.c.normpop + sa.bindparam("share")),
-        [{"who": who, "n": len(one), "share": sum(one)} for who, one in sums.items()],
+        [{"who": who, "n": n, "share": share} for who, (n, share) in sums.items()],
     )
-    for name, value in (("purchases", len(shares)), ("normpop", sum(shares))):
+    for place, name in enumerate(("purchases", "normpop")):
+        value = sum(one[place] for one in sums.values())
         set_setting(writing.connection, name, setting(writing.connection, name) + value)
-    return shares
+
+
+# What is taken back
+
+
+def _settle(writing: Writing, pairs: Sequence[tuple[str, str]]) -> None:
+    """Let returns and cancellations of shoppers and items take back what they can, as if all came at once."""
+    table = schema.events
+    backs: set[tuple[str, str]] = set()
+    for some in chunks(who for who, _ in pairs):
+        found = sa.select(table.c.shopper_id, table.c.item_id).where(
+            table.c.shopper_id.in_(some), table.c.kind.in_(_BACK)
+        )
+        backs.update((who, item_id) for who, item_id in writing.execute(found.distinct()))
+    backs &= set(pairs)
+    by_pair: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+    for some in chunks(sorted({who for who, _ in backs})):
+        wanted = sa.select(table).where(table.c.shopper_id.in_(some), table.c.kind.in_(("purchase", *_BACK)))
+        for one in writing.execute(wanted.order_by(table.c.at, table.c.event_id)):
+            by_pair[one.shopper_id, one.item_id].append(one)
+    rows = {one.event_id: one for pair in backs for one in by_pair[pair]}
+    kept = {event_id: n for pair in backs for event_id, n in _settled(by_pair[pair]).items()}
+    if changed := [(one, kept[event_id]) for event_id, one in rows.items() if one.kept != kept[event_id]]:
+        _keep(writing, changed)
+        writing.execute(
+            table.update().where(table.c.event_id == sa.bindparam("one")).values(kept=sa.bindparam("n")),
+            [{"one": one.event_id, "n": n} for one, n in changed],
+        )
+
+
+def _settled(rows: Sequence[Any]) -> dict[int, int]:
+    """What is kept of each purchase of one item by one shopper, and what its returns took nothing back for."""
+    kept = {one.event_id: one.quantity for one in rows}
+    bought = [one for one in rows if one.kind == "purchase"]
+    loose = []
+    for back in (one for one in rows if one.kind in _BACK):
+        same = [one for one in bought if one.order_id == back.order_id is not None]
+        if same:
+            _take(kept, back, [one for one in same if one.line == back.line] or same)
+        elif back.kind == "return" or back.order_id is None:
+            loose.append(back)
+    for back in loose:
+        _take(kept, back, [one for one in bought if one.at <= back.at][::-1])
+    return kept
+
+
+def _take(kept: dict[int, int], back: Any, purchases: Iterable[Any]) -> None:
+    for one in purchases:
+        taken = min(kept[one.event_id], kept[back.event_id])
+        kept[one.event_id] -= taken
+        kept[back.event_id] -= taken
 
 
 class _Tally:
@@ -310,14 +472,14 @@ class _Tally:
         lowest = sa.select(table.item_id).where(table.count == self.low).limit(self._left + 1).subquery()
         self._at_low = int(self._writing.execute(sa.select(sa.func.count()).select_from(lowest)).scalar_one())
 
-    def add(self, item_id: str) -> float:
-        """Count one purchase; returns the item's normalised popularity just before it."""
+    def add(self, item_id: str, worth: float) -> float:
+        """Count an event; returns the item's normalised popularity just before it."""
         count = self._counts[item_id]
         share = (count - self.low) / (self.high - self.low) if self.high > self.low else 0.0
-        self._counts[item_id] = count + 1
+        self._counts[item_id] = count + worth
         self._left -= 1
-        self.high = max(self.high, count + 1)
-        if count == self.low:
+        self.high = max(self.high, count + worth)
+        if count == self.low and worth:
             self._at_low -= 1
             if not self._at_low:
                 self.write()
@@ -336,18 +498,74 @@ class _Tally:
             self._before = dict(self._counts)
 
 
+def last_purchase(connection: sa.Connection) -> datetime | None:
+    """When something was bought last that was not taken back; None: never."""
+    table = schema.events.c
+    wanted = sa.select(table.at).where(table.kind == "purchase", table.kept > 0)
+    found: datetime | None = connection.execute(wanted.order_by(table.at.desc()).limit(1)).scalar()
+    return found
+
+
 def _made() -> sa.Select[Any]:
-    table = schema.purchases.c
-    return sa.select(*(table[name] for name in _COLUMNS)).order_by(table.at, table.purchase_id)
+    table = schema.events.c
+    wanted = sa.select(*(table[name] for name in _COLUMNS)).where(table.kind == "purchase", table.kept > 0)
+    return wanted.order_by(table.at, table.event_id)
 
 
-def _lines(connection: sa.Connection, order_ids: Sequence[str]) -> set[tuple[str, str]]:
-    """(order_id, item_id) of all lines of the orders."""
-    table = schema.purchases.c
-    found: set[tuple[str, str]] = set()
-    for some in chunks(order_ids):
-        lines = sa.select(table.order_id, table.item_id).where(table.order_id.in_(some))
-        found.update((order_id, item_id) for order_id, item_id in connection.execute(lines))
+def _pieces() -> sa.Select[Any]:
+    """The items of purchases, when they were bought, and how many were kept."""
+    table = schema.events.c
+    return sa.select(table.item_id, table.at, table.kept).where(table.kind == "purchase", table.kept > 0)
+
+
+def _single(pieces: pl.DataFrame) -> pl.DataFrame:
+    """A row for each piece."""
+    return pieces.select(pl.col("item_id", "at").repeat_by("kept").explode())
+
+
+def _checked(event: Event) -> Event:
+    """The event as it is stored. Raises SettingError."""
+    if event.kind not in KINDS:
+        raise SettingError(f"no kind of event {event.kind!r}; there are: {', '.join(KINDS)}")
+    if not 1 <= event.quantity <= MOST_OF_ONE:
+        raise SettingError(f"a quantity of {event.quantity} can't be; give one from 1 to {MOST_OF_ONE:,}")
+    shopper_id, at = identifier(event.shopper_id, "shopper_id"), moment(event.at)
+    line = identifier(event.line, "line") if (event.line or "").strip() else None
+    order = identifier(event.order_id, "order_id") if (event.order_id or "").strip() else line
+    return replace(event, shopper_id=shopper_id, at=at, order_id=order, line=line)
+
+
+def _line(event: Event) -> str:
+    """A key of the event among those of its order, shopper, item and kind."""
+    return event.line or (event.at.isoformat() if event.kind in _BACK else "")
+
+
+def _key(event: Event) -> tuple[str | None, str, str, str, str]:
+    return event.order_id, event.shopper_id, event.item_id, _line(event), event.kind
+
+
+def _lines(connection: sa.Connection, events: Sequence[Event]) -> set[tuple[str | None, str, str, str, str]]:
+    """The keys of what is stored of the events' orders and shoppers."""
+    table, size = schema.events.c, 200
+    found: set[tuple[str | None, str, str, str, str]] = set()
+    for start in range(0, len(events), size):
+        some = events[start : start + size]
+        wanted = sa.select(table.order_id, table.shopper_id, table.item_id, table.line, table.kind).where(
+            table.order_id.in_({one.order_id for one in some}), table.shopper_id.in_({one.shopper_id for one in some})
+        )
+        found.update(tuple(one) for one in connection.execute(wanted))
+    return found
+
+
+def _seen(connection: sa.Connection, events: Sequence[Event]) -> Counter[tuple[str, str, datetime, str]]:
+    """How often events without an order are stored: shopper, item, time and kind."""
+    table = schema.events.c
+    found: Counter[tuple[str, str, datetime, str]] = Counter()
+    for some in chunks(one.shopper_id for one in events):
+        wanted = sa.select(table.shopper_id, table.item_id, table.at, table.kind)
+        found.update(
+            tuple(one) for one in connection.execute(wanted.where(table.shopper_id.in_(some), table.order_id.is_(None)))
+        )
     return found
 
 
@@ -358,9 +576,10 @@ def _popularity(
     rows = np.flatnonzero(snapshot.column("alive"))
     counts = snapshot.popularity(half_life).counts[rows]
     if at is not None:
-        sold = [(snapshot.row(item_id), day, n) for item_id, day, n in _sold(connection, at)]
-        row, day, bought = np.array(sold, np.int64).reshape(-1, 3).T
-        start = snapshot.column("popularity")
+        sold = _sold(connection, at)
+        row = np.array([snapshot.row(item_id) for item_id, _ in sold], np.int64)
+        day = np.array([day for _, day in sold], np.int64)
+        start, bought = snapshot.column("popularity"), np.array(list(sold.values()))
         counts = decayed_counts(row, day.max(initial=0) - day, half_life, start, bought)[rows]
     ids = [snapshot.item_ids[row] for row in rows.tolist()]
     schema_ = {"item_id": pl.String, "popularity": pl.Float64, "normpop": pl.Float64}
@@ -368,8 +587,13 @@ def _popularity(
     return pl.DataFrame(found, schema_).sort("item_id")
 
 
-def _sold(connection: sa.Connection, at: datetime) -> list[tuple[str, int, int]]:
-    """Item, day and how many, of the purchases up to ``at``."""
-    table = schema.purchases.c
-    bought = connection.execute(sa.select(table.item_id, table.at).where(table.at <= at))
-    return [(item_id, day, n) for (item_id, day), n in Counter((one.item_id, day_of(one.at)) for one in bought).items()]
+def _sold(connection: sa.Connection, at: datetime) -> dict[tuple[str, int], float]:
+    """By item and day, what the events up to ``at`` are worth."""
+    table = schema.events.c
+    sold: defaultdict[tuple[str, int], float] = defaultdict(float)
+    for kind in WEIGHED:
+        if weight := setting(connection, f"weight_{kind}"):
+            wanted = sa.select(table.item_id, table.at, table.kept).where(table.kind == kind, table.at <= at)
+            for one in connection.execute(wanted.where(table.kept > 0)):
+                sold[one.item_id, day_of(one.at)] += weight * one.kept
+    return sold

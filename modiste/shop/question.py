@@ -64,6 +64,18 @@ class Question:
         return cls._of(snapshot, ask, rows, _own(ask, shopper.trendiness), "you bought", shopper.position)
 
     @classmethod
+    def for_guest(cls, snapshot: Snapshot, ask: Ask, seen: Sequence[str], trendiness: float) -> "Question":
+        """What suits a guest who looked at the items ``seen``, the newest last. Raises SettingError, UnknownIdError.
+
+        Ids that the shop doesn't have are passed over; without any other, popularity alone counts.
+        """
+        rows = [row for item_id in seen if (row := snapshot.find(item_id)) >= 0]
+        if not rows:
+            return cls.for_nobody(snapshot, ask, trendiness)
+        newest = list(dict.fromkeys(rows[::-1]))[::-1]
+        return cls._of(snapshot, ask, newest, _own(ask, trendiness), "you looked at", None)
+
+    @classmethod
     def for_item(cls, snapshot: Snapshot, ask: Ask, item_id: str) -> "Question":
         """What suits someone who looks at an item, of about its popularity. Raises SettingError, UnknownIdError."""
         row = snapshot.row(item_id)

@@ -48,8 +48,8 @@ class Recommendation:
     item: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The fields that a machine wants, as the service sends them."""
-        names = ("item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "why")
+        """The fields that a machine wants; the service sends them but for the photo's file."""
+        names = ("item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "image", "why")
         return {**self.item, **{name: getattr(self, name) for name in names}}
 
 

@@ -1,7 +1,7 @@
 """The shop's tables: everything here is its truth.
 
 What can be derived from them (arrays in memory, the files in ``cache``, pages, lists) is never part of them, but for
-the counts that are kept in the transaction that records a purchase: ``counts``, ``sales`` and each shopper's sums.
+the counts that are kept in the transaction that records an event: ``counts``, ``sales`` and each shopper's sums.
 
 Every row that a :class:`~modiste.shop.snapshot.Snapshot` holds carries the revision of its last change; ``removed``
 remembers what is gone.
@@ -68,7 +68,7 @@ counts = Table(
     "counts",
     metadata,
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
-    Column("count", Float, nullable=False, index=True, comment="the item's popularity and its purchases here"),
+    Column("count", Float, nullable=False, index=True, comment="the item's popularity and its events here, by weight"),
 )
 
 stores = Table(
@@ -88,24 +88,28 @@ shoppers = Table(
     Column("latitude", Float),
     Column("longitude", Float),
     Column("simulated", Boolean, nullable=False),
-    Column("purchases", Integer, nullable=False, comment="how many"),
+    Column("purchases", Integer, nullable=False, comment="how many, without those wholly taken back"),
     Column("normpop", Float, nullable=False, comment="the sum of that of her purchases"),
 )
 
-purchases = Table(
-    "purchases",
+events = Table(
+    "events",
     metadata,
-    Column("purchase_id", Integer, primary_key=True, autoincrement=True),
-    Column("order_id", ID, comment="the shop's own key: a line of an order sent twice is kept once"),
+    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False, comment="view, cart, purchase, return or cancel"),
+    Column("quantity", Integer, nullable=False, comment="as given, 1 or more"),
+    Column("kept", Integer, nullable=False, comment="of the quantity: not taken back; of a return: took nothing back"),
+    Column("order_id", ID, comment="null: none; a line of an order sent twice is kept once"),
+    Column("line", ID, nullable=False, comment="the shop's own key of it, or empty; without one, a return's time"),
     Column("shopper_id", ForeignKey("shoppers.shopper_id", ondelete="CASCADE"), nullable=False),
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), nullable=False),
     Column("at", DateTime, nullable=False),
     Column("simulated", Boolean, nullable=False),
-    Column("normpop", Float, nullable=False, comment="the item's normalised popularity just before, 0 to 1"),
-    Index("purchases_by_shopper", "shopper_id", "at"),
-    Index("purchases_by_item", "item_id", "at"),
-    Index("purchases_by_time", "at"),
-    Index("purchases_by_order", "order_id", "item_id", unique=True),
+    Column("normpop", Float, nullable=False, comment="a purchase's item's popularity just before, 0 to 1"),
+    Index("events_by_shopper", "shopper_id", "kind", "at"),
+    Index("events_by_item", "item_id", "kind", "at"),
+    Index("events_by_time", "kind", "at"),
+    Index("events_by_order", "order_id", "shopper_id", "item_id", "line", "kind", unique=True),
 )
 
 sales = Table(
@@ -113,7 +117,7 @@ sales = Table(
     metadata,
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
     Column("day", Integer, primary_key=True, comment="the first of the year 1 is 1"),
-    Column("bought", Integer, nullable=False),
+    Column("bought", Float, nullable=False, comment="events, each worth its kind's weight, 1 for a purchase"),
     _revision(),
 )
 

@@ -4,8 +4,9 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 :class:`Question` → recommendations. The formula itself is in :mod:`modiste.ranking.relevance`.
 """
 
+import re
 import shutil
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,17 +19,17 @@ from modiste.ask import Ask, SearchAsk
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
 from modiste.catalog.taxonomy import PAPER, Taxonomy
-from modiste.errors import SettingError, SourceError
+from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.items import Items
 from modiste.shop.moments import Moments
-from modiste.shop.purchases import Purchases
+from modiste.shop.purchases import Purchases, last_purchase
 from modiste.shop.question import Question, SearchResult
 from modiste.shop.recommendations import Recommendations
-from modiste.shop.reports import Coverage
+from modiste.shop.reports import Coverage, Status
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
-from modiste.shop.storage import Storage
+from modiste.shop.storage import Storage, setting
 from modiste.shop.stores import Stores
 from modiste.shop.vectors import Vectors
 from modiste.vision.embedding import VectorSpace
@@ -132,13 +133,16 @@ class Shop:
         with self.moments.now(*spaces) as (snapshot, _):
             return snapshot
 
-    def recommend(self, shopper: str | None = None, item: str | None = None, **ask: Any) -> Recommendations:
+    def recommend(
+        self, shopper: str | None = None, item: str | None = None, *, items: Sequence[str] | None = None, **ask: Any
+    ) -> Recommendations:
         """The Top-K for a shopper, merged over her purchases without repeats, or for someone looking at ``item``.
 
-        Without purchases of hers the list is that of :meth:`introduce`. ``ask``: the fields of
+        Or for a guest whose session or cart has ``items``, the newest last, in which ids that the shop doesn't have are
+        passed over. Without purchases or items the list is that of :meth:`introduce`. ``ask``: the fields of
         :class:`~modiste.ask.Ask`. Raises UnknownIdError and SettingError.
         """
-        question = self._question(shopper, item, Ask.of(**ask))
+        question = self._question(shopper, item, items, Ask.of(**ask))
         return question.merged() if question.of_items else question.spread()
 
     def recommend_each(
@@ -149,7 +153,7 @@ class Shop:
         With ``latest`` only of so many purchases, the last ones. Takes the fields of :meth:`recommend`.
         Raises UnknownIdError and SettingError.
         """
-        question = self._question(shopper, None, Ask.of(**ask))
+        question = self._question(shopper, None, None, Ask.of(**ask))
         return question.each(latest) if question.of_items else []
 
     def introduce(self, shopper: str | None = None, **ask: Any) -> Recommendations:
@@ -180,11 +184,13 @@ class Shop:
         found = Question.for_photo(snapshot, asked, embedded.vector, embedded.colour).merged()
         return SearchResult(upright, embedded.labels, embedded.keep, found)
 
-    def _question(self, shopper: str | None, item: str | None, ask: Ask) -> Question:
-        """About each purchase of ``shopper`` (without any, about nothing), or about ``item``; all of one moment."""
-        if (shopper is None) == (item is None):
-            raise SettingError("name a shopper or an item, one of the two")
+    def _question(self, shopper: str | None, item: str | None, items: Sequence[str] | None, ask: Ask) -> Question:
+        """About each purchase of ``shopper`` (without any, about nothing), or about items; all of one moment."""
+        if (shopper is not None) + (item is not None) + (items is not None) != 1:
+            raise SettingError("name a shopper, an item, or the items of a guest, one of the three")
         with self.moments.now(ask.space) as (snapshot, connection):
+            if items is not None:
+                return Question.for_guest(snapshot, ask, items, mean_trendiness(connection))
             if shopper is None:
                 return Question.for_item(snapshot, ask, str(item))
             known = self.shoppers.read(connection, shopper)
@@ -205,7 +211,6 @@ class Shop:
             key = connection.execute(latest).scalar() or ""
             photos = count(schema.items, schema.items.c.image.is_not(None))
             vectors, failed = (count(one, one.c.space == key) for one in (schema.vectors, schema.failures))
-            last: datetime | None = connection.execute(sa.select(sa.func.max(schema.purchases.c.at))).scalar()
             return Coverage(
                 items=count(schema.items),
                 photos=photos,
@@ -213,9 +218,54 @@ class Shop:
                 missing=photos - vectors - failed,
                 failed=failed,
                 shoppers=count(schema.shoppers),
-                purchases=count(schema.purchases),
-                last_purchase=last,
+                purchases=int(setting(connection, "purchases")),
+                last_purchase=last_purchase(connection),
             )
+
+    def status(self) -> Status:
+        """What is there, what is missing and what to do next."""
+        items, events, coverage = schema.items.c, schema.events.c, self.coverage()
+        on_offer = sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
+        counts = sa.select(
+            sa.func.count(sa.case((on_offer, 1))).label("on_offer"), sa.func.count(items.category).label("categories")
+        )
+        kinds = sa.select(events.kind, sa.func.count().label("n")).group_by(events.kind)
+        waiting = sa.select(sa.func.coalesce(sa.func.sum(events.kept), 0)).where(events.kind.in_(("return", "cancel")))
+        with self.storage.reading() as connection:
+            found = connection.execute(counts).one()
+            by_kind = {one.kind: int(one.n) for one in connection.execute(kinds)}
+            loose = int(connection.execute(waiting).scalar_one())
+        return Status(coverage, found.on_offer, coverage.items - found.categories, by_kind, loose)
+
+    # Forgetting
+
+    def known_of(self, shopper: str) -> dict[str, Any]:
+        """All that the shop knows of a shopper: what was given, and what she did. Raises UnknownIdError."""
+        table = schema.shoppers.c
+        wanted = sa.select(table.shopper_id, table.trendiness, table.latitude, table.longitude)
+        row = self.storage.row(wanted.where(table.shopper_id == shopper))
+        if row is None:
+            raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
+        return {**row, "events": self.purchases.events_of(shopper).to_dicts()}
+
+    def forget(self, shopper: str) -> list[Path]:
+        """Forget a shopper: what is known of her, what she did, and what was counted of it.
+
+        Nothing of her stays in the files of the shop's folder: SQLite's are written anew, which takes seconds for a
+        large shop, and reports and pages in the folder that name her are deleted; returns these. On PostgreSQL the
+        server's own log of changes keeps what it keeps, as copies of a shop do. Raises UnknownIdError.
+        """
+        table = schema.shoppers
+        with self.storage.writing() as writing:
+            self.purchases.forget(writing, shopper)
+            if not writing.execute(table.delete().where(table.c.shopper_id == shopper)).rowcount:
+                raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
+        self.storage.erase()
+        word = re.compile(rb"(?<![\w-])" + re.escape(shopper.encode()) + rb"(?![\w-])")
+        pages = [one for kind in ("*.txt", "*.html") for one in self.path.glob(kind) if word.search(one.read_bytes())]
+        for one in pages:
+            one.unlink()
+        return pages
 
     # Simulating
 

@@ -136,17 +136,18 @@ class Popularity:
 
 @dataclass(frozen=True, eq=False)
 class Sales:
-    """What was bought on which day: sorted keys (row and day) with counts, then a log of (row, day, change).
+    """What was bought on which day: sorted keys (row and day) with counts, then a log of (row, day, change). Other
+    events count as much as their kinds weigh.
 
     ``logged`` is how much of the log belongs to the snapshot: the list goes on growing. ``day`` is the last one on
     which something was bought, -1 without any.
     """
 
     keys: Ints
-    bought: NDArray[np.int32]
+    bought: Floats
     day: int = -1
-    since: Mapping[int, int] = field(default_factory=dict)
-    log: list[tuple[int, int, int]] = field(default_factory=list)
+    since: Mapping[int, float] = field(default_factory=dict)
+    log: list[tuple[int, int, float]] = field(default_factory=list)
     logged: int = 0
 
     @staticmethod
@@ -154,14 +155,14 @@ class Sales:
         """Row and day as one number, in whose order the keys are sorted."""
         return row << _DAY_BITS | day
 
-    def count(self, key: int) -> int:
+    def count(self, key: int) -> float:
         """How many were bought."""
         if key in self.since:
             return self.since[key]
         place = int(np.searchsorted(self.keys, key))
-        return int(self.bought[place]) if place < len(self.keys) and self.keys[place] == key else 0
+        return float(self.bought[place]) if place < len(self.keys) and self.keys[place] == key else 0.0
 
-    def changed(self, counts: Iterable[tuple[int, int, int]]) -> "Sales":
+    def changed(self, counts: Iterable[tuple[int, int, float]]) -> "Sales":
         """With other counts: row, day and how many were bought."""
         since, day, undone = dict(self.since), self.day, False
         del self.log[self.logged :]
@@ -177,22 +178,22 @@ class Sales:
         keys, counted = made.all()
         return replace(made, day=int((keys[counted > 0] & ((1 << _DAY_BITS) - 1)).max(initial=-1)))
 
-    def of(self, row: int) -> list[tuple[int, int, int]]:
+    def of(self, row: int) -> list[tuple[int, int, float]]:
         """The row's days with what was bought: row, day, count."""
         low, high = (np.searchsorted(self.keys, self.key(one, 0)) for one in (row, row + 1))
         keys = {*self.keys[low:high].tolist(), *(key for key in self.since if key >> _DAY_BITS == row)}
         return [(row, key & ((1 << _DAY_BITS) - 1), self.count(key)) for key in sorted(keys)]
 
-    def all(self) -> tuple[Ints, NDArray[np.int32]]:
+    def all(self) -> tuple[Ints, Floats]:
         """Every key, sorted, with its count."""
         if not self.since:
             return self.keys, self.bought
         new = np.array(sorted(self.since), np.int64)
         kept = ~np.isin(self.keys, new)
         keys = np.concatenate([self.keys[kept], new])
-        bought = np.concatenate([self.bought[kept], np.array([self.since[one] for one in new.tolist()], np.int32)])
+        bought = np.concatenate([self.bought[kept], np.array([self.since[one] for one in new.tolist()])])
         order = np.argsort(keys, kind="stable")
-        return keys[order], bought[order].astype(np.int32)
+        return keys[order], bought[order]
 
     def sums(self, rows: int, half_life: float | None) -> Floats:
         """Purchases of each row, float64 (rows,), each worth 2^(-age / half_life) on the last day."""

@@ -18,9 +18,10 @@ from modiste.shop import database, migrations, schema
 UPLOADS = "uploads"
 """The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
 
-SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop")
+SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_purchase", "weight_cart", "weight_view")
 """What the table of settings holds: the tables' version, the revision of the last change, the revision up to which
-removed items are not remembered, how many purchases there are, and the sum of their normalised popularity."""
+removed items are not remembered, how many purchases there are, the sum of their normalised popularity, and what an
+event of each kind is worth in popularity."""
 
 MOST_REMOVED = 100_000
 """So many removed items are remembered; a snapshot that is older than the oldest of them is made anew."""
@@ -139,6 +140,22 @@ class Storage:
         """The rows as a frame, read now."""
         with self.engine.connect() as connection:
             return frame(connection, wanted)
+
+    def erase(self) -> None:
+        """Let nothing of what was deleted stay in the database's files. Raises SourceError if others hold on to it."""
+        if self.engine.dialect.name == "postgresql":
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM shoppers, events")
+            return
+        with closing(sqlite3.connect(self.path / "shop.db", timeout=database.BUSY_TIMEOUT_S)) as connection:
+            try:
+                connection.isolation_level = None
+                connection.execute("VACUUM")
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise SourceError(f"{self.path / 'shop.db'} can't be written anew: {error}; do it again") from error
+        if busy:
+            raise SourceError(f"another program reads {self.path / 'shop.db'}: it was not written anew; do it again")
 
     # Paths
 

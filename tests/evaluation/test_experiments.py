@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw
 
-from modiste import Item, Purchase, Shop, evaluate
+from modiste import Event, Item, Shop, evaluate
 from modiste.errors import SettingError, UnknownIdError
 from modiste.evaluation import EvaluationReport
 from modiste.evaluation.experiments import purchases_of
@@ -38,9 +38,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             made.shoppers.put(name, trendiness=tau)
         start = datetime(2025, 1, 1)
         buys = [("ann", "i02"), ("ann", "i03"), ("bob", "i04"), ("cat", "i06"), ("dan", "i08")]
-        made.purchases.record(
-            [Purchase(who, what, start + timedelta(days=day)) for day, (who, what) in enumerate(buys)]
-        )
+        made.purchases.record([Event(who, what, start + timedelta(days=day)) for day, (who, what) in enumerate(buys)])
         yield made
 
 
@@ -111,11 +109,11 @@ def test_an_item_that_is_gone_is_in_no_table(tmp_path, shop):
     with Shop.create(tmp_path / "other") as other:
         other.items.add(shop.path.parent / "items.csv")
         other.vectors.embed(masking="none")
-        other.purchases.record([Purchase(who, "i02", datetime(2025, 1, 1)) for who in ("ann", "bob", "cat")])
+        other.purchases.record([Event(who, "i02", datetime(2025, 1, 1)) for who in ("ann", "bob", "cat")])
         other.shoppers.put("ann", trendiness=0.1)
         before = measured(evaluate(other, "all"))
         other.items.put(Item("gone", "Dresses", popularity=10_000.0))
-        other.purchases.record([Purchase("dan", "gone", datetime(2025, 1, 2))])
+        other.purchases.record([Event("dan", "gone", datetime(2025, 1, 2))])
         assert measured(evaluate(other, "all")) != before
         other.items.remove("gone")
         assert measured(evaluate(other, "all")) == before
@@ -148,6 +146,6 @@ def test_a_shop_without_purchases_says_how_to_get_some(tmp_path):
 def test_a_shop_without_vectors_says_how_to_get_some(tmp_path):
     with Shop.create(tmp_path / "bare") as bare:
         bare.items.put(Item("a", "Denim"))
-        bare.purchases.record([Purchase("ann", "a", datetime(2025, 1, 1))])
+        bare.purchases.record([Event("ann", "a", datetime(2025, 1, 1))])
         with pytest.raises(UnknownIdError, match="modiste embed bare"):
             evaluate(bare)

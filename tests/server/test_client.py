@@ -45,7 +45,7 @@ def test_items_are_put_read_and_forgotten(client: Client, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("item_id", [".", "..", "a/..", "/", "ü", "%2F"])
 def test_ids_are_sent_as_they_are(client: Client, item_id: str) -> None:
-    assert client.put_item(item_id).item.item_id == item_id
+    assert client.put_item(item_id, title=item_id).item.item_id == item_id
     assert client.item(item_id).item_id == item_id
     client.delete_item(item_id)
 
@@ -64,7 +64,7 @@ def test_recommendations_come_as_asked(client: Client) -> None:
 
 def test_answers_are_the_models_that_the_service_sends(client: Client) -> None:
     for answer, model in (
-        (client.items(), wire.Items), (client.item(DRESS), wire.Item), (client.put_item("new"), wire.Put),
+        (client.items(), wire.Items), (client.item(DRESS), wire.Item), (client.put_item("new", title="New"), wire.Put),
         (client.similar(DRESS), wire.Similar), (client.recommend("1"), wire.ForShopper),
         (client.search(drawn()), wire.SearchResult), (client.trending(), wire.Trending),
         (client.shopper("1"), wire.Shopper), (client.put_shopper("1"), wire.Shopper),

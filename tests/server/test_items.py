@@ -131,6 +131,47 @@ def test_a_form_that_is_not_whole_changes_nothing(service: httpx.Client, form: d
     assert service.get(RED).json() == before
 
 
+def test_many_items_come_at_once_and_what_cannot_be_is_named_by_its_line(service: httpx.Client) -> None:
+    before = service.get(RED).json()
+    answer = service.post(
+        "/v1/items",
+        json=[
+            {"item_id": "Dresses-red-women", "category": "Dresses", "gender": "Ladies", "stock": 0, "price": 10},
+            {"item_id": "new", "title": "Skirt", "attributes": {"season": "spring"}},
+            {"item_id": "wrong", "colour": 3, "prize": 1},
+            "no item",
+            {"title": "nameless"},
+        ],
+    )
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["created"], told["updated"], told["unchanged"]) == (1, 1, 0)
+    assert [(one["line"], one["detail"].split(":")[0]) for one in told["refused"]][:1] == [(3, "colour")]
+    assert "prize" in told["refused"][0]["detail"]
+    assert [one["line"] for one in told["refused"]] == [3, 4, 5]
+    after = service.get(RED).json()
+    assert (after["stock"], after["on_offer"], after["photo"]) == (0, False, before["photo"])
+    assert service.get("/v1/items/new").json()["attributes"] == {"season": "spring"}
+    shown = service.get("/v1/items/Dresses-blue-women/similar", params={"top": 50}).json()["recommendations"]
+    assert "Dresses-red-women" not in {one["item_id"] for one in shown}
+    service.post("/v1/items", json=[{"item_id": "Dresses-red-women", "category": "Denim"}]).raise_for_status()
+    shown = service.get("/v1/items/Dresses-blue-women/similar", params={"top": 50}).json()["recommendations"]
+    assert "Dresses-red-women" in {one["item_id"] for one in shown}, "with a vector still"
+
+
+def test_an_item_that_somebody_else_changed_is_put_only_if_it_may_be(service: httpx.Client) -> None:
+    read = service.get(RED).headers["etag"]
+    assert service.put(RED, data={"title": "One"}, headers={"If-Match": read}).status_code == 200
+    put = service.put(RED, data={"title": "Other"}, headers={"If-Match": read})
+    assert put.status_code == 412
+    assert "read it again" in put.json()["detail"]
+    assert service.get(RED).json()["title"] == "One"
+    now = service.get(RED).headers["etag"]
+    assert now != read
+    assert service.put(RED, data={"title": "Other"}, headers={"If-Match": now}).status_code == 200
+    assert service.put("/v1/items/none", data={"title": "A"}, headers={"If-Match": now}).status_code == 412
+
+
 def test_texts_may_be_of_some_length(service: httpx.Client) -> None:
     put = service.put("/v1/items/new", data={"view": "x" * 500, "attributes": json.dumps({"note": "y" * 500})})
     assert put.status_code == 201, put.text

@@ -1,11 +1,16 @@
 """What a query may hold: the parameters of its route and no others."""
 
+import re
+from pathlib import Path
+
 import httpx
 import pytest
 
 from modiste.server.app import create_app
+from modiste.server.settings import Settings
 
-from ..running import BEARER
+from ..running import BEARER, TOKEN, running
+from .conftest import copied
 
 ROUTES = [
     (method.upper(), path)
@@ -17,7 +22,7 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_an_unknown_parameter_is_named_and_nothing_is_done(reading: httpx.Client, method: str, path: str) -> None:
-    address = path.format(item_id="Dresses-red-women", shopper_id="1")
+    address = path.format(item_id="Dresses-red-women", shopper_id="1", event_id="1")
     answer = reading.request(method, address, params={"explain": 1}, headers=BEARER)
     assert answer.status_code == 422
     assert "'explain'" in answer.json()["detail"]
@@ -43,3 +48,33 @@ def test_the_nearest_parameter_is_proposed(reading: httpx.Client, path: str, sen
 def test_an_address_without_parameters_says_so(reading: httpx.Client) -> None:
     answer = reading.get("/v1/items/Dresses-red-women", params={"top": 1})
     assert (answer.status_code, answer.json()["detail"]) == (422, "there is no parameter 'top' here; there are: none")
+
+
+@pytest.mark.parametrize("said", [{}, {"X-Forwarded-Prefix": "/shop/fashion"}])
+def test_behind_a_proxy_addresses_begin_with_its_path(template: Path, tmp_path: Path, said: dict[str, str]) -> None:
+    prefix = said.get("X-Forwarded-Prefix", "/modiste")
+    path = copied(template, tmp_path / "street")
+    with running(path, Settings(token=TOKEN, root_path="/modiste")) as url, httpx.Client(headers=said) as client:
+        for shown in ("/shoppers", "/items", "/items/Dresses-red-women", "/shoppers/1", "/search", "/docs", "/none"):
+            for asked in (url + shown, url + prefix + shown):
+                page = client.get(asked, headers={"accept": "text/html"}).text
+                found = re.findall(r'(?:href|src|action|hx-get|hx-post)="([^"#]+)"', page)
+                assert found
+                assert all(one.startswith((f"{prefix}/", "data:")) for one in found), asked
+        item = client.get(f"{url}/v1/items/Dresses-red-women").json()
+        assert item["photo"] == f"{prefix}/v1/items/Dresses-red-women/photo"
+        assert client.get(url + item["photo"]).headers["content-type"] == "image/png"
+        assert client.get(f"{url}/").headers["location"] == f"{prefix}/shoppers"
+        hostile = client.get(f"{url}/items", headers={"X-Forwarded-Prefix": "//elsewhere.example"}).text
+        assert "elsewhere" not in hostile
+
+
+def test_the_api_has_a_page_without_any_foreign_address(reading: httpx.Client) -> None:
+    page = reading.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in re.sub(r"<code>.*?</code>", "", page.text.replace("https://shop.example", ""))
+    for path, methods in reading.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            assert f"{method.upper()} {path}" in page.text
+    for field in ("sale_price", "sold_out", "If-Match".lower()):
+        assert field in page.text.lower()

@@ -116,7 +116,7 @@ def test_metrics_count_requests_by_route_and_tell_what_the_shop_holds(service: h
     for path in ("/v1/items/Dresses-red-women", "/v1/items/Denim-red-men", "/v1/items/none", "/v1/nowhere"):
         service.get(path)
     service.request("BREW", "/v1/items")
-    service.put("/v1/items/bare")
+    service.put("/v1/items/bare", data={"title": "Bare"}).raise_for_status()
     service.post("/v1/purchases", json=ORDER).raise_for_status()
     found = service.get("/metrics").text
     seconds = "modiste_request_seconds_count"

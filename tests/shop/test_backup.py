@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from modiste import Item, Purchase, Shop
+from modiste import Event, Item, Shop
 from modiste.errors import SettingError, SourceError
 from modiste.shop.moments import Moments
 
@@ -49,7 +49,7 @@ def test_a_backup_taken_while_others_write_is_a_shop_itself(shop, encoded, tmp_p
             shop.backup(tmp_path / "copy")
         return
     shop.items.put(Item("new", category="Dresses"), encoded("Dresses-red-women-0"))
-    shop.purchases.record([Purchase("ann", "new", NOON)])
+    shop.purchases.record([Event("ann", "new", NOON)])
     with Shop.open(shop.path) as reader, reader.storage.engine.connect() as busy:
         busy.exec_driver_sql("SELECT count(*) FROM items").all()  # a reader in the middle of a transaction
         folder = shop.backup(tmp_path / "copy")
@@ -116,7 +116,7 @@ def test_a_photo_that_the_shop_has_lost_is_named_and_stops_no_backup(book, tmp_p
     assert "itself has lost: book/Denim-red-men-0.png\n" in caplog.text
     with Shop.open(folder) as copy:
         assert sum(file.is_file() for file in photo_files(copy)) == 25
-    book.purchases.record([Purchase("ann", "Denim-red-men-0", NOON)])  # and no writer is kept waiting
+    book.purchases.record([Event("ann", "Denim-red-men-0", NOON)])  # and no writer is kept waiting
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "book/../../book-shop/book/Denim-red-men-0.png", "away/secret.png"])
@@ -153,7 +153,7 @@ def test_a_dump_of_postgresql_restores_the_shop(tmp_path, catalogue, encoded, po
     with Shop.create(tmp_path / "shop", database=urls[0]) as shop:
         shop.items.add(catalogue)
         shop.items.put(Item("new", category="Dresses"), encoded("Dresses-red-women-0"))
-        shop.purchases.record([Purchase("ann", "new", NOON)])
+        shop.purchases.record([Event("ann", "new", NOON)])
     subprocess.run([tools / "pg_dump", "--format=custom", "--file", tmp_path / "dump", urls[0]], check=True)
     subprocess.run([tools / "pg_restore", "--no-owner", "--dbname", urls[1], tmp_path / "dump"], check=True)
     monkeypatch.setenv("MODISTE_DATABASE", urls[1])
@@ -162,4 +162,4 @@ def test_a_dump_of_postgresql_restores_the_shop(tmp_path, catalogue, encoded, po
         assert restored.coverage().vectors == 1
         restored.items.put(Item("newer", category="Dresses"), encoded("Dresses-red-women-0"))
         assert restored.recommend(item="newer", top=1, preset="visual")[0].item_id == "new"
-        assert restored.purchases.record([Purchase("ann", "newer", NOON)]) == 1
+        assert restored.purchases.record([Event("ann", "newer", NOON)]) == 1

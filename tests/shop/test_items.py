@@ -3,13 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from threading import Event
+from threading import Event as Signal
 from time import sleep
 
 import pytest
 from PIL import Image
 
-from modiste import Item, Purchase, Shop
+from modiste import Event, Item, Shop
 from modiste.errors import PhotoError, SourceError, UnknownIdError
 from modiste.shop import items as items_module
 
@@ -86,7 +86,7 @@ def test_ids_sort_by_code_point(small, fill):
     ids = ["B", "_x", "10", "9", "é", "z", "Ä", "a b", "\U0001f457", "ﬁ"]
     fill(small, ids)
     assert small.items.frame()["item_id"].to_list() == sorted([*ids, "a", "b", "c", "d", "e"])
-    small.purchases.record([Purchase(one, "a", NOON) for one in ids])
+    small.purchases.record([Event(one, "a", NOON) for one in ids])
     assert small.shoppers.frame()["shopper_id"].to_list() == sorted(ids)
 
 
@@ -144,7 +144,7 @@ def test_a_page_of_items_is_sorted_and_cut(priced):
 
 
 def test_a_page_of_items_says_how_popular_they_are(priced):
-    priced.purchases.record([Purchase("ann", "Tees_Tanks-blue-men-6", NOON)] * 20)
+    priced.purchases.record([Event("ann", "Tees_Tanks-blue-men-6", NOON)] * 20)
     page = priced.items.browse(sort="popularity", limit=2)
     assert page.items["item_id"].to_list() == ["Tees_Tanks-blue-men-6", "Tees_Tanks-blue-men-0"]
     assert page.items["count"].to_list() == [250, 220]
@@ -216,7 +216,7 @@ def test_what_is_sold_out_is_recommended_to_nobody_until_it_is_back(shop, gone):
         ]
 
     red = "Dresses-red-women-0"
-    shop.purchases.record([Purchase("ann", "Dresses-blue-women-0", NOON), Purchase("bea", red, NOON)])
+    shop.purchases.record([Event("ann", "Dresses-blue-women-0", NOON), Event("bea", red, NOON)])
     assert all(red in one for one in lists())
     known = shop.items[red]
     said = {name: known[name] for name in ("category", "gender", "product", "popularity")}
@@ -297,7 +297,7 @@ def test_a_broken_photo_or_value_changes_nothing(shop, encoded):
 def test_a_new_photo_survives_metadata_that_was_under_way(shop, encoded, monkeypatch):
     shop.items.put(Item("new", category="Dresses"), encoded("Dresses-red-women-0"))
     blue = encoded("Denim-blue-women-0")
-    begun, stamped = Event(), items_module._stamp
+    begun, stamped = Signal(), items_module._stamp
 
     def slowly(item: Item) -> str:
         if item.price == 5.0:
@@ -317,7 +317,7 @@ def test_a_new_photo_survives_metadata_that_was_under_way(shop, encoded, monkeyp
 
 
 def test_removing_an_item_forgets_its_vectors_and_purchases(shop):
-    shop.purchases.record([Purchase("ann", "Denim-red-men-0", NOON)])
+    shop.purchases.record([Event("ann", "Denim-red-men-0", NOON)])
     shop.items.remove("Denim-red-men-0")
     assert shop.purchases.frame().is_empty()
     assert len(shop.purchases) == shop.shoppers["ann"].purchases == 0
@@ -327,7 +327,7 @@ def test_removing_an_item_forgets_its_vectors_and_purchases(shop):
 
 
 def test_an_item_that_comes_again_is_a_new_one(shop, encoded):
-    shop.purchases.record([Purchase("ann", "Denim-red-men-0", NOON)] * 3)
+    shop.purchases.record([Event("ann", "Denim-red-men-0", NOON)] * 3)
     shop.snapshot()
     shop.items.remove("Denim-red-men-0")
     shop.items.put(Item("Denim-red-men-0", category="Dresses", popularity=7.0), encoded("Dresses-red-women-0"))

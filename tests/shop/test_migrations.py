@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from modiste import Item, Purchase, Shop
+from modiste import Event, Item, Shop
 from modiste.errors import SourceError
 from modiste.shop import migrations, schema
+from modiste.shop.storage import SETTINGS
 
 NOON = datetime(2026, 3, 1, 12)
 
@@ -58,7 +59,7 @@ def old(tmp_path: Path, database: str | None) -> Path:
         shop.items.put(Item("b", "Denim"))
         shop.stores.make(2)
         shop.shoppers.put("bea", trendiness=0.25)
-        shop.purchases.record([Purchase("ann", "a", NOON, "A-1")])
+        shop.purchases.record([Event("ann", "a", NOON, order_id="A-1")])
         shop.items.remove("b")
         return shop.path
 
@@ -92,8 +93,8 @@ def test_a_new_shop_has_the_tables_that_the_program_thinks_it_has(tmp_path, data
     with Shop.create(tmp_path / "shop", database=database) as shop:
         assert differences(shop.storage.engine) == []
         with shop.storage.engine.begin() as connection:  # and the comparison can fail
-            connection.execute(sa.text("ALTER TABLE items ADD COLUMN colour VARCHAR"))
-            connection.execute(sa.text("DROP INDEX purchases_by_time"))
+            connection.execute(sa.text("ALTER TABLE items ADD COLUMN fabric VARCHAR"))
+            connection.execute(sa.text("DROP INDEX events_by_time"))
         assert len(differences(shop.storage.engine)) == 2
 
 
@@ -102,7 +103,7 @@ def test_the_latest_migration_is_the_schema_that_the_program_knows(tmp_path, dat
         assert versions(shop) == (str(schema.VERSION), str(schema.VERSION))
         with shop.storage.reading() as connection:
             names = connection.execute(sa.select(schema.settings.c.name)).scalars()
-            assert set(names) == {"schema", "revision", "forgotten", "purchases", "normpop"}
+            assert set(names) == set(SETTINGS)
 
 
 def test_a_later_migration_brings_a_shop_forward_with_all_it_holds(old, program_of_tomorrow):
@@ -114,7 +115,10 @@ def test_a_later_migration_brings_a_shop_forward_with_all_it_holds(old, program_
         assert everything(shop) == before
         with shop.storage.reading() as connection:
             assert connection.execute(sa.text("SELECT opened FROM stores")).scalars().all() == [1999, 1999]
-        assert shop.purchases.record([Purchase("ann", "a", NOON, "A-1"), Purchase("ann", "a", NOON, "A-2")]) == 1
+        assert (
+            shop.purchases.record([Event("ann", "a", NOON, order_id="A-1"), Event("ann", "a", NOON, order_id="A-2")])
+            == 1
+        )
         assert shop.snapshot().popularity().counts.tolist() == [4]
     with Shop.open(old) as again:
         assert len(again.purchases) == 2

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Barrier, Event
+from threading import Barrier
+from threading import Event as Signal
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from modiste import Item, Purchase, Shop
+from modiste import Event, Item, Shop
 from modiste.ask import Ask
 from modiste.shop import cache, moments, schema
 from modiste.shop.moments import Moments
@@ -50,7 +51,7 @@ def run_until(stop: Event, *work: Callable[[], object]) -> list[Exception]:
 
 def test_a_snapshot_and_its_transaction_are_of_one_moment_whoever_writes(shop, encoded):
     photos = [encoded(name) for name in ("Dresses-red-women-0", "Denim-blue-men-0")]
-    stop, moments_looked_at = Event(), set()
+    stop, moments_looked_at = Signal(), set()
 
     def count(connection: sa.Connection, table: sa.Table) -> int:
         return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
@@ -71,7 +72,7 @@ def test_a_snapshot_and_its_transaction_are_of_one_moment_whoever_writes(shop, e
             for number in range(12):
                 one = (shop, other)[number % 2]
                 one.items.put(Item(f"0-{number}", "Denim", "women"), photos[number % 2] if number % 3 else None)
-                one.purchases.record([Purchase("ann", f"0-{number}", NOON), Purchase("bea", "Denim-red-men-0", NOON)])
+                one.purchases.record([Event("ann", f"0-{number}", NOON), Event("bea", "Denim-red-men-0", NOON)])
                 if number % 3:
                     one.items.remove(f"0-{number - 1}")
             stop.set()
@@ -81,7 +82,7 @@ def test_a_snapshot_and_its_transaction_are_of_one_moment_whoever_writes(shop, e
 
 
 def test_what_is_bought_together_is_counted_together_in_every_answer(small):
-    stop = Event()
+    stop = Signal()
 
     def ask() -> None:
         found = dict(small.purchases.popularity().select("item_id", "popularity").iter_rows())
@@ -92,7 +93,7 @@ def test_what_is_bought_together_is_counted_together_in_every_answer(small):
     def write() -> None:
         for number in range(20):
             at = NOON + timedelta(days=number % 7)
-            small.purchases.record([Purchase("ann", "a", at), Purchase("bea", "b", at)])
+            small.purchases.record([Event("ann", "a", at), Event("bea", "b", at)])
         stop.set()
 
     assert run_until(stop, write, ask, ask) == []
@@ -100,9 +101,9 @@ def test_what_is_bought_together_is_counted_together_in_every_answer(small):
 
 
 def test_a_question_keeps_to_one_catalogue_while_items_come_and_go(shop):
-    shop.purchases.record([Purchase("ann", "Denim-red-women-0", NOON), Purchase("bea", "Dresses-blue-women-0", NOON)])
+    shop.purchases.record([Event("ann", "Denim-red-women-0", NOON), Event("bea", "Dresses-blue-women-0", NOON)])
     expected = {name: {bought for bought, _ in shop.recommend_each(name)} for name in ("ann", "bea")}
-    stop = Event()
+    stop = Signal()
 
     def ask(name: str) -> None:
         found = shop.recommend(name, top=3)
@@ -124,7 +125,7 @@ def test_a_question_keeps_to_one_catalogue_while_items_come_and_go(shop):
 
 def test_a_snapshot_that_a_thread_holds_answers_the_same_while_later_ones_come(shop, encoded):
     photos = [encoded(name) for name in ("Dresses-red-women-0", "Denim-blue-men-0", "Tees_Tanks-red-men-6")]
-    snapshot, stop = shop.snapshot(), Event()
+    snapshot, stop = shop.snapshot(), Signal()
 
     def answer() -> list[dict[str, Any]]:
         ask = Ask(top=20, gender="any", half_life=30.0)
@@ -140,7 +141,7 @@ def test_a_snapshot_that_a_thread_holds_answers_the_same_while_later_ones_come(s
         ids = shop.items.frame()["item_id"].to_list()
         for number, one in enumerate(ids[:6]):
             shop.items.put(Item(one, "Skirts", popularity=5.0, price=1.0), photos[number % 3])
-            shop.purchases.record([Purchase("ann", one, NOON)] * 3)
+            shop.purchases.record([Event("ann", one, NOON)] * 3)
             shop.snapshot().popularity(30.0)
             shop.items.remove(ids[-1 - number])
         stop.set()
@@ -180,7 +181,7 @@ def stock(shop: Shop) -> None:
     shop.vectors.embed(masking="none", crop="centre")
     shop.vectors.embed(masking="none")
     shop.items.put(Item("bare", "Kilts", price=3.0, store_id="s"))
-    shop.purchases.record([Purchase("ann", "Denim-red-men-0", NOON + timedelta(days=day)) for day in (0, 3, 3)])
+    shop.purchases.record([Event("ann", "Denim-red-men-0", NOON + timedelta(days=day)) for day in (0, 3, 3)])
 
 
 @pytest.fixture
@@ -229,7 +230,7 @@ def test_what_changed_since_the_files_were_written_is_read_from_the_database(fil
     filed.items.put(Item("new", "Dresses", price=2.0), encoded("Dresses-red-women-0"))
     filed.items.put(Item("Denim-red-men-6", "Kilts", price=50.0), encoded("Denim-blue-men-0"))
     filed.items.remove("Dresses-blue-women-0")
-    filed.purchases.record([Purchase("bea", "new", NOON + timedelta(days=9))] * 3)
+    filed.purchases.record([Event("bea", "new", NOON + timedelta(days=9))] * 3)
     expected = from_the_database(filed, monkeypatch)
     assert answers(filed) == expected
     monkeypatch.setattr(Moments, "_built", None)
@@ -240,7 +241,7 @@ def test_what_changed_since_the_files_were_written_is_read_from_the_database(fil
 def test_much_that_changed_is_written_to_the_files_while_nobody_waits(filed, monkeypatch):
     before = manifest(filed)
     ids = filed.items.frame()["item_id"].to_list()
-    orders = [Purchase("ann", one, NOON - timedelta(days=day)) for one in ids for day in range(220)]
+    orders = [Event("ann", one, NOON - timedelta(days=day)) for one in ids for day in range(220)]
     filed.purchases.record(orders)
     filed.snapshot()
     filed.moments.close()
@@ -387,7 +388,7 @@ def test_files_that_may_only_be_read_are_read(filed, encoded, monkeypatch, caplo
         assert other.snapshot().source == manifest(filed)["folder"]
         filed.items.put(Item("new", "Dresses"), encoded("Dresses-red-women-0"))
         other.purchases.record(
-            [Purchase("ann", one, NOON - timedelta(days=day)) for one in ("bare", "new") for day in range(2600)]
+            [Event("ann", one, NOON - timedelta(days=day)) for one in ("bare", "new") for day in range(2600)]
         )
         assert answers(other) == from_the_database(filed, monkeypatch)
         other.moments.close()
@@ -407,7 +408,7 @@ def test_processes_that_write_and_share_files_say_the_same(filed, process, tmp_p
 import json, sys, time
 from datetime import datetime, timedelta
 from pathlib import Path
-from modiste import Item, Purchase, Shop
+from modiste import Item, Event, Shop
 from modiste.shop.moments import Moments
 folder, photo, mine, theirs = map(Path, sys.argv[1:])
 Moments.filed_from = 0
@@ -423,7 +424,7 @@ with Shop.open(folder) as shop:
     for number in range(8):
         name = f"{mine.name}-{number}"
         shop.items.put(Item(name, "Dresses", price=number), photo.read_bytes() if number % 2 else None)
-        shop.purchases.record([Purchase("ann", name, datetime(2026, 3, 1) + timedelta(days=number)) for _ in range(3)])
+        shop.purchases.record([Event("ann", name, datetime(2026, 3, 1) + timedelta(days=number)) for _ in range(3)])
         shop.recommend(item=name, half_life=3.0)
         if number % 3 == 2:
             shop.moments._file(shop.snapshot())

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from modiste import Ask, Item, Purchase, Shop
+from modiste import Ask, Event, Item, Shop
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import ModisteError, PhotoError, SettingError, UnknownIdError
@@ -263,7 +263,7 @@ def test_terms_add_up_to_the_relevance_and_follow_the_formula(shop):
 
 
 def test_a_shopper_is_not_shown_what_she_bought_nor_the_other_gender(shop):
-    shop.purchases.record([Purchase("ann", "Dresses-red-women-0", DAY), Purchase("ann", "Denim-blue-women-0", DAY)])
+    shop.purchases.record([Event("ann", "Dresses-red-women-0", DAY), Event("ann", "Denim-blue-women-0", DAY)])
     found = shop.recommend("ann", top=50)
     assert {one.item_id for one in found}.isdisjoint({"Dresses-red-women-0", "Denim-blue-women-0"})
     assert all("-women-" in one.item_id for one in found)
@@ -273,7 +273,7 @@ def test_a_shopper_is_not_shown_what_she_bought_nor_the_other_gender(shop):
 
 def test_each_of_her_purchases_has_a_list_in_the_order_she_made_them(shop):
     bought = ["Tees_Tanks-red-women-0", "Denim-blue-women-0", "Tees_Tanks-red-women-0", "Dresses-red-women-0"]
-    shop.purchases.record([Purchase("ann", one, DAY) for one in bought])
+    shop.purchases.record([Event("ann", one, DAY) for one in bought])
     lists = shop.recommend_each("ann", top=2, preset="visual")
     assert [one for one, _ in lists] == [bought[0], bought[1], bought[3]]
     assert [many[0].item_id for _, many in lists] == [one.replace("-0", "-6") for one, _ in lists]
@@ -304,7 +304,7 @@ def test_two_views_of_one_product_take_one_place_in_a_list(tmp_path, views):
     with Shop.create(tmp_path / "views-shop") as shop:
         shop.items.add(views)
         shop.vectors.embed(masking="none")
-        shop.purchases.record([Purchase("ann", "id_00000080-02_1", DAY)])
+        shop.purchases.record([Event("ann", "id_00000080-02_1", DAY)])
         assert len(shop.recommend("ann")) == 1
         [(bought, each)] = shop.recommend_each("ann")
         assert bought == "id_00000080-02_1"
@@ -387,8 +387,8 @@ def test_a_photo_finds_what_looks_like_it(shop, encoded, catalogue):
     [
         ({"item": "sock"}, "no item 'sock'"),
         ({"shopper": "nobody"}, "no shopper 'nobody'"),
-        ({}, "name a shopper or an item, one of the two"),
-        ({"item": "Denim-red-men-0", "shopper": "ann"}, "name a shopper or an item, one of the two"),
+        ({}, "name a shopper, an item, or the items of a guest"),
+        ({"item": "Denim-red-men-0", "shopper": "ann"}, "name a shopper, an item, or the items of a guest"),
         ({"item": "Denim-red-men-0", "top": 0}, "top: .*greater than or equal to 1"),
         ({"item": "Denim-red-men-0", "preset": "lovely"}, "'balanced', 'paper' or 'visual'"),
         ({"item": "Denim-red-men-0", "trendiness": 1.5}, "trendiness: .*less than or equal to 1"),

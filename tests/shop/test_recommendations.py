@@ -24,7 +24,7 @@ def test_json_has_the_promised_fields(shop):
     fields = one.as_json()
     assert set(fields) == {
         "item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "why",
-        "on_offer", *SHOWN,
+        "on_offer", "image", *SHOWN,
     }  # fmt: skip
     assert fields["because"] == "Denim-red-men-0"
     assert fields["category"] == "Denim"

@@ -4,11 +4,13 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
-from modiste import Purchase
+from modiste import Event, Item, Shop
 from modiste.behaviour.popularity import RunningCounts
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.shoppers import new_shopper
 
 DAY = datetime(2025, 3, 31, 14, 5)
 
@@ -18,7 +20,7 @@ def test_a_shopper_is_known_once_she_was_put_or_has_bought(shop):
     with pytest.raises(UnknownIdError, match="no shopper 'eve' in shop"):
         shop.shoppers["eve"]
     shop.shoppers.put("eve", trendiness=0.25, latitude=48.8, longitude=2.3)
-    shop.purchases.record([Purchase("ann", "Denim-red-men-0", DAY)])
+    shop.purchases.record([Event("ann", "Denim-red-men-0", DAY)])
     assert "eve" in shop.shoppers
     assert "ann" in shop.shoppers
     assert 7 not in shop.shoppers
@@ -31,7 +33,7 @@ def test_a_shopper_is_known_once_she_was_put_or_has_bought(shop):
 
 
 def test_putting_a_shopper_again_changes_her_and_keeps_what_she_bought(shop):
-    shop.purchases.record([Purchase("ann", "Denim-red-men-0", DAY)])
+    shop.purchases.record([Event("ann", "Denim-red-men-0", DAY)])
     shop.shoppers.put("ann", trendiness=0.9)
     assert (shop.shoppers["ann"].trendiness, shop.shoppers["ann"].purchases) == (0.9, 1)
     shop.shoppers.put("ann")
@@ -49,8 +51,8 @@ def test_a_trendiness_that_can_t_be_is_refused(shop, trendiness):
 def test_trendiness_is_the_given_one_else_estimated_from_purchases(shop):
     shop.shoppers.put("given", trendiness=0.9)
     names = shop.items.frame().sort("popularity")["item_id"].to_list()
-    shop.purchases.record([Purchase("high", one, DAY) for one in names[-8:]])
-    shop.purchases.record([Purchase("low", one, DAY) for one in names[:8]])
+    shop.purchases.record([Event("high", one, DAY) for one in names[-8:]])
+    shop.purchases.record([Event("low", one, DAY) for one in names[:8]])
     assert shop.shoppers["given"].trendiness == 0.9
     assert shop.shoppers["low"].trendiness < 0.4 < 0.6 < shop.shoppers["high"].trendiness
 
@@ -62,7 +64,7 @@ def test_an_estimate_is_the_mean_of_what_she_bought_shrunk_towards_that_of_all(s
     for who, row in [("ann", 3), ("bea", 20), ("ann", 9), ("ann", 3)]:
         shares[who].append(running.normalised(row))
         running.add(row)
-        shop.purchases.record([Purchase(who, names[row], DAY)])
+        shop.purchases.record([Event(who, names[row], DAY)])
     mean = np.mean(shares["ann"] + shares["bea"])
     for who, hers in shares.items():
         expected = (sum(hers) + 3 * mean) / (len(hers) + 3)
@@ -88,7 +90,7 @@ def test_a_shopper_without_purchases_is_as_trendy_as_the_others(shop):
 
 
 def test_trendiness_stays_in_its_range_when_purchases_are_taken_back(shop):
-    shop.purchases.record([Purchase("ann", "Dresses-red-women-0", DAY)])  # the least popular
+    shop.purchases.record([Event("ann", "Dresses-red-women-0", DAY)])  # the least popular
     with shop.storage.writing() as writing:  # what adding shares and taking them away again leaves
         writing.execute(schema.shoppers.update().values(normpop=-1e-16))
         writing.execute(schema.settings.update().where(schema.settings.c.name == "normpop").values(value="-1e-16"))
@@ -101,8 +103,96 @@ def test_trendiness_stays_in_its_range_when_purchases_are_taken_back(shop):
 def test_trendiness_leads_to_what_is_popular_or_is_not(shop):
     shop.shoppers.put("follower", trendiness=1.0)
     shop.shoppers.put("contrarian", trendiness=0.0)
-    shop.purchases.record([Purchase(one, "Denim-red-women-0", DAY) for one in ("follower", "contrarian")])
+    shop.purchases.record([Event(one, "Denim-red-women-0", DAY) for one in ("follower", "contrarian")])
     popular = {"alpha": 0, "beta": 1, "gamma": 0, "top": 1, "gender": "any"}
     assert shop.recommend("follower", **popular)[0].item_id == "Tees_Tanks-blue-men-6"
     assert shop.recommend("contrarian", **popular)[0].item_id == "Dresses-red-women-0"
     assert shop.recommend("contrarian", trendiness=1.0, **popular)[0].item_id == "Tees_Tanks-blue-men-6"
+
+
+# Guests
+
+
+def test_a_guest_is_shown_what_suits_what_she_looked_at(shop):
+    red, blue = "Dresses-red-women-0", "Denim-blue-women-0"
+    alone = [one.item_id for one in shop.recommend(item=red, preset="visual")]
+    assert [one.item_id for one in shop.recommend(items=[red], preset="visual")] == alone
+    both = shop.recommend(items=[red, blue, "sock", red], top=10)
+    assert {one.because for one in both} == {red, blue}
+    assert not {red, blue} & {one.item_id for one in both}
+    assert "you looked at" in both[0].why
+    popular = [one.item_id for one in shop.introduce()]
+    for nothing in ([], ["sock"]):
+        assert [one.item_id for one in shop.recommend(items=nothing)] == popular
+    with pytest.raises(SettingError, match="one of the three"):
+        shop.recommend(item=red, items=[blue])
+
+
+# Forgetting
+
+
+def test_a_shopper_is_known_to_herself(shop):
+    shop.shoppers.put("ann", latitude=48.8, longitude=2.3)
+    shop.purchases.record([Event("ann", "Denim-red-men-0", DAY, "cart", 2), Event("bea", "Denim-red-men-6", DAY)])
+    known = shop.known_of("ann")
+    [event] = known.pop("events")
+    assert known == {"shopper_id": "ann", "trendiness": None, "latitude": 48.8, "longitude": 2.3}
+    assert (event["kind"], event["item_id"], event["at"], event["quantity"]) == ("cart", "Denim-red-men-0", DAY, 2)
+    with pytest.raises(UnknownIdError):
+        shop.known_of("nobody")
+
+
+def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, caplog):
+    her = "jane-doe-4711"
+    monkeypatch.setattr(shop.moments, "filed_from", 1)
+    items = shop.items.frame()["item_id"].to_list()
+    others = [Event(f"other-{n % 50}", items[n % 24], DAY, order_id=f"order-{n}") for n in range(2300)]
+    hers = [Event(her, items[n % 24], DAY, ("purchase", "view")[n % 2], order_id=f"hers-{n}") for n in range(40)]
+    shop.purchases.record(others[:1500])
+    for n, one in enumerate(hers):
+        shop.purchases.record([one, *others[1500 + 20 * n : 1520 + 20 * n]])
+    shop.shoppers.put(her, trendiness=0.5)
+    shop.snapshot()
+    (shop.path / "not-taken.txt").write_text(f"orders.csv, row 3: {her} bought no item\n")
+    (shop.path / "notes.txt").write_text("of somebody else")
+    assert shop.forget(her) == [shop.path / "not-taken.txt"]
+    for file in [one for one in shop.path.rglob("*") if one.is_file()]:
+        assert her.encode() not in file.read_bytes(), file
+        assert b"hers-" not in file.read_bytes(), file
+    with shop.storage.reading() as connection:
+        for table in schema.metadata.sorted_tables:
+            assert her not in str(connection.execute(sa.select(table)).all())
+    assert her not in caplog.text
+    assert her not in shop.shoppers
+    popularity = shop.purchases.popularity()
+    assert popularity["popularity"].sum() == shop.items.frame()["popularity"].sum() + 2300
+    assert len(shop.purchases) == shop.purchases.frame().height == 2300
+    shop.purchases.recount()
+    assert shop.purchases.popularity().equals(popularity)
+    with pytest.raises(UnknownIdError, match="no shopper"):
+        shop.forget(her)
+
+
+def test_an_error_of_the_database_names_no_shopper(shop):
+    with pytest.raises(sa.exc.IntegrityError) as told, shop.storage.writing() as writing:
+        writing.execute(schema.shoppers.insert(), [new_shopper("jane-doe")] * 2)
+    if shop.storage.engine.dialect.name == "sqlite":  # PostgreSQL's own words quote the key
+        assert "jane-doe" not in str(told.value)
+
+
+# At a glance
+
+
+def test_a_shop_says_what_it_has_and_what_is_next(tmp_path, small):
+    with Shop.create(tmp_path / "empty") as empty:
+        assert empty.status().next_steps("empty") == ["add items: modiste add items empty PHOTOS-OR-TABLE"]
+    small.items.put(Item("a", available=False))
+    small.purchases.record(
+        [Event("ann", "b", DAY), Event("ann", "c", DAY, "return", 2), Event("ann", "b", DAY, "view")]
+    )
+    status = small.status()
+    assert (status.coverage.items, status.on_offer, status.without_category) == (5, 4, 5)
+    assert status.events == {"purchase": 1, "return": 1, "view": 1}
+    told = " ".join(status.next_steps("small"))
+    assert "5 items have no photo" in told
+    assert "2 returned pieces" in told

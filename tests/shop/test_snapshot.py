@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modiste import Item, Purchase, Shop
+from modiste import Event, Item, Shop
 from modiste.behaviour.popularity import normalise
 from modiste.errors import UnknownIdError
 from modiste.shop import storage as storage_module
@@ -132,7 +132,7 @@ class Walk:
         self.ordered += 1
         days = self.rng.integers(-3, 2 + self.ordered, self.rng.integers(1, 9))
         shop.purchases.record(
-            [Purchase(f"{self.rng.integers(3)}", self.some(shop), DAY + timedelta(days=int(day))) for day in days]
+            [Event(f"{self.rng.integers(3)}", self.some(shop), DAY + timedelta(days=int(day))) for day in days]
         )
 
     def others(self, shop: Shop) -> None:
@@ -240,7 +240,7 @@ def test_an_earlier_snapshot_keeps_a_vector_that_was_gone_for_a_moment(shop, enc
 def test_an_item_that_came_and_went_between_two_snapshots_is_in_neither(shop, encoded):
     shop.snapshot()
     shop.items.put(Item("new", "Dresses"), encoded("Dresses-red-women-0"))
-    shop.purchases.record([Purchase("ann", "new", DAY)])
+    shop.purchases.record([Event("ann", "new", DAY)])
     shop.items.remove("new")
     assert_same(everything(shop.snapshot()), everything(anew(shop)))
     assert shop.snapshot().find("new") == -1
@@ -296,7 +296,7 @@ def test_popularity_with_any_half_life_is_that_of_the_purchases(small):
     days = rng.integers(0, 60, 40)
     for some in np.split(days, 8):  # each time a little more, so that what was known is carried on
         small.purchases.record(
-            [Purchase("ann", "abcde"[day % 5], DAY + timedelta(days=int(day))) for day in some.tolist()]
+            [Event("ann", "abcde"[day % 5], DAY + timedelta(days=int(day))) for day in some.tolist()]
         )
         sold = days[: len(small.purchases)]
         for half_life in (None, 0.5, 7.0, 1000.0):

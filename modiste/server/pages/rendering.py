@@ -13,10 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
-from modiste.server.addresses import item_page, shopper_page, thumbnail
+from modiste.server.addresses import address, here, item_page, shopper_page, thumbnail
 from modiste.server.dependencies import get_shop
 from modiste.shop.recommendations import TERMS, Recommendation
-from modiste.wire import address
 
 MOST_TOP = 20
 MOST_WEIGHT = 4
@@ -42,7 +41,7 @@ def words(name: str | None) -> str:
 
 
 def _asset(name: str) -> str:
-    """The address of a file of ours, with its fingerprint, so that a browser may keep it for long."""
+    """The path of a file of ours, with its fingerprint, so that a browser may keep it for long."""
     return f"/static/{name}?v={hashlib.blake2b((STATIC / name).read_bytes(), digest_size=5).hexdigest()}"
 
 
@@ -63,7 +62,7 @@ _environment.filters.update(
 )
 _environment.globals.update(
     PRESETS=PRESETS, SCALINGS=get_args(Scaling), MOST_TOP=MOST_TOP, MOST_WEIGHT=MOST_WEIGHT, address=address,
-    css=_asset("modiste.css"), htmx=_asset("htmx.min.js"), js=_asset("modiste.js"),
+    to=here, css=_asset("modiste.css"), htmx=_asset("htmx.min.js"), js=_asset("modiste.js"),
 )  # fmt: skip
 
 
@@ -124,7 +123,7 @@ def next_page(request: Request, total: int, size: int) -> str | None:
     """The address of the page after this one, None after the last of ``total`` things, ``size`` a page."""
     this = page_number(request)
     same = [(name, value) for name, value in request.query_params.multi_items() if name != "page"]
-    return with_query(request.url.path, [*same, ("page", this + 1)]) if total > this * size else None
+    return with_query(here(request.url.path), [*same, ("page", this + 1)]) if total > this * size else None
 
 
 def with_query(path: str, parameters: Iterable[tuple[str, object]]) -> str:

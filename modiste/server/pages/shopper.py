@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from modiste.ask import Ask
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
-from modiste.server.addresses import shopper_page
+from modiste.server.addresses import address, shopper_page
 from modiste.server.dependencies import TheShop
 from modiste.server.pages import charts
 from modiste.server.pages.rendering import (
@@ -24,7 +24,6 @@ from modiste.server.pages.rendering import (
 )
 from modiste.shop.recommendations import Recommendation, Recommendations
 from modiste.shop.shop import Shop
-from modiste.wire import address
 
 PURCHASES_SHOWN = 12
 """A shopper's latest purchases that get a list each, until all are asked for."""

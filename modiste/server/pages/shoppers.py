@@ -4,6 +4,7 @@ import polars as pl
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from modiste.server.addresses import here
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import next_page, page_number, part_wanted, render
 
@@ -16,7 +17,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 def home() -> Response:
     """The shoppers are where a visit begins."""
-    return RedirectResponse("/shoppers")
+    return RedirectResponse(here("/shoppers"))
 
 
 @router.get("/shoppers")
