@@ -169,7 +169,6 @@ def get_item(shop: TheShop, item_id: ItemId) -> wire.Item:
 async def put_item(
     response: Response,
     shop: TheShop,
-    settings: TheSettings,
     queue: TheWorkQueue,
     item_id: ItemId,
     category: Annotated[Name | None, Form(description="The shop's word or the taxonomy's.")] = None,
@@ -198,7 +197,7 @@ async def put_item(
     content = None if photo is None or unchosen else await photo.read()
 
     def put() -> wire.Put:
-        report = shop.items.put(item, content, max_pixels=settings.max_pixels)
+        report = shop.items.put(item, content)
         return wire.Put(
             created=report.created, embedded=report.embedded, remark=report.remark, item=_item_now(shop, item_id)
         )

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -15,6 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 from PIL import Image
 
+from modiste.catalog.files import open_regular
 from modiste.catalog.items import GENDERS, Item, Rejected
 from modiste.catalog.readers import read_source
 from modiste.catalog.taxonomy import Taxonomy
@@ -23,7 +24,7 @@ from modiste.errors import ModisteError, PhotoError, SettingError, SourceError, 
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport
 from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, set_setting, setting
-from modiste.vision.photos import MAX_PIXELS, check_photo
+from modiste.vision.photos import MAX_BYTES, MAX_PIXELS, check_photo
 
 SORTS = ("id", "popularity", "cheap", "dear")
 """How a page of items may be sorted."""
@@ -323,7 +324,11 @@ def _stamp(item: Item) -> str:
         return ""
     digest = blake2b(digest_size=16)
     for path in (item.image, item.mask):
-        digest.update(Path(path).read_bytes() if path else b"\0")
+        if path:
+            with open_regular(Path(path), MAX_BYTES) as file:
+                file_digest(file, lambda: digest)
+        else:
+            digest.update(b"\0")
     return digest.hexdigest()
 
 

@@ -1,6 +1,9 @@
 """Whatever a shop's folder holds becomes upright RGB, or a PhotoError that says why not."""
 
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from contextlib import suppress
 from io import BytesIO
@@ -119,11 +122,91 @@ def test_what_is_no_photo_is_refused_with_its_reason(tmp_path: Path) -> None:
 def test_an_absurdly_large_photo_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(PhotoError, match=r"40×60 pixels, more than 0\.002 megapixels"):
         open_photo(encoded(gradient(), "PNG"), max_pixels=2000)
-    for side in (10_000, 100_000):  # the second is past Pillow's own limit
-        header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-        bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-        with pytest.raises(PhotoError, match="more than 64 megapixels"):
-            check_photo(bomb + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")))
+    with pytest.raises(PhotoError, match="more than 64 megapixels"):
+        check_photo(png_header(10_000, 10_000))
+    with pytest.raises(PhotoError, match="more than 64 megapixels"):  # past Pillow's own limit
+        check_photo(png_header(60_000, 60_000))
+
+
+def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    with (tmp_path / "sparse.jpg").open("wb") as sparse:
+        sparse.write(encoded(gradient(), "JPEG"))
+        sparse.truncate(4_000_000_000)
+    for name, reason in (("pipe", "pipe or a device"), ("device", "pipe or a device"), ("sparse", "has 4,000 MB")):
+        for read in (open_photo, check_photo):
+            with pytest.raises(PhotoError, match=reason):
+                read(tmp_path / f"{name}.jpg")
+
+
+def png_header(width: int, height: int, bits: int = 8, kind: int = 2) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    chunks = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return chunks + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+@pytest.mark.parametrize("size", [(1, 64_000_000), (64_000_000, 1), (1, 70_000)])
+def test_a_strip_is_refused(size: tuple[int, int]) -> None:
+    for read in (open_photo, check_photo):
+        with pytest.raises(PhotoError, match="a side has at most 65,535"):
+            read(png_header(*size, bits=1, kind=0))
+
+
+def jpeg_header(side: int, **options: object) -> bytes:
+    jpeg = bytearray(encoded(gradient(), "JPEG", **options))
+    place = jpeg.index(b"\xff\xc2" if "progressive" in options else b"\xff\xc0")
+    jpeg[place + 5 : place + 9] = struct.pack(">HH", side, side)
+    return bytes(jpeg)
+
+
+def tiff_header(tile: int) -> bytes:
+    tags = {256: 16, 257: 16, 258: 8, 259: 5, 262: 1, 277: 1, 322: tile, 323: tile, 324: 200, 325: 9}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(100)
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [
+        png_header(7500, 7500),
+        png_header(7500, 7500, kind=6),
+        jpeg_header(7500, progressive=True, subsampling=0),
+        tiff_header(16_000),
+    ],
+)
+def test_a_photo_that_would_take_too_much_is_refused_by_its_header(photo: bytes) -> None:
+    with pytest.raises(PhotoError, match=r"MB to decode \(.*make it smaller"):
+        open_photo(photo)
+
+
+def test_a_large_photo_is_read_at_a_part_of_its_size() -> None:
+    for kind, options, mode in (("JPEG", {}, "RGB"), ("PNG", {}, "RGBA"), ("PNG", {}, "P"), ("TIFF", {}, "I;16")):
+        whole = gradient(400, 600).resize((3000, 4500)) if mode != "I;16" else Image.new(mode, (3000, 4500), 32896)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        photo = open_photo(encoded(whole if mode == "I;16" else whole.convert(mode), kind, exif=exif, **options))
+        assert (photo.size, photo.info["full_size"]) == ((2250, 1500), (4500, 3000))
+        expected = np.full((1500, 2250, 3), 128) if mode == "I;16" else np.rot90(np.asarray(whole.reduce(2)), -1)
+        assert np.abs(np.asarray(photo).astype(int) - expected).mean() < (8 if mode == "P" else 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
+@pytest.mark.parametrize(
+    ("kind", "mode", "side", "options"),
+    [("PNG", "RGBA", 5900, {}), ("WEBP", "RGB", 3400, {"method": 0}), ("JPEG", "RGB", 6900, {"progressive": True})],
+)
+def test_no_photo_takes_more_than_200_mb(
+    kind: str, mode: str, side: int, options: dict[str, object], tmp_path: Path
+) -> None:
+    (tmp_path / "photo").write_bytes(encoded(Image.new(mode, (side, side)), kind, **options))
+    program = """
+import sys; from pathlib import Path; from modiste.vision.photos import open_photo
+def peak(): return int(next(one for one in open("/proc/self/status") if one.startswith("VmHWM")).split()[1]) * 1024
+before = peak(); open_photo(Path(sys.argv[1])); print(peak() - before)
+"""
+    command = [sys.executable, "-c", program, tmp_path / "photo"]
+    assert 50e6 < float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) < 200e6
 
 
 SEEDS = [encoded(gradient(), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")]
