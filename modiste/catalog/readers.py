@@ -17,7 +17,10 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import gender, identifier, price
 from modiste.errors import SettingError, SourceError
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+PHOTO_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif"),
+    *(".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"),
+)
 """Endings (in any case) of the files that are taken for photos."""
 
 MASK_ENDING = "_segm.png"

@@ -5,9 +5,11 @@ What a photo costs is judged from its header. Decoding and converting one takes 
 
 import math
 import os
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -15,12 +17,13 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from modiste.catalog.files import open_regular
 from modiste.errors import ModisteError, PhotoError
+from modiste.extras import install_command
 
 MAX_PIXELS = 64_000_000
 """Larger photos are refused before they are decoded: a small file can unpack to gigabytes."""
@@ -37,8 +40,14 @@ MAX_MEMORY = 200_000_000
 READ_PIXELS = 8_000_000
 """A photo with more is read at the half, third … of its width and height: no network looks closer."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""What is decoded; JPEG includes MPO, the files of phones that take several pictures at once."""
+with suppress(ImportError):
+    import pi_heif
+
+    pi_heif.register_heif_opener(thumbnails=False)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", *(["HEIF"] if "pi_heif" in sys.modules else []))
+"""What is decoded; JPEG includes MPO, the files of phones that take several pictures at once. HEIF (HEIC) needs the
+extra ``formats``."""
 
 _LARGE = Lock()  # of the photos that take more than _SMALL bytes, one is decoded at a time
 _SMALL = 50_000_000
@@ -51,10 +60,15 @@ _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 _STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 """Bytes a pixel in Pillow's memory, by mode; 4 in all others."""
 
-_DECODER = {"WEBP": 9.5}
+_DECODER = {"WEBP": 10.3, "AVIF": 5.5, "HEIF": 4.5}
 """Bytes a pixel that a format's decoder takes beside Pillow's own, measured by benchmarks/photo_memory.py."""
 
 _ORIENTATION, _COMPRESSION, _BITS, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH = 274, 259, 258, 278, 322, 323  # tags
+
+_SRGB = ImageCms.createProfile("sRGB")
+_PROFILED = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_PROBE = Image.fromarray(np.stack(np.meshgrid(*[np.arange(0, 256, 51).astype(np.uint8)] * 3), -1).reshape(-1, 6, 3))
+"""Colours that tell whether a profile is sRGB by another name."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,10 +85,10 @@ _UPRIGHT = {
 def open_photo(source: Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The photo as upright RGB: EXIF orientation applied, alpha laid on white, the first frame of an animation.
 
-    CMYK, greyscale, palette and 16-bit photos are converted. One with more than READ_PIXELS is read at the half, third
-    … of its size, which ``info["full_size"]`` has then, (width, height) upright. Raises PhotoError with the reason if
-    it is missing, no regular file, empty, truncated, no image, larger than ``max_pixels``, or would take too much
-    memory.
+    CMYK, greyscale, palette and 16-bit photos are converted, and colours of another profile than sRGB. One with more
+    than READ_PIXELS is read at the half, third … of its size, which ``info["full_size"]`` has then, (width, height)
+    upright. Raises PhotoError with the reason if it is missing, no regular file, empty, truncated, no image, larger
+    than ``max_pixels``, or would take too much memory.
     """
     with decoded(source, READ_PIXELS, max_pixels=max_pixels) as (photo, full):
         rgb = _in_rgb(photo, _factor(photo.size, READ_PIXELS))
@@ -88,8 +102,9 @@ def open_photo(source: Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS)
 
 def check_photo(source: Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> None:
     """Read a photo to its end, at an eighth of its size where the format allows it. Raises PhotoError."""
-    with decoded(source, 1, max_pixels=max_pixels):
-        pass
+    with decoded(source, 1, max_pixels=max_pixels) as (_, full):
+        if max(full) < 4:
+            raise PhotoError(f"photo is {full[0]}×{full[1]} pixels, which show nothing; give the garment's photo")
 
 
 @contextmanager
@@ -130,7 +145,11 @@ def _opened(source: Path | bytes | BinaryIO, max_pixels: int) -> Iterator[Image.
         except FileNotFoundError as error:
             raise PhotoError("there is no such photo") from error
         except UnidentifiedImageError as error:
-            raise PhotoError("not a photo that can be read (JPEG, PNG, WebP, GIF, BMP or TIFF)") from error
+            if _is_heic(source):
+                raise PhotoError(
+                    f"photo is a HEIC, which needs the extra formats: {install_command('formats')}"
+                ) from error
+            raise PhotoError("not a photo that can be read (JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF)") from error
         except Image.DecompressionBombError as error:
             raise PhotoError(f"photo has more than {max_pixels / 1e6:g} megapixels; make it smaller") from error
         except Exception as error:
@@ -143,6 +162,11 @@ def _opened(source: Path | bytes | BinaryIO, max_pixels: int) -> Iterator[Image.
         if photo.width * photo.height > max_pixels:
             raise PhotoError(f"{size}, more than {max_pixels / 1e6:g} megapixels; make it smaller")
         yield photo
+
+
+def _is_heic(source: BinaryIO) -> bool:
+    source.seek(0)
+    return source.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheim", b"ftypmsf1")
 
 
 def _damaged(error: Exception) -> PhotoError:
@@ -159,7 +183,7 @@ def _factor(size: tuple[int, int], most: int) -> int:
 
 
 def _draft(photo: Image.Image, most: int) -> int:
-    """Let a JPEG be decoded at a half, a quarter or an eighth while it has more than ``most`` pixels; returns the cost."""
+    """Let a JPEG of more than ``most`` pixels be decoded at a half, a quarter or an eighth; returns the cost."""
     width, height = full = photo.size
     if photo.format in ("JPEG", "MPO"):
         scale = next((one for one in (1, 2, 4) if width * height <= most * one**2), 8)
@@ -230,11 +254,11 @@ def _orientation(photo: Image.Image) -> int:
 
 def _in_rgb(photo: Image.Image, factor: int) -> Image.Image:
     """RGB at 1 / ``factor`` of both sides; a few rows at a time, as small files hold large photos."""
-    white = _white(photo)
+    white, colours = _white(photo), _colours(photo.info.get("icc_profile"))
     rows = factor * max(1, _BAND // (photo.width * factor))
     rgb = Image.new("RGB", (-(-photo.width // factor), -(-photo.height // factor)))
     for top in range(0, photo.height, rows):
-        band = _to_rgb(photo.crop((0, top, photo.width, min(top + rows, photo.height))), white)
+        band = _to_rgb(photo.crop((0, top, photo.width, min(top + rows, photo.height))), white, colours)
         rgb.paste(band if factor == 1 else band.reduce(factor), (0, top // factor))
     return rgb
 
@@ -248,14 +272,39 @@ def _white(photo: Image.Image) -> float:
     return 1.0 if max(float(np.nanmax(np.asarray(band), initial=0)) for band in bands) <= 1 else 65535.0
 
 
-def _to_rgb(photo: Image.Image, white: float) -> Image.Image:
+@lru_cache(maxsize=32)
+def _colours(profile: bytes | None) -> tuple[str, ImageCms.ImageCmsTransform] | None:
+    """A mode, and what changes the colours of photos in it from ``profile`` to sRGB; None where nothing is changed."""
+    if not profile:
+        return None
+    try:
+        theirs = ImageCms.ImageCmsProfile(BytesIO(profile))
+        mode = _PROFILED[theirs.profile.xcolor_space.strip()]
+        made = ImageCms.buildTransform(theirs, _SRGB, mode, "RGB")
+    except Exception:  # a damaged profile around sound pixels: take them for sRGB
+        return None
+    if mode == "RGB":
+        changed = np.asarray(ImageCms.applyTransform(_PROBE, made)).astype(int) - np.asarray(_PROBE)
+        if np.abs(changed).max() <= 2:
+            return None
+    return mode, made
+
+
+def _to_rgb(photo: Image.Image, white: float, colours: tuple[str, ImageCms.ImageCmsTransform] | None) -> Image.Image:
     if photo.mode.startswith("I;16") or photo.mode in _DEEP:
         photo = Image.fromarray(_in_8_bits(np.asarray(photo), white))
     if photo.mode in _WITH_ALPHA or "transparency" in photo.info:
         clear = photo.convert("RGBA")
         photo = Image.new("RGB", clear.size, "white")
         photo.paste(clear, mask=clear.getchannel("A"))
-    return photo.convert("RGB")
+    if colours is None:
+        return photo.convert("RGB")
+    mode, transform = colours
+    photo = photo.convert("RGB") if mode == "RGB" else photo
+    if photo.mode != mode:  # the profile is that of another photo
+        return photo.convert("RGB")
+    changed = ImageCms.applyTransform(photo, transform)
+    return photo if changed is None else changed
 
 
 def _in_8_bits(levels: NDArray[np.generic], white: float) -> NDArray[np.uint8]:
