@@ -131,21 +131,21 @@ def _opened(source: Path | bytes | BinaryIO, max_pixels: int) -> Iterator[Image.
     with ExitStack() as opened:
         try:
             if isinstance(source, Path):
-                source = opened.enter_context(open_regular(source, MAX_BYTES))
-            elif isinstance(source, bytes):
-                source = BytesIO(source)
-            if not source.read(1):
+                file: BinaryIO = opened.enter_context(open_regular(source, MAX_BYTES))
+            else:
+                file = BytesIO(source) if isinstance(source, bytes) else source
+            if not file.read(1):
                 raise PhotoError("photo is empty (0 bytes)")
-            source.seek(0)
+            file.seek(0)
             with _WARNINGS, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of damaged EXIF, and of a size that is checked below
-                photo = opened.enter_context(Image.open(source, formats=FORMATS))
+                photo = opened.enter_context(Image.open(file, formats=FORMATS))
         except PhotoError:
             raise
         except FileNotFoundError as error:
             raise PhotoError("there is no such photo") from error
         except UnidentifiedImageError as error:
-            if _is_heic(source):
+            if _is_heic(file):
                 raise PhotoError(
                     f"photo is a HEIC, which needs the extra formats: {install_command('formats')}"
                 ) from error
