@@ -95,6 +95,7 @@ class Ask(BaseModel):
     match: Literal["all", "any"] = Field(
         "all", description="Whether category and price must both hold, or one of them is enough."
     )
+    sold_out: bool = Field(False, description="Whether what is sold out may be recommended too.")
     exclude: list[Id] = Field(
         [], max_length=1000, description="Items to leave out, in all their views; unknown ones are no error."
     )

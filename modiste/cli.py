@@ -52,7 +52,7 @@ class AskCommand(TyperCommand):
         from modiste.ask import Ask
 
         given = {name: ctx.params.pop(name, None) for name in Ask.model_fields}
-        ctx.meta["ask"] = {name: value for name, value in given.items() if value not in (None, (), [])}
+        ctx.meta["ask"] = {name: value for name, value in given.items() if value not in (None, False, (), [])}
         return super().invoke(ctx)
 
 
@@ -66,16 +66,18 @@ def _ask_options() -> list[Any]:
     for name, about in Ask.model_json_schema()["properties"].items():
         kind = next((one for one in about.get("anyOf", [about]) if one.get("type") != "null"), about)
         many, words = kind.get("type") == "array", {"number": "NUMBER", "integer": "INTEGER"}
-        default = about.get("default") or ""
+        standard = about.get("default") or ""
         option = typer.Option(
             f"--{name.replace('_', '-')}",
-            help=about["description"] + (" May be given again." if many else default and f" Default: {default}."),
+            help=about["description"] + (" May be given again." if many else standard and f" Default: {standard}."),
             metavar="|".join(kind["enum"]) if "enum" in kind else words.get(kind.get("type", ""), "TEXT"),
             show_default=False,
             rich_help_panel="How to ask",
         )
-        annotation = Annotated[list[str] | None if many else str | None, option]  # type: ignore[valid-type]
-        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+        flag = kind.get("type") == "boolean"
+        form = list[str] | None if many else bool if flag else str | None
+        annotation, default = Annotated[form, option], False if flag else None
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
 
     def options(**_: Any) -> None: ...
 
@@ -294,7 +296,7 @@ def recommend(
         if html and not each:
             lists = [("", shop.recommend(shopper, item, **ask))]
     if as_json:
-        print(json.dumps([found.as_json() for _, many in lists for found in many], indent=2))
+        print(json.dumps([found.as_json() | {"image": found.image} for _, many in lists for found in many], indent=2))
     else:
         for bought, many in lists:
             _print_table(f"for {shopper or item}" + (f", who bought {bought}" if bought else ""), many)

@@ -61,7 +61,7 @@ class Client:
     def put_item(self, item_id: str, photo: bytes | Path | None = None, **fields: Any) -> wire.Put:
         """Make an item or replace what is known of it; without ``photo`` (encoded, or a file) it keeps the one it has.
 
-        ``fields``: category, gender, product, view, price, store_id, popularity, and attributes, a mapping of texts.
+        ``fields``: those of :class:`wire.ItemIn`, one at least; ``attributes`` is a mapping of texts.
         Raises PhotoError if the file can't be read.
         """
         if fields.get("attributes") is not None:

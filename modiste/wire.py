@@ -3,6 +3,7 @@
 OpenAPI is written from these. How to rank is asked with :class:`~modiste.ask.Ask`, the service's query.
 """
 
+import json
 import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -11,7 +12,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from modiste.ask import Ask, Id, Name, Near, Position, Price, Share
-from modiste.catalog.values import moment
+from modiste.catalog.values import gender, moment
 
 _DATE = r"^(19[789]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
 
@@ -20,6 +21,11 @@ def _moment(at: Any) -> datetime:
     if not isinstance(at, str) or not re.fullmatch(_DATE, at):
         raise ValueError("must be a date, such as 2025-03-31T14:05:00Z")
     return moment(at)
+
+
+def _gender(word: Any) -> Any:
+    """``men`` or ``women`` for a word that says so, as in a table."""
+    return (gender(word) if isinstance(word, str) else None) or word
 
 
 Moment = Annotated[
@@ -31,7 +37,12 @@ Moment = Annotated[
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Gender = Literal["men", "women"]
-Url = Annotated[str, Field(examples=["/v1/items/0002/photo"])]
+AgeGroup = Literal["adults", "children"]
+GenderWord = Annotated[Gender, BeforeValidator(_gender, json_schema_input_type=Gender)]
+Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["EUR"])]
+Stock = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$", max_length=2000, examples=["https://shop.example/p/1"])]
+Address = Annotated[str, Field(examples=["/v1/items/0002/photo"])]
 
 
 def address(noun: str, name: str, part: str = "") -> str:
@@ -52,6 +63,39 @@ class Input(BaseModel):
     """What a request may say: these fields and no others."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def _json_object(attributes: Any) -> Any:
+    try:
+        return json.loads(attributes) if isinstance(attributes, str) else attributes
+    except ValueError:
+        raise ValueError("must be a JSON object of strings") from None
+
+
+class ItemIn(Input):
+    """What is known of an item; what is left out is forgotten, but a photo is kept."""
+
+    category: Name | None = Field(None, description="The shop's word or the taxonomy's.")
+    gender: GenderWord | None = Field(None, description="For whom: men or women, or another word for them.")
+    age_group: Literal["adults", "children"] | None = None
+    product: Name | None = Field(None, description="The item without its view; default: its own id.")
+    view: Name | None = Field(None, description="front, back, …")
+    title: Name | None = None
+    url: Url | None = Field(None, description="The product's page.")
+    brand: Name | None = None
+    colour: Name | None = None
+    size: Name | None = None
+    price: Price | None = None
+    sale_price: Price | None = None
+    currency: Currency | None = Field(None, description="Of both prices.")
+    available: bool | None = Field(None, description="False: sold out, and not recommended.")
+    stock: Stock | None = Field(None, description="How many there are; 0: sold out, and not recommended.")
+    store_id: Id | None = Field(None, description="One of /v1/stores.")
+    popularity: Price | None = Field(None, description="Purchases before any is recorded here.")
+    attributes: Annotated[
+        Annotated[dict[Name, Name], Field(max_length=100)],
+        BeforeValidator(_json_object),
+    ] = Field({}, description="Texts by name; in a form, a JSON object of strings.", examples=['{"season": "spring"}'])
 
 
 class Browse(Input):
@@ -86,6 +130,12 @@ class StoresNear(Input):
         return Ask.of(near=self.near).position
 
 
+class WhichPhoto(Input):
+    """Which of an item's photos."""
+
+    number: int = Field(0, ge=0, le=1000, description="0 is the one it is recommended by; further ones follow.")
+
+
 class ThumbnailSize(Input):
     """How large."""
 
@@ -103,6 +153,7 @@ class Window(Input):
     window: float = Field(30, ge=0.05, le=3650, allow_inf_nan=False, description="Days.")
     categories: list[Name] = Field([], max_length=100, description="Only these categories.")
     top: int = Field(10, ge=1, le=200, description="How many.")
+    sold_out: bool = Field(False, description="Whether what is sold out is counted too.")
 
 
 class PurchaseIn(Input):
@@ -145,23 +196,40 @@ class Problem(BaseModel):
     request_id: str | None = Field(None, description="For an unforeseen error: where to look in the log.")
 
 
-class Item(BaseModel):
-    """One photo's worth of catalogue."""
+class Shown(BaseModel):
+    """What a page shows of an item."""
 
     item_id: str
     category: str | None
-    gender: Gender | None
     product: str = Field(description="The item without its view: two items of one product are the same garment.")
-    view: str | None
+    title: str | None
+    brand: str | None
+    gender: Gender | None
+    age_group: AgeGroup | None
+    colour: str | None
+    size: str | None
     price: float | None
+    currency: str | None
+    sale_price: float | None
+    url: str | None = Field(description="The product's page.")
+    on_offer: bool = Field(description="False: sold out.")
     store_id: str | None
+    photo: Address | None
+    thumbnail: Address | None
+
+
+class Item(Shown):
+    """One photo's worth of catalogue."""
+
+    view: str | None
+    available: bool | None = Field(description="As given; null: not said.")
+    stock: int | None
     attributes: dict[str, str]
     popularity: float | None = Field(description="The count of purchases before any was recorded here, as given.")
     popularity_now: float = Field(description="The count with the purchases recorded here.")
     normalised_popularity: float = Field(description="That count in [0, 1], min-max over the catalogue.")
-    photo: Url | None
-    thumbnail: Url | None
-    mask: Url | None
+    photos: list[Address] = Field(description="Further photos.")
+    mask: Address | None
 
 
 class Items(BaseModel):
@@ -191,21 +259,16 @@ class Terms(BaseModel):
     distance: float
 
 
-class Recommendation(BaseModel):
-    """One recommended item and why."""
+class Recommendation(Shown):
+    """One recommended item and why: all that a page of it needs."""
 
-    item_id: str
     relevance: float
     terms: Terms
     because: str | None = Field(description="The item whose purchase or view caused it; null: a photo, or popularity.")
-    category: str | None
-    store_id: str | None
     distance_km: float | None = Field(
         description="From the position asked for, or the shopper's own, to the item's store."
     )
     why: str = Field(description="One sentence a shopper understands.")
-    photo: Url | None
-    thumbnail: Url | None
 
 
 class Similar(BaseModel):
@@ -256,8 +319,8 @@ class Trend(BaseModel):
     bought: int = Field(description="Purchases in the window.")
     before: int = Field(description="Purchases in the window before it.")
     change: int = Field(description="bought - before.")
-    photo: Url | None
-    thumbnail: Url | None
+    photo: Address | None
+    thumbnail: Address | None
 
 
 class Trending(BaseModel):

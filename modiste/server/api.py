@@ -12,12 +12,12 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPBearer
 from PIL import Image
-from pydantic import Discriminator, Field, Json, Tag
+from pydantic import Discriminator, Field, Tag
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
 from modiste import __version__, wire
-from modiste.ask import Ask, Id, Name, Price, SearchAsk
+from modiste.ask import Ask, Id, SearchAsk
 from modiste.catalog.items import Item
 from modiste.catalog.purchases import Purchase
 from modiste.errors import PhotoError
@@ -28,6 +28,7 @@ from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
 from modiste.vision.masks import encode_mask
 from modiste.vision.photos import FORMATS
+from modiste.wire import address
 
 MAX_AGE_S = 60
 """How long a photo may be shown without asking whether it is still the same."""
@@ -71,7 +72,7 @@ def _picture(*formats: str) -> dict[int | str, dict[str, Any]]:
 
 ItemId = Annotated[Id, InPath(description="The item's id; a slash in it is written %2F.")]
 ShopperId = Annotated[Id, InPath(description="The shopper's id.", examples=["1"])]
-Photo = File(description="JPEG, PNG, WebP, GIF, BMP or TIFF.")
+_PHOTO = "JPEG, PNG, WebP, GIF, BMP or TIFF."
 
 reads = APIRouter(dependencies=[Depends(check_query)], responses=_refusals(403, 422, 429, 503))
 writes = APIRouter(
@@ -80,6 +81,12 @@ writes = APIRouter(
     responses=_refusals(400, 401, 403, 413, 422, 429, 503),
 )
 watching = APIRouter(tags=["service"], responses=_refusals(403))
+
+
+class ItemForm(wire.ItemIn):
+    """An item with its photo."""
+
+    photo: UploadFile | None = Field(None, description=_PHOTO)
 
 
 # Items
@@ -103,9 +110,14 @@ def similar_items(shop: TheShop, item_id: ItemId, ask: Annotated[Ask, Query()]) 
     "/v1/items/{item_id:id}/photo", tags=["items"], summary="An item's photo", response_class=Response,
     responses=_picture("jpeg", "png", "webp", "gif", "bmp", "tiff") | _refusals(404),
 )  # fmt: skip
-def photo(request: Request, shop: TheShop, item_id: ItemId) -> Response:
+def photo(request: Request, shop: TheShop, item_id: ItemId, query: Annotated[wire.WhichPhoto, Query()]) -> Response:
     """The photo as it was given. It has an ETag: send it back as If-None-Match, and an unchanged photo is a 304."""
     item = _with_photo(shop, item_id)
+    photos = [item["image"], *item["photos"]]
+    if query.number >= len(photos):
+        raise HTTPException(404, f"item {item_id!r} has {len(photos)} photos, counted from 0")
+    if query.number:
+        return _file(Path(photos[query.number]), item_id, {"Cache-Control": f"public, max-age={MAX_AGE_S}"})
     headers, unchanged = _caching(request, item["stamp"])
     return unchanged or _file(Path(item["image"]), item_id, headers)
 
@@ -171,28 +183,15 @@ async def put_item(
     shop: TheShop,
     queue: TheWorkQueue,
     item_id: ItemId,
-    category: Annotated[Name | None, Form(description="The shop's word or the taxonomy's.")] = None,
-    gender: Annotated[wire.Gender | None, Form()] = None,
-    product: Annotated[Name | None, Form(description="The item without its view; default: its own id.")] = None,
-    view: Annotated[Name | None, Form(description="front, back, …")] = None,
-    price: Annotated[Price | None, Form()] = None,
-    store_id: Annotated[Id | None, Form(description="One of /v1/stores.")] = None,
-    popularity: Annotated[Price | None, Form(description="Purchases before any is recorded here.")] = None,
-    attributes: Annotated[
-        Json[Annotated[dict[Name, Name], Field(max_length=100)]] | None,
-        Form(description="A JSON object of strings.", examples=['{"season": "spring"}']),
-    ] = None,
-    photo: Annotated[UploadFile | None, Photo] = None,
+    form: Annotated[ItemForm, Form(media_type="multipart/form-data")],
 ) -> wire.Put:
-    """Make an item or replace what is known of it: what is left out is forgotten, but a photo is kept.
+    """Make an item or replace what is known of it: what is left out is forgotten, but photos are kept.
 
     The body is a form; a field that is none of these is refused.
 
     A photo is parsed and embedded at once; when the answer comes, the item can be recommended.
     """
-    item = Item(
-        item_id, category, gender, None, None, product or "", view, price, store_id, popularity, attributes or {}
-    )  # fmt: skip
+    item, photo = _made(item_id, form), form.photo
     unchosen = photo is None or not (photo.filename or photo.size)  # as browsers send a field left empty
     content = None if photo is None or unchosen else await photo.read()
 
@@ -226,7 +225,7 @@ async def search(
     shop: TheShop,
     settings: TheSettings,
     queue: TheWorkQueue,
-    photo: Annotated[UploadFile, Photo],
+    photo: Annotated[UploadFile, File(description=_PHOTO)],
     ask: Annotated[SearchAsk, Query()],
 ) -> wire.SearchResult:
     """Parse and embed a photo, and find what looks like it; nothing of it is kept.
@@ -350,9 +349,18 @@ async def metrics(request: Request, shop: TheShop) -> Response:
 # Shaping answers
 
 
+def _made(item_id: str, given: wire.ItemIn) -> Item:
+    """What was given, as an item without photos."""
+    fields = {name: getattr(given, name) for name in wire.ItemIn.model_fields}
+    return Item(item_id, **fields | {"product": given.product or ""})
+
+
 def _item(row: dict[str, Any]) -> wire.Item:
     """A row of :meth:`Items.browse <modiste.shop.items.Items.browse>` as it is sent."""
+    photo, further = address("items", row["item_id"], "photo"), range(1, 1 + len(row["photos"]))
     own = {
+        "on_offer": row["available"] is not False and (row["stock"] is None or row["stock"] > 0),
+        "photos": [f"{photo}?number={number}" for number in further],
         "attributes": json.loads(row["attributes"]),
         "popularity_now": row["count"],
         "normalised_popularity": row["normpop"],

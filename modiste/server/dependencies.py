@@ -51,14 +51,21 @@ def check_query(request: Request) -> None:
 
 async def check_form(request: Request) -> None:
     """Raise 415 for a body that is no form, and 422 for a field that the route's form doesn't have."""
+    names: list[str] = []
+    for field in request.scope["route"].dependant.body_params:
+        names += getattr(field.field_info.annotation, "model_fields", [field.alias])
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in FORMS:
         async for chunk in request.stream():
             if chunk or content_type:
                 named = content_type[:80] or "of no kind"
                 raise HTTPException(415, f"the body is {named}; send a form: multipart/form-data (curl -F name=value)")
-        return
-    names = [field.alias for field in request.scope["route"].dependant.body_params]
-    if unknown := sorted(set(await request.form()) - set(names)):
+        raise HTTPException(422, f"there is no form; send one (curl -F name=value); its fields are {', '.join(names)}")
+    sent = [name for name, _ in (await request.form()).multi_items()]
+    if unknown := sorted(set(sent) - set(names)):
         named = ", ".join(repr(name[:80]) for name in unknown[:5])
         raise HTTPException(422, f"the form has no field {named}; its fields are {', '.join(names)}")
+    if repeated := sorted({name for name in sent if sent.count(name) > 1}):
+        raise HTTPException(422, f"the form has {repeated[0][:80]!r} {sent.count(repeated[0])} times; send it once")
+    if not sent:
+        raise HTTPException(422, f"the form is empty; its fields are {', '.join(names)}")

@@ -32,6 +32,7 @@ HEADERS = {
 }
 """Sent with every answer: pages may load this service's own files only."""
 
+_BOUNDARY = re.compile(r"""boundary=(?:"([^"]+)"|([^\s;"]+))""", re.IGNORECASE)
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -201,15 +202,19 @@ class TrustedHosts(Layer):
 
 
 class BodyLimit(Layer):
-    """A body has at most ``max_upload`` bytes, and MAX_JSON where it is no upload, whatever length it said."""
+    """A body has at most ``max_upload`` bytes, and MAX_JSON where it is no upload, whatever length it said; a form
+    that may hold files comes to its end."""
 
     def __init__(self, app: ASGIApp, max_upload: int) -> None:
         super().__init__(app)
         self._max_upload = max_upload
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, read = Headers(scope=scope), 0
-        is_upload = headers.get("content-type", "").lower().startswith("multipart/")
+        headers, read, tail = Headers(scope=scope), 0, b""
+        kind = headers.get("content-type", "")
+        is_upload = kind.lower().startswith("multipart/")
+        named = _BOUNDARY.search(kind)
+        end = f"--{named[1] or named[2]}--".encode("latin-1") if is_upload and named else b""
         most = self._max_upload if is_upload else min(MAX_JSON, self._max_upload)
         detail = f"the request has more than {most / 1e6:g} MB; send a smaller photo or fewer purchases"
         length, closing = headers.get("content-length", ""), {"Connection": "close"}
@@ -218,11 +223,16 @@ class BodyLimit(Layer):
             return
 
         async def counted() -> Message:
-            nonlocal read
+            nonlocal read, tail
             message = await receive()
-            read += len(message.get("body", b""))
+            body = message.get("body", b"")
+            read += len(body)
             if read > most:
                 raise HTTPException(413, detail, closing)
+            if end:
+                tail = (tail + body)[-len(end) - 4 :]
+                if not message.get("more_body", False) and not tail.rstrip().endswith(end):
+                    raise HTTPException(400, "the form is cut short: its last boundary is missing; send it whole")
             return message
 
         await self.app(scope, counted, send)

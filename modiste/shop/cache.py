@@ -30,7 +30,7 @@ try:
 except ImportError:  # Windows, where one process serves a shop
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 1
+FORMAT = 2
 """Of the files; others are made anew."""
 
 _MANIFEST = "manifest.json"

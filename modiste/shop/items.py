@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from PIL import Image
 
 from modiste.catalog.files import open_regular
-from modiste.catalog.items import GENDERS, Item, Rejected
+from modiste.catalog.items import AGE_GROUPS, GENDERS, Item, Rejected
 from modiste.catalog.readers import read_source
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, known_gender, price
@@ -30,6 +31,8 @@ SORTS = ("id", "popularity", "cheap", "dear")
 """How a page of items may be sorted."""
 
 _DERIVED_FROM = ("image", "stamp", "mask", "category")  # a vector; the category chooses which pixels are the item's own
+_WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
+_CURRENCY = re.compile("[A-Z]{3}")
 _FIELDS = tuple(column.name for column in schema.items.c if column.name != "revision")
 
 
@@ -57,18 +60,25 @@ class Items:
         return isinstance(item_id, str) and self._storage.row(wanted) is not None
 
     def __getitem__(self, item_id: str) -> dict[str, Any]:
-        """What is known of an item, with absolute paths; ``attributes`` is a JSON object. Raises UnknownIdError."""
+        """What is known of an item, as :meth:`frame` has it. Raises UnknownIdError."""
         row = self._storage.row(_selected().where(schema.items.c.item_id == item_id))
         if row is None:
             raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
-        return {**row, "image": self._storage.absolute(row["image"]), "mask": self._storage.absolute(row["mask"])}
+        paths = {name: self._storage.absolute(row[name]) for name in ("image", "mask")}
+        return {**row, **paths, "photos": self._photos(row["photos"])}
 
     def frame(self) -> pl.DataFrame:
-        """All items in the order of their ids, with absolute paths; ``attributes`` is a JSON object."""
+        """All items in the order of their ids: ``image``, ``mask`` and the list ``photos`` are absolute paths,
+        ``attributes`` is a JSON object."""
         return self._absolute(self._storage.frame(_selected().order_by(schema.items.c.item_id)))
 
     def _absolute(self, items: pl.DataFrame) -> pl.DataFrame:
-        return items.with_columns(pl.col("image", "mask").map_elements(self._storage.absolute, return_dtype=pl.String))
+        photos = pl.Series("photos", map(self._photos, items["photos"]), pl.List(pl.String))
+        paths = pl.col("image", "mask").map_elements(self._storage.absolute, return_dtype=pl.String)
+        return items.with_columns(paths, photos)
+
+    def _photos(self, photos: str | None) -> list[str]:
+        return [str(self._storage.path / one) for one in json.loads(photos or "[]")]
 
     def browse(
         self,
@@ -180,7 +190,8 @@ class Items:
         """The item as the database has it. Raises OSError where its photo can't be read."""
         attributes = json.dumps(dict(item.attributes), sort_keys=True, ensure_ascii=False)
         paths = {"image": self._storage.relative(item.image), "mask": self._storage.relative(item.mask)}
-        return asdict(item) | {"attributes": attributes, "stamp": _stamp(item)} | paths
+        photos = json.dumps([self._storage.relative(one) for one in item.photos]) if item.photos else None
+        return asdict(item) | {"attributes": attributes, "stamp": _stamp(item), "photos": photos} | paths
 
     def _store(self, writing: Writing, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
         """Insert or update items; returns how many of each. What was derived from what has changed goes."""
@@ -238,13 +249,13 @@ class Items:
 
         ``photo``, an encoded picture, is kept in the shop's folder under its content's hash and embedded now, in the
         default vector space (made with the defaults where there is none). Without it the item keeps the photo it has;
-        the item's own ``image`` and ``mask`` play no part. Raises SourceError for a gender, price or popularity that
+        the item's own ``image``, ``mask`` and ``photos`` play no part. Raises SourceError for a value that
         can't be, and PhotoError for a photo that is broken or larger than ``max_pixels``; then nothing is changed.
         """
         _check(item)
         if photo is not None:
             check_photo(photo, max_pixels=min(max_pixels, MAX_PIXELS))
-        item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None)
+        item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None, photos=())
         with self._storage.writing() as writing:  # what is known is read where nobody else can change it
             wanted = _selected().where(schema.items.c.item_id == item.item_id)
             known = writing.execute(wanted).mappings().one_or_none()
@@ -252,7 +263,7 @@ class Items:
                 item = replace(item, image=str(self._keep_photo(photo)))
             row = self._row(item)
             if photo is None and known is not None:
-                row |= {name: known[name] for name in ("image", "mask", "stamp")}
+                row |= {name: known[name] for name in ("image", "mask", "photos", "stamp")}
             self._store(writing, [row])
         if known is not None and known["image"] != row["image"]:
             self._drop_upload(known["image"])
@@ -337,7 +348,13 @@ def _check(item: Item) -> None:
     try:
         identifier(item.item_id, "item_id")
         known_gender(item.gender)
-        for name in ("price", "popularity"):
+        if item.age_group not in (None, *AGE_GROUPS):
+            raise SettingError(f"no age group {item.age_group!r}; there are: {', '.join(AGE_GROUPS)}")
+        if item.url is not None and not _WEB.match(item.url):
+            raise SettingError(f"url {item.url[:80]!r} is no address of a page; it begins with https://")
+        if item.currency is not None and not _CURRENCY.fullmatch(item.currency):
+            raise SettingError(f"currency {item.currency[:80]!r} is none of ISO 4217, such as EUR")
+        for name in ("price", "sale_price", "popularity"):
             if (value := getattr(item, name)) is not None:
                 price(value, name)
     except SettingError as error:

@@ -379,6 +379,10 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
         "price": [np.nan if one is None else one for one in by_name["price"]],
         "store": [names.store(one) for one in by_name["store_id"]],
         "popularity": [one or 0.0 for one in by_name["popularity"]],
+        "on_offer": [
+            available in (None, True) and (stock is None or stock > 0)
+            for available, stock in zip(by_name["available"], by_name["stock"], strict=True)
+        ],
     }
 
 

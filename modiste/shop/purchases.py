@@ -75,9 +75,15 @@ class Purchases:
             return _popularity(snapshot, connection, half_life, at)
 
     def trending(
-        self, window: float = 30.0, *, top: int = 10, categories: Collection[str] = (), at: datetime | None = None
+        self,
+        window: float = 30.0,
+        *,
+        top: int = 10,
+        categories: Collection[str] = (),
+        at: datetime | None = None,
+        sold_out: bool = False,
     ) -> pl.DataFrame:
-        """What is bought now, the most bought first; ties by popularity, then by id.
+        """What is bought now, the most bought first; ties by popularity, then by id; nothing ``sold_out`` by default.
 
         Columns item_id, category, popularity (count), normpop in [0, 1], bought (purchases in the ``window`` days up to
         ``at``, by default the last purchase), before (in as many days before those), change (bought - before), image.
@@ -86,6 +92,8 @@ class Purchases:
         kept: sa.ColumnElement[bool] = sa.true()
         if categories:
             kept = items.category.in_({self._taxonomy.canonical(name) for name in categories} - {None})
+        if not sold_out:
+            kept &= sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
         with self._moments.now() as (snapshot, connection):
             moment = at or connection.execute(sa.select(sa.func.max(table.at))).scalar() or datetime(1970, 1, 1)
             since = moment - 2 * timedelta(days=min(window, 10_000))

@@ -14,7 +14,7 @@ from modiste.errors import SettingError
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights, sentence
 from modiste.ranking.topk import Ranking, merge, rank
-from modiste.shop.recommendations import TERMS, Recommendation, Recommendations
+from modiste.shop.recommendations import SHOWN, TERMS, Recommendation, Recommendations
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import Snapshot
 
@@ -166,6 +166,7 @@ class Question:
             distance_km=km,
             image=item["image"],
             why=why,
+            item={name: item[name] for name in SHOWN} | {"on_offer": bool(self.snapshot.column("on_offer")[row])},
         )
 
     def _cause(self, row: int) -> str:
@@ -193,7 +194,7 @@ def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | 
         price = snapshot.column("price")
         low, high = ask.min_price or 0.0, np.inf if ask.max_price is None else ask.max_price
         conditions.append((price >= low) & (price <= high))
-    allowed = snapshot.alive
+    allowed = snapshot.alive if ask.sold_out else snapshot.on_offer
     for condition in [np.logical_or.reduce(conditions)] if ask.match == "any" and conditions else conditions:
         allowed = condition if allowed is None else allowed & condition
     if ask.within is not None:

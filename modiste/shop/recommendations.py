@@ -3,7 +3,7 @@
 import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,11 @@ from modiste.vision.photos import open_photo
 TERMS = ("visual", "popularity", "category", "distance")
 """The weighted terms of the relevance, in the order in which they are shown."""
 
+SHOWN = (
+    "product", "title", "brand", "gender", "age_group", "colour", "size", "price", "currency", "sale_price", "url",
+)  # fmt: skip
+"""What a recommendation says of the item itself, so that a page can be drawn from it alone."""
+
 _COLOURS = {"visual": "#b3502f", "popularity": "#c99a2e", "category": "#5b7f6b", "distance": "#5a6f93"}
 
 
@@ -26,7 +31,8 @@ class Recommendation:
     ``terms`` are the weighted terms by the names of TERMS, in relevance points; they add up to ``relevance``.
     ``because`` is the item whose purchase (or view) caused it, None for a photo. ``category`` is the item's.
     ``distance_km`` is the great-circle distance from the shopper to the item's store, None where either position is
-    unknown. ``why`` says it in a sentence.
+    unknown. ``why`` says it in a sentence. ``item`` has what a page shows of the item: SHOWN, and whether it is
+    ``on_offer``.
     """
 
     item_id: str
@@ -38,11 +44,12 @@ class Recommendation:
     distance_km: float | None
     image: str | None
     why: str
+    item: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The fields that a machine wants, as the service sends them."""
         names = ("item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "why")
-        return {name: getattr(self, name) for name in names}
+        return {**self.item, **{name: getattr(self, name) for name in names}}
 
 
 class Recommendations(list[Recommendation]):

@@ -34,11 +34,11 @@ FIELDS = tuple(column.name for column in schema.items.c if column.name != "revis
 
 DTYPES: dict[str, type] = {
     "alive": np.bool_, "category": np.int32, "gender": np.int8, "product": np.int64, "price": np.float64,
-    "store": np.int32, "popularity": np.float64, "group": np.int64,
+    "store": np.int32, "popularity": np.float64, "group": np.int64, "on_offer": np.bool_,
 }  # fmt: skip
 """The columns of a snapshot, a value for each row. ``category`` and ``store`` number the snapshot's names (-1: none);
 ``group`` is category and gender, as :class:`Candidates` has it; ``product`` is a hash; ``price`` is NaN where there is
-none; ``popularity`` is the count before any purchase here."""
+none; ``popularity`` is the count before any purchase here; ``on_offer`` tells what is not sold out."""
 
 MOST_HALF_LIVES = 8
 """For how many half-lives the popularity stays in memory."""
@@ -247,6 +247,7 @@ class Snapshot:
         item = dict(record) if record else dict(zip(FIELDS, json.loads(self.records[row]), strict=True))
         for name in ("image", "mask"):
             item[name] = None if item[name] is None else str(self.folder / item[name])
+        item["photos"] = [str(self.folder / one) for one in json.loads(item["photos"] or "[]")]
         return item
 
     def column(self, name: str) -> Array:
@@ -257,6 +258,12 @@ class Snapshot:
     def alive(self) -> Bools | None:
         """Which rows are items of the shop, bool (rows,); None where all are."""
         return None if self.size == self.rows else self.column("alive")
+
+    @cached_property
+    def on_offer(self) -> Bools | None:
+        """Which rows may be recommended, bool (rows,): items of the shop that are not sold out; None where all are."""
+        on_offer = self.column("alive") & self.column("on_offer")
+        return None if on_offer.all() else on_offer
 
     @cached_property
     def size(self) -> int:

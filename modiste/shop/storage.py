@@ -194,7 +194,10 @@ class Storage:
             closing(sqlite3.connect(folder / _UNFINISHED)) as copy,
         ):
             ours.backup(copy)
-            found = copy.execute("SELECT image FROM items UNION SELECT mask FROM items").fetchall()
+            found = copy.execute(
+                "SELECT image FROM items UNION SELECT mask FROM items "
+                "UNION SELECT one.value FROM items, json_each(items.photos) AS one WHERE items.photos IS NOT NULL"
+            ).fetchall()
         names = sorted(name for (name,) in found if name and not Path(name).is_absolute())
         for name in names:
             if ".." in Path(name).parts or not (self.path / name).resolve().is_relative_to(self.path.resolve()):

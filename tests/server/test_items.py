@@ -74,6 +74,63 @@ def test_an_item_put_with_a_photo_is_recommended_at_once(service: httpx.Client) 
     assert similar[0]["relevance"] == pytest.approx(1, abs=1e-3)
 
 
+def test_a_page_can_be_drawn_from_a_recommendation_alone(service: httpx.Client) -> None:
+    known = {
+        "title": "Slip dress", "url": "https://shop.example/slip", "brand": "Ame", "colour": "rouge", "size": "M",
+        "age_group": "adults", "currency": "EUR", "price": 49.9, "sale_price": 39.9,
+    }  # fmt: skip
+    form = {"category": "Dresses", "gender": "Damen", "stock": "3", **known}
+    put = service.put("/v1/items/new", data=form, files={"photo": ("any.png", drawn("Dresses", "red"))})
+    assert put.status_code == 201, put.text
+    item = put.json()["item"]
+    assert known.items() <= item.items()
+    assert (item["gender"], item["stock"], item["available"], item["on_offer"]) == ("women", 3, None, True)
+    [found] = service.get(f"{RED}/similar", params={"preset": "visual", "top": 1}).json()["recommendations"]
+    assert known.items() <= found.items()
+    assert (found["photo"], found["on_offer"]) == ("/v1/items/new/photo", True)
+    put = service.put("/v1/items/new", data={**form, "stock": "0"})
+    assert put.status_code == 200, put.text
+    asked = {"preset": "visual", "top": 1}
+    [other] = service.get(f"{RED}/similar", params=asked).json()["recommendations"]
+    [again] = service.get(f"{RED}/similar", params={**asked, "sold_out": True}).json()["recommendations"]
+    assert (other["item_id"] == "new", again["item_id"], again["on_offer"]) == (False, "new", False)
+
+
+def test_further_photos_have_addresses(service: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        one, other = shop.items["Dresses-red-women"]["image"], shop.items["Denim-blue-men"]["image"]
+        row = shop.items._row(Item("new", image=one, photos=(other,)))
+        with shop.storage.writing() as writing:
+            shop.items._store(writing, [row])
+    item = service.get("/v1/items/new").json()
+    assert item["photos"] == ["/v1/items/new/photo?number=1"]
+    assert service.get(item["photos"][0]).content == Path(other).read_bytes()
+    assert service.get(item["photo"]).content == Path(one).read_bytes()
+    assert service.get("/v1/items/new/photo?number=2").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("form", "named"),
+    [
+        ({}, "no form"),
+        ({"content": b"", "headers": {"content-type": "multipart/form-data; boundary=x"}}, "cut"),
+        ({"content": b"--x--\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}, "empty"),
+        ({"content": b"category=Denim&category=Dresses",
+          "headers": {"content-type": "application/x-www-form-urlencoded"}}, "'category' 2 times"),
+        ({"content": b"--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nhalf a tit",
+          "headers": {"content-type": "multipart/form-data; boundary=x"}}, "cut"),
+        ({"content": b"--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\na\r\n--x\r\n",
+          "headers": {"content-type": "multipart/form-data; boundary=x"}}, "cut"),
+    ],
+)  # fmt: skip
+def test_a_form_that_is_not_whole_changes_nothing(service: httpx.Client, form: dict[str, bytes], named: str) -> None:
+    before = service.get(RED).json()
+    put = service.put(RED, **form)
+    assert put.status_code in (400, 422), put.text
+    assert named in put.json()["detail"]
+    assert service.get(RED).json() == before
+
+
 def test_texts_may_be_of_some_length(service: httpx.Client) -> None:
     put = service.put("/v1/items/new", data={"view": "x" * 500, "attributes": json.dumps({"note": "y" * 500})})
     assert put.status_code == 201, put.text
@@ -92,7 +149,7 @@ def test_an_item_put_again_forgets_what_is_left_out_but_keeps_its_photo(service:
 
 
 def test_an_item_without_a_photo_has_no_pictures(service: httpx.Client) -> None:
-    assert service.put("/v1/items/bare").status_code == 201
+    assert service.put("/v1/items/bare", data={"title": "Bare"}).status_code == 201
     item = service.get("/v1/items/bare").json()
     assert (item["photo"], item["thumbnail"], item["mask"]) == (None, None, None)
     for part in ("photo", "thumbnail", "mask"):
@@ -112,7 +169,11 @@ def test_a_broken_photo_changes_nothing(service: httpx.Client, content: bytes) -
 @pytest.mark.parametrize(
     "form",
     [
-        {"gender": "ladies"},
+        {"gender": "cats"},
+        {"url": "javascript:alert(1)"},
+        {"currency": "euro"},
+        {"stock": "some"},
+        {"available": "perhaps"},
         {"price": "-1"},
         {"price": "nan"},
         {"price": "inf"},

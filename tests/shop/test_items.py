@@ -71,7 +71,8 @@ def test_items_are_counted_looked_up_and_listed_by_id(shop, catalogue):
     found = shop.items.frame()
     assert found.columns == [
         "item_id", "category", "gender", "image", "mask", "product", "view", "price", "store_id", "popularity",
-        "attributes", "stamp",
+        "title", "url", "brand", "colour", "size", "age_group", "currency", "sale_price", "available", "stock",
+        "photos", "attributes", "stamp",
     ]  # fmt: skip
     assert found["item_id"].to_list() == sorted(found["item_id"])
     one = shop.items["Denim-red-men-0"]
@@ -159,6 +160,71 @@ def test_categories_and_genders_are_those_that_items_have(priced):
             priced.items.remove(one)
     assert priced.items.genders() == ["men"]
     assert priced.items.categories() == [("Denim", 5), ("Dresses", 4), ("Tees_Tanks", 4)]
+
+
+# What shops know of an item
+
+
+DRESS = {
+    "title": "Slip dress", "url": "https://shop.example/slip", "brand": "Ame", "colour": "rouge", "size": "M",
+    "age_group": "children", "currency": "EUR", "price": 49.9, "sale_price": 39.9, "available": True, "stock": 3,
+}  # fmt: skip
+
+
+def test_an_item_has_all_that_a_page_shows_and_a_recommendation_too(shop):
+    shop.items.put(Item("new", category="Dresses", gender="women", **DRESS))
+    assert DRESS.items() <= shop.items["new"].items()
+    shown = next(one for one in shop.recommend(item="Dresses-red-women-0", top=30) if one.item_id == "new").as_json()
+    assert DRESS.items() - {("available", True), ("stock", 3)} <= shown.items()
+    assert shown["on_offer"] is True
+
+
+@pytest.mark.parametrize("wrong", [{"age_group": "old"}, {"url": "javascript:alert(1)"}, {"currency": "euro"},
+                                   {"sale_price": -1.0}])  # fmt: skip
+def test_what_no_page_can_show_is_refused(shop, wrong):
+    with pytest.raises(SourceError, match=next(iter(wrong)).replace("_", ".")):
+        shop.items.put(Item("new", **wrong))
+
+
+def test_further_photos_are_kept_as_the_first_one_is(tmp_path, catalogue, shop):
+    inside = shop.path / "photos" / "back.png"
+    inside.parent.mkdir()
+    inside.write_bytes(catalogue.with_name("Denim-red-men-0.png").read_bytes())
+    outside = str(catalogue.with_name("Denim-blue-men-0.png"))
+    row = shop.items._row(Item("new", photos=(str(inside), outside)))
+    assert row["photos"] == f'["photos/back.png", "{outside}"]', "relative where it moves with the shop"
+    with shop.storage.writing() as writing:
+        shop.items._store(writing, [row])
+    assert shop.items["new"]["photos"] == [str(inside), outside]
+    assert shop.snapshot().item(shop.snapshot().row("new"))["photos"] == [str(inside), outside]
+    shop.items.put(Item("new", title="Jeans"))
+    assert shop.items["new"]["photos"] == [str(inside), outside], "as long as no other come"
+    if shop.storage.engine.dialect.name == "sqlite":
+        assert (shop.backup(tmp_path / "copy") / "photos" / "back.png").read_bytes() == inside.read_bytes()
+
+
+@pytest.mark.parametrize("gone", [{"available": False}, {"stock": 0}, {"available": True, "stock": -1}])
+def test_what_is_sold_out_is_recommended_to_nobody_until_it_is_back(shop, gone):
+    def lists(**ask: bool) -> list[set[str]]:
+        return [
+            {one.item_id for one in shop.recommend(item="Dresses-red-women-6", top=30, **ask)},
+            {one.item_id for one in shop.recommend(shopper="ann", top=30, **ask)},
+            {one.item_id for one in shop.introduce(top=30, **ask)},
+            set(shop.purchases.trending(top=30, **ask)["item_id"]),
+        ]
+
+    red = "Dresses-red-women-0"
+    shop.purchases.record([Purchase("ann", "Dresses-blue-women-0", NOON), Purchase("bea", red, NOON)])
+    assert all(red in one for one in lists())
+    known = shop.items[red]
+    said = {name: known[name] for name in ("category", "gender", "product", "popularity")}
+    shop.items.put(Item(red, **said, **gone))
+    assert not any(red in one for one in lists())
+    assert all(red in one for one in lists(sold_out=True))
+    assert shop.purchases.of("bea")["item_id"].to_list() == [red], "with its history"
+    assert shop.recommend(shopper="bea", top=1), "which goes on causing recommendations"
+    shop.items.put(Item(red, **said, available=True, stock=2))
+    assert all(red in one for one in lists())
 
 
 # Items that come one at a time
