@@ -15,8 +15,11 @@ from typer.core import TyperCommand
 from modiste.errors import MissingExtraError, ModisteError, SettingError
 
 if TYPE_CHECKING:
+    from modiste.catalog.columns import Layout, Understood
     from modiste.catalog.items import Rejected
+    from modiste.catalog.readers import Reading
     from modiste.shop.recommendations import Recommendation
+    from modiste.shop.reports import AddReport
 
 app = typer.Typer(
     name="modiste",
@@ -35,7 +38,14 @@ app.add_typer(backbones, name="backbones")
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it."""
 
+WORDS = 20
+"""So many of the words that nobody knows are shown."""
+
 ShopPath = Annotated[Path, typer.Argument(metavar="SHOP", help="The shop's folder.", show_default=False)]
+Maps = Annotated[
+    list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column is which; may be given again.")
+]
+MappingFile = Annotated[Path | None, typer.Option("--mapping", metavar="FILE", help="A TOML file of such columns.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any row or file was not taken.")]
 
 
@@ -118,59 +128,153 @@ def new(
         _console().print(f"made {shop.path}; next: modiste add items {path} PHOTOS-OR-TABLE")
 
 
-@add.command("items", epilog="Example: modiste add items street ../photos/items.csv --strict")
+@add.command("items", epilog="Examples: modiste add items street items.csv --dry-run | ... --map image='Image Src'")
 def add_items(
     path: ShopPath,
     source: Annotated[
         Path,
-        typer.Argument(
-            help="A DeepFashion folder, a table (CSV, JSON, Parquet), or a folder of folders (category/photo)."
-        ),
+        typer.Argument(help="A table (CSV, JSON, XLSX, Parquet, Google's XML), or a folder of photos."),
     ],
     masks: Annotated[Path | None, typer.Option(help="The folder of the masks, <stem>_segm.png.")] = None,
+    columns: Maps = None,
+    mapping: MappingFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would come of it; write nothing.")] = False,
     strict: Strict = False,
 ) -> None:
     """Add the items of a folder or table; adding again updates what changed and skips the rest."""
+    layout = _mapping(columns, mapping)
     with _open(path) as shop, _progress("checking photos") as progress:
-        report = shop.items.add(source, masks, progress)
+        if dry_run:
+            from modiste.catalog.readers import read_source
+
+            reading = read_source(source, shop.taxonomy, masks, layout)
+            _print_reading(reading)
+            _report(reading.rejected, None, strict)
+            if not reading.items:
+                raise typer.Exit(1)
+            return
+        report = shop.items.add(source, masks, progress, layout)
     _console().print(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged")
-    if report.unknown_categories:
-        words = ", ".join(f"{word} ({n})" for word, n in report.unknown_categories.items())
-        _console(stderr=True).print(
-            f"[yellow]warning:[/] categories not in the taxonomy, similar to themselves alone: {_plain(words)}",
-            highlight=False,
-        )
+    _print_understood(report.understood, "kept as attributes")
     _report(report.rejected, path, strict)
+    _some(report)
 
 
 @add.command("stores", epilog="Example: modiste add stores street stores.csv")
 def add_stores(
     path: ShopPath,
-    file: Annotated[
-        Path, typer.Argument(help="A table (CSV, JSON, Parquet): store_id, latitude, longitude, optional name.")
-    ],
+    file: Annotated[Path, typer.Argument(help="A table: store_id, latitude, longitude, optional name.")],
+    columns: Maps = None,
+    mapping: MappingFile = None,
     strict: Strict = False,
 ) -> None:
     """Add the shop's real stores; items name theirs in the column store_id of the catalogue."""
     with _open(path) as shop:
-        report = shop.stores.add(file)
+        report = shop.stores.add(file, _mapping(columns, mapping))
     _console().print(f"stores: {report.added} added, {report.updated} updated")
+    _print_understood(report.understood, "not read")
     _report(report.rejected, path, strict)
+    _some(report)
 
 
-@add.command("purchases", epilog="Example: modiste add purchases street orders.csv")
+@add.command("purchases", epilog="Example: modiste add purchases street orders.csv --day-first")
 def add_purchases(
     path: ShopPath,
     file: Annotated[
-        Path, typer.Argument(help="A table (CSV, JSON, Parquet): shopper_id, item_id, date, optional order_id.")
+        Path,
+        typer.Argument(
+            help="A table of orders or events: shopper_id, item_id, date; order_id, quantity, status, kind."
+        ),
     ],
+    columns: Maps = None,
+    mapping: MappingFile = None,
+    day_first: Annotated[
+        bool | None,
+        typer.Option("--day-first/--month-first", help="What 03/04/2025 means: a day in April or in March."),
+    ] = None,
     strict: Strict = False,
 ) -> None:
     """Add real orders; an item seen before under the same order_id is skipped."""
     with _open(path) as shop:
-        report = shop.purchases.add(file)
+        report = shop.purchases.add(file, _mapping(columns, mapping), day_first)
     _console().print(f"purchases: {report.added} added, {report.unchanged} already there")
+    _print_understood(report.understood, "not read")
     _report(report.rejected, path, strict)
+    _some(report)
+
+
+def _mapping(columns: list[str] | None, file: Path | None) -> "Layout | None":
+    """What a mapping file and --map say; None for neither."""
+    from modiste.catalog.columns import Layout
+
+    if not columns and file is None:
+        return None
+    return (Layout() if file is None else Layout.load(file)).mapped(columns or ())
+
+
+def _print_understood(understood: "Understood", unread: str) -> None:
+    """Tell how a table was understood, as far as somebody may want to change it."""
+    console = _console(stderr=True)
+    if understood.preset:
+        console.print(f"read as a table of {_plain(understood.preset)}", highlight=False)
+    if understood.unread:
+        names = ", ".join(map(repr, understood.unread))
+        console.print(f"columns {unread}: {_plain(names)}", highlight=False, soft_wrap=True)
+    remarks = [
+        f"column {name!r} is not known; is it {near}? Then --map {near}={json.dumps(name, ensure_ascii=False)}"
+        for name, near in understood.unread.items()
+        if near
+    ]
+    for field, words in understood.unknown.items():
+        counted = ", ".join(f"{word} ({n})" for word, n in list(words.items())[:WORDS])
+        more = f" and {len(words) - WORDS} more" if len(words) > WORDS else ""
+        named = (
+            "categories not in the taxonomy, similar to themselves alone"
+            if field == "category"
+            else f"{field} not known"
+        )
+        remarks.append(f"{named}: {counted}{more}")
+    for remark in (*remarks, *understood.remarks[:WORDS]):
+        console.print(f"[yellow]warning:[/] {_plain(remark)}", highlight=False, soft_wrap=True)
+    if len(understood.remarks) > WORDS:
+        console.print(
+            f"[yellow]warning:[/] and {len(understood.remarks) - WORDS} more of the last kind", highlight=False
+        )
+
+
+def _print_reading(reading: "Reading") -> None:
+    """What would come of adding items: columns, some items, photos."""
+    from rich.table import Table
+
+    console = _console()
+    if reading.understood.columns:
+        columns = Table("field", "columns", title="columns as understood", title_justify="left")
+        for field, names in reading.understood.columns.items():
+            columns.add_row(_plain(field), _plain(names))
+        console.print(columns)
+    for one in reading.items[:10]:
+        said = {name: getattr(one, name) for name in one.__slots__ if name not in ("item_id", "attributes")}
+        told = ", ".join(f"{name} {value}" for name, value in said.items() if value not in (None, ()))
+        console.print(_plain(f"{one.item_id}: {told}"), highlight=False, soft_wrap=True)
+    images = [image for one in reading.items for image in (one.image, *one.photos) if image]
+    addresses = sum(image.startswith(("http://", "https://")) for image in images)
+    without = sum(one.image is None for one in reading.items)
+    there = len(images) - addresses
+    console.print(
+        f"would add {len(reading.items)} items with {there} photos that are there and {addresses} by address; "
+        f"{without} items have none; {reading.merged} rows tell more of others' items; {len(reading.rejected)} are not "
+        "taken; nothing was written",
+        highlight=False,
+        soft_wrap=True,
+    )
+    _print_understood(reading.understood, "kept as attributes")
+
+
+def _some(report: "AddReport") -> None:
+    """Exit with 1 where nothing at all was taken."""
+    if not report.added + report.updated + report.unchanged:
+        _console(stderr=True).print("[bold red]nothing was taken[/]")
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: modiste masks street --out masks.png --count 12")
@@ -531,15 +635,19 @@ def _print_table(title: str, found: "Sequence[Recommendation]") -> None:
         console.print(f"    [dim]{_plain(one.why)}{_plain(because)}[/]", highlight=False)
 
 
-def _report(rejected: "list[Rejected]", path: Path, strict: bool, what: str = "not taken", shown: int = 10) -> None:
-    """Count what was not taken (or remarked), show the first rows, write all of them to a file in the shop."""
+def _report(
+    rejected: "list[Rejected]", path: Path | None, strict: bool, what: str = "not taken", shown: int = 10
+) -> None:
+    """Count what was not taken (or remarked), show the first rows, write all of them to a file in ``path``."""
     if not rejected:
         return
     console = _console(stderr=True)
     console.print(f"[yellow]{len(rejected)} {what}:[/]")
     for one in rejected[:shown]:
         console.print(f"  {_plain(one)}", highlight=False)
-    if len(rejected) > shown:
+    if len(rejected) > shown and path is None:
+        console.print(f"  and {len(rejected) - shown} more")
+    elif len(rejected) > shown and path is not None:
         file = path / f"{what.replace(' ', '-')}.txt"
         file.write_text("".join(f"{one}\n" for one in rejected), encoding="utf-8")
         console.print(f"  and {len(rejected) - shown} more: all in {file}", highlight=False)

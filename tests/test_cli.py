@@ -323,3 +323,31 @@ def test_the_street_photos_go_all_the_way(shared_data, tmp_path):
     assert run("masks", "street", "--out", "sheet.png", "--count", 3, cwd=tmp_path).returncode == 0
     assert run("evaluate", "street", "all", "--out", "tables", cwd=tmp_path).returncode == 0
     assert (tmp_path / "tables" / "table1.csv").is_file()
+
+
+def test_a_table_is_shown_as_understood_before_anything_is_written(type_: Callable[..., Any], tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    table = "item_id,Foto,Heel,Kategorie\n1,a.png,flat,Dress\n2,,,Martian\n"
+    (tmp_path / "items.csv").write_text(table, encoding="utf-8")
+    type_("new", "shop")
+    before = sorted((path, path.stat().st_size) for path in (tmp_path / "shop").rglob("*"))
+    code, out, told = type_("add", "items", "shop", "items.csv", "--dry-run", "--map", "image=Foto")
+    assert code == 0
+    assert "would add 2 items with 1 photos that are there" in out
+    assert "1: category Dresses" in out
+    assert all(
+        one in told for one in ("columns kept as attributes: 'Heel'", "similar to themselves alone: Martian (1)")
+    )
+    assert sorted((path, path.stat().st_size) for path in (tmp_path / "shop").rglob("*")) == before
+    code, out, told = type_("add", "items", "shop", "items.csv", "--map", "image=Foto")
+    assert (code, "2 added" in out) == (0, True)
+    assert "1 of 2 items have no photo" in told
+    (tmp_path / "orders.csv").write_text("shopper,item,date,statuss\nann,1,31/03/2025,paid\n", encoding="utf-8")
+    code, out, told = type_("add", "purchases", "shop", "orders.csv")
+    assert (code, "nothing was taken" in told, "add --day-first" in told) == (1, True, True)
+    assert 'is it status? Then --map status="statuss"' in told
+    code, out, _ = type_("add", "purchases", "shop", "orders.csv", "--day-first", "--map", "status=statuss")
+    assert (code, "1 added" in out) == (0, True)
+    (tmp_path / "mapping.toml").write_text('[columns]\nlatitude = "y"\n', encoding="utf-8")
+    (tmp_path / "stores.csv").write_text("store_id,y,lon\ns,1,2\n", encoding="utf-8")
+    assert "1 added" in type_("add", "stores", "shop", "stores.csv", "--mapping", "mapping.toml")[1]

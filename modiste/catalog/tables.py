@@ -1,198 +1,318 @@
-"""The one reader of tables: CSV in its dialects, JSON lines and lists, Parquet, each of them gzipped or not.
+"""The one reader of tables: CSV in its dialects, JSON, XLSX, Parquet, XML, packed or not, told by their content.
 
-A table is numbered rows of texts by column. A row that can't be read is a reason, not the end.
+A table is a header and numbered rows of cells. A row that can't be read is a reason, not the end.
 """
 
 import codecs
 import csv
-import gzip
 import io
 import json
 import re
+import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from gzip import GzipFile
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any
+from xml.parsers import expat
 
 import polars as pl
 import polars.selectors as cs
 
-from modiste.catalog.items import Rejected
-from modiste.catalog.values import text
-from modiste.errors import SettingError, SourceError
+from modiste.catalog.values import plain, text
+from modiste.errors import MissingExtraError, SourceError
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
-"""Endings (in any case, with or without .gz) of the files that are taken for tables."""
+KINDS = ("CSV", "JSON", "XLSX", "Parquet", "XML")
+"""What a table may be; gzip and zip may be around it."""
 
+LARGEST = 1 << 32
+"""Bytes of the largest file that is read, unpacked."""
+
+_TEXTS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xml"}
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_CELL = 1 << 24  # characters; a longer one is a quote that nobody closed
+_MOST_LINES = 500  # of one row
 _TIME = "%Y-%m-%d %H:%M:%S%.f"
 _NO_TEXT = re.compile(r"[\0\ud800-\udfff]")  # what no database stores
 _NO_OBJECT = 'is no JSON object; write each row as {"item_id": "0002", "price": 12.50}'
+_ROWS = ("item", "entry", "product", "offer", "row", "record", "order", "store")  # elements of XML
 
-_Made = TypeVar("_Made")
-_Lines = Iterator[tuple[int, Sequence[str] | str]]  # numbered cells, the header first, or what is wrong with a row
+Cells = Sequence[str]
+Lines = Iterator[tuple[int, Cells | str]]
+"""Rows with their numbers (the header is row 1): cells as many as the header's, or what is wrong with the row."""
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A table. ``rows``, to be read once, has of each row its number (the header is row 1) and its stripped texts by
-    column, or what is wrong with it."""
+class Table:
+    """A table. ``lines`` are to be read once."""
 
     file: Path
-    columns: tuple[str, ...]
-    rows: Iterator[tuple[int, dict[str, str] | str]]
-
-    def parse(self, make: Callable[[dict[str, str]], _Made]) -> tuple[list[tuple[int, _Made]], list[Rejected]]:
-        """What ``make`` makes of each row, with the row's number, and all rows for which it raises SettingError.
-
-        Raises SourceError if there are no rows, or the file can't be read to its end.
-        """
-        taken: list[tuple[int, _Made]] = []
-        rejected: list[Rejected] = []
-        for number, row in self.rows:
-            try:
-                if isinstance(row, str):
-                    raise SettingError(row)
-                taken.append((number, make(row)))
-            except SettingError as error:
-                rejected.append(Rejected(str(self.file), number, str(error)))
-        if not taken and not rejected:
-            raise SourceError(f"{self.file} has no rows; write some below the names of the columns")
-        return taken, rejected
+    header: tuple[str, ...]
+    lines: Lines
 
 
-def read_rows(file: Path, what: str, required: Sequence[str], words: Mapping[str, Sequence[str]]) -> Rows:
-    """Open the table of ``what``, such as "orders".
+def open_table(file: Path, known: Collection[str]) -> Table:
+    """Open a table. ``known`` are plain words for columns (:func:`~modiste.catalog.values.plain`): of the dialects that
+    a CSV could be in, it is in the one whose header says most of them.
 
-    ``words`` has the names of the columns that mean something, found in any case, each with other words for it: the
-    first there is stands for a name that isn't there. All other columns keep their names.
-    Raises SourceError if the file is no table, has a column twice or lacks one that is ``required``.
+    Raises SourceError if the file is no table, here or as ``lines`` are read.
     """
-    known = {word for name, others in words.items() for word in (name, *others)}
     lines = _lines(file, known)
-    header = [name.strip() for name in next(lines)[1]]
-    columns = [name.casefold() if name.casefold() in known else name for name in header]
-    for name, count in Counter(columns).items():
-        if name and count > 1:
-            raise SourceError(f"{file} has {count} columns named {name!r}; rename or remove all but one")
-    for name, others in words.items():
-        if name not in columns and (there := [other for other in others if other in columns]):
-            columns[columns.index(there[0])] = name
-    if missing := ", ".join(name for name in required if name not in columns):
-        has, needed = ", ".join(header)[:400] or "none", ", ".join(required)
-        raise SourceError(f"{file} has no column {missing} (it has {has}); {what} need {needed}")
-    return Rows(file, tuple(columns), _named(columns, lines))
+    return Table(file, tuple(name.strip() for name in next(lines)[1]), lines)
 
 
-def _named(columns: Sequence[str], lines: _Lines) -> Iterator[tuple[int, dict[str, str] | str]]:
+def _lines(file: Path, known: Collection[str]) -> Lines:
+    kind = "CSV"
+    try:
+        content = unpacked(file)
+        kind = _kind(file, content)
+        yield from _checked(_READERS[kind](content, known))
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{file} is not text in UTF-16 ({error.reason}); save it as UTF-8") from error
+    except (ValueError, RecursionError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise SourceError(f"{file} can't be read as {kind}: {error}") from error
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise SourceError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _checked(lines: Lines) -> Lines:
     for number, cells in lines:
-        if isinstance(cells, str):
-            yield number, cells
-        elif _NO_TEXT.search("".join(cells)):
-            yield number, "holds what is no character (NUL, or half of one); take it out"
+        if not isinstance(cells, str) and _NO_TEXT.search("".join(cells)):
+            yield number, "holds what is no character in its encoding (or NUL, or half of one); save the file as UTF-8"
         else:
-            yield number, dict(zip(columns, map(str.strip, cells), strict=True))
+            yield number, cells
 
 
-def _lines(file: Path, known: Collection[str]) -> _Lines:
-    suffix = (file.with_suffix("") if file.suffix.lower() == ".gz" else file).suffix.lower()
+# What the file is
+
+
+def unpacked(file: Path) -> bytes:
+    """What is in a file, or in the gzip or the one table in a zip that it is.
+
+    Raises SourceError if it is no regular file, if it is larger than LARGEST, and for a zip with several tables.
+    """
     if not file.exists():
         raise SourceError(f"{file} doesn't exist")
-    if suffix not in SUFFIXES:
-        raise SourceError(f"{file} is no table that can be read; give a {', '.join(SUFFIXES)} file")
-    try:
-        content = file.read_bytes()
-        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-        if suffix == ".parquet":
-            yield from _parquet(content)
-        elif suffix in (".csv", ".tsv", ".txt"):
-            yield from _csv(file, content, known)
-        else:
-            yield from _json(content)
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{file} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from error
-    except (ValueError, RecursionError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        kind = "Parquet" if suffix == ".parquet" else "JSON"
-        raise SourceError(f"{file} can't be read as {kind}: {error}") from error
+    if not file.is_file():
+        raise SourceError(f"{file} is no regular file; give a table ({', '.join(KINDS)})")
+    with file.open("rb") as opened:
+        content = _bounded(file, opened)
+    if content.startswith(b"\x1f\x8b"):
+        content = _bounded(file, GzipFile(fileobj=io.BytesIO(content)))
+    if content.startswith(b"PK\3\4"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = [one for one in archive.infolist() if not one.is_dir() and not _hidden(one.filename)]
+            if sum(one.file_size for one in members) > LARGEST:
+                raise SourceError(f"{file} holds more than {LARGEST >> 30} GiB; split it")
+            if _is_workbook(member.filename for member in members):
+                return content
+            if len(members) != 1:
+                named = ", ".join(one.filename for one in members)[:200] or "nothing"
+                raise SourceError(f"{file} holds {named}; pack one table, or unpack it")
+            with archive.open(members[0]) as opened_member:
+                content = _bounded(file, opened_member)
+    return content
+
+
+def _bounded(file: Path, opened: Any) -> bytes:
+    content: bytes = opened.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise SourceError(f"{file} holds more than {LARGEST >> 30} GiB; split it")
+    return content
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def _is_workbook(names: Iterable[str]) -> bool:
+    return not {"[Content_Types].xml", "mimetype"}.isdisjoint(names)
+
+
+def _kind(file: Path, content: bytes) -> str:
+    """One of KINDS. Raises SourceError for a file that holds no text and isn't any."""
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    if content.startswith(b"PAR1") or ".parquet" in suffixes:
+        return "Parquet"
+    if content.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")) or suffixes[-1:] in ([".xlsx"], [".xls"], [".ods"]):
+        return "XLSX"
+    start = content[:4096]
+    control = sum(start.count(byte) for byte in range(32) if byte not in b"\t\n\v\f\r\x1b")
+    if control > len(start) / 10 and not _utf16(start) and not _TEXTS & {*suffixes}:
+        raise SourceError(f"{file} is no table that can be read; give {', '.join(KINDS)}, gzipped or zipped or not")
+    said = start.decode(_utf16(start) or "utf-8-sig", "replace").lstrip("\ufeff \t\r\n")
+    if ".xml" in suffixes or re.match(r"<\?xml|<(rss|feed)\b", said):
+        return "XML"
+    if {".json", ".jsonl", ".ndjson"} & set(suffixes) or re.match(r"\{\s*[\"}]|\[\s*[{\]]", said):
+        return "JSON"
+    return "CSV"
+
+
+# Text
+
+
+def _utf16(start: bytes) -> str | None:
+    """The UTF-16 or UTF-32 that text begins in, with or without a mark; None for other text."""
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    even, odd, half = start[0::2].count(0), start[1::2].count(0), len(start) / 4
+    if start and odd > half and not even:
+        return "utf-16-le"
+    return "utf-16-be" if start and even > half and not odd else None
 
 
 def _stream(content: bytes, newline: str | None = None) -> io.TextIOWrapper:
-    """Text in UTF-16 where a mark says so, else in UTF-8, else in Windows-1252.
+    """Text in UTF-16 where it says so, else in UTF-8, else in Windows-1252, with surrogates for what isn't either.
 
-    Raises UnicodeDecodeError where some letters are UTF-8 and some are not: the wrong guess would change the good ones.
+    It is UTF-8 if the first letters beyond ASCII are: the wrong guess would change them.
     """
-    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        content.decode(encoding)
-    except UnicodeDecodeError as error:
-        if encoding == "utf-16" or not content[: error.start].isascii():
-            raise
-        encoding = "cp1252"
-    return io.TextIOWrapper(io.BytesIO(content), encoding, newline=newline)
+    encoding, errors = _utf16(content[:4096]), "strict"
+    if encoding is None:
+        encoding, errors = "utf-8-sig", "surrogateescape"
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError as error:
+            encoding = "cp1252" if content[: error.start].isascii() else encoding
+    return io.TextIOWrapper(io.BytesIO(content), encoding, errors, newline=newline)
 
 
-def _csv(file: Path, content: bytes, known: Collection[str]) -> _Lines:
+# CSV
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    separator: str
+    quote: str
+    escape: str | None
+
+    def reader(self, lines: Iterable[str], strict: bool) -> Any:
+        escaped = self.escape is not None
+        return csv.reader(
+            lines, delimiter=self.separator, quotechar=self.quote, escapechar=self.escape, doublequote=not escaped,
+            skipinitialspace=self.separator not in " \t", strict=strict,
+        )  # fmt: skip
+
+
+def _csv(content: bytes, known: Collection[str]) -> Lines:
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     stream = _stream(content, newline="")
-    sample = stream.read(1 << 16)
+    dialect = _dialect(stream.read(1 << 16), known)
     stream.seek(0)
-
-    def fit(separator: str) -> tuple[int, int]:
-        header = _header(csv.reader(io.StringIO(sample, newline=""), delimiter=separator, skipinitialspace=True))
-        return sum(name.strip().casefold() in known for name in header), len(header)
-
-    separator = max(_SEPARATORS, key=fit)
-    records = _records(file, stream, separator)
-    header = _header(records)
+    records = _Records(stream, dialect)
+    header: Cells | str = next((cells for cells in records if isinstance(cells, str) or _is_header(cells)), [])
+    if isinstance(header, str):
+        raise ValueError(f"line 1: {header}")
     yield 1, header
+    marks = _SEPARATORS.get(dialect.separator, repr(dialect.separator))
     for number, cells in enumerate(records, 2):
         if isinstance(cells, str) or len(cells) == len(header):
             yield number, cells
+        elif len(cells) > len(header) and not any(map(str.strip, cells[len(header) :])):
+            yield number, cells[: len(header)]
         elif len(cells) > 1 or "".join(cells).strip():
-            advice = "mend its quotes" if "\n" in "".join(cells) else f"quote cells with {_SEPARATORS[separator]}"
+            swallowed = "\n" in "".join(cells) and records.gives_back(len(header))
+            advice = "mend its quotes" if swallowed or "\n" in "".join(cells) else f"quote cells with {marks}"
             yield number, f"has {len(cells)} cells where the header has {len(header)}; {advice}"
 
 
-def _header(records: Iterator[list[str] | str]) -> Sequence[str]:
-    """The first line but for blank ones and Excel's ``sep=;``, which says no more than the header does."""
-    texts = (cells for cells in records if any(map(str.strip, cells)))
-    return next((cells for cells in texts if not cells[0].lower().startswith("sep=")), [])
+def _is_header(cells: Cells) -> bool:
+    """Whether a line is neither blank nor Excel's ``sep=;``."""
+    return any(map(str.strip, cells)) and not cells[0].lower().startswith("sep=")
 
 
-def _records(file: Path, stream: TextIO, separator: str) -> Iterator[list[str] | str]:
-    """Lists of cells. A line that is wrong in itself is a reason; one whose quotes swallow others ends the table."""
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    lines = csv.reader(stream, delimiter=separator, skipinitialspace=True, strict=True)
-    while True:
-        first = lines.line_num + 1
-        try:
-            yield next(lines)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if first == 1 or lines.line_num > first:
-                raise SourceError(f"{file}, line {first}: {error}; mend the quotes there") from error
-            yield f"{error}; mend the quotes there"
+def _dialect(sample: str, known: Collection[str]) -> _Dialect:
+    """The dialect in which the header has the most known names, then the most cells."""
+    lines = [line for line in sample.splitlines() if line.strip()]
+    first = lines[0] if lines else ""
+    said = re.match(r"[\"']?sep=(.)", first, re.I)
+    others = {mark for mark in first if not mark.isalnum() and mark not in "\"' _-.()#&?"} if not said else said[1]
+    escape = "\\" if re.search(r'[^\\\n]\\"[^,;|\t\r\n]', sample) and '""' not in sample else None
+
+    def fit(dialect: _Dialect) -> tuple[int, int]:
+        records = dialect.reader(io.StringIO(sample, newline=""), strict=False)
+        header: Cells = next((cells for cells in records if _is_header(cells)), [])
+        marked = dialect.quote == "'" or not any(name.startswith("'") for name in header)
+        return marked * sum(plain(name) in known for name in header), len(header)
+
+    separators = [said[1]] if said else [*_SEPARATORS, *sorted(others - _SEPARATORS.keys())]
+    quotes = ['"', "'"] if any(line.startswith("'") for line in lines[:2]) else ['"']
+    return max((_Dialect(one, quote, escape) for one in separators for quote in quotes), key=fit)
 
 
-def _json(content: bytes) -> _Lines:
-    names = dict.fromkeys(name for _, row in _values(content) if isinstance(row, dict) for name in row)
+class _Records:
+    """Lists of cells, and what is wrong with a line; a line whose quotes would swallow others is wrong by itself."""
+
+    def __init__(self, stream: Iterable[str], dialect: _Dialect) -> None:
+        self._stream, self._dialect = iter(stream), dialect
+        self._waiting = deque[str]()  # lines to be read again
+        self._taken: list[str] = []  # the lines of the last record
+        self._reader = dialect.reader(self._lines(), strict=True)
+
+    def _lines(self) -> Iterator[str]:
+        while (line := self._waiting.popleft() if self._waiting else next(self._stream, None)) is not None:
+            self._taken.append(line)
+            yield line
+            if len(self._taken) > _MOST_LINES:
+                raise csv.Error(f"a quote is open for {_MOST_LINES} lines")
+
+    def __iter__(self) -> Iterator[list[str] | str]:
+        while True:
+            self._taken.clear()
+            try:
+                record = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self._give_back()
+                yield f"{error}; mend the quotes there"
+            else:
+                yield record
+
+    def _give_back(self) -> None:
+        """Have all lines of the last record but the first read again."""
+        if len(self._taken) > 1:
+            self._waiting.extendleft(reversed(self._taken[1:]))
+            self._reader = self._dialect.reader(self._lines(), strict=True)
+
+    def gives_back(self, cells: int) -> bool:
+        """Whether one of the last record's later lines is a row of so many cells; if so, they are read again."""
+        alone = self._dialect.reader(self._taken[1:], strict=False)
+        if found := any(len(record) == cells for record in alone):
+            self._give_back()
+        return found
+
+
+# JSON, Parquet, XLSX, XML
+
+
+def _json(content: bytes, known: Collection[str]) -> Lines:
+    names = dict.fromkeys(name for _, row in _values(content, known) if isinstance(row, dict) for name in row)
     yield 1, list(names)
-    for number, row in _values(content):
+    for number, row in _values(content, known):
         yield number, [text(row.get(name)) for name in names] if isinstance(row, dict) else _NO_OBJECT
 
 
-def _values(content: bytes) -> Iterable[tuple[int, Any]]:
-    """What a list holds, or each line; numbered as rows. Raises ValueError if it is a list that is no JSON."""
+def _values(content: bytes, known: Collection[str]) -> Iterable[tuple[int, Any]]:
+    """What a list holds, or the one list in an object, or each line; numbered as rows. Raises ValueError."""
     stream = _stream(content)
-    listed = stream.read(1 << 12).lstrip().startswith("[")
+    lines = (line for line in stream if line.strip("\ufeff \t\r\n"))
+    first, second = next(lines, ""), next(lines, None)
     stream.seek(0)
-    if listed:
+    if first.lstrip("\ufeff \t").startswith("["):
         return enumerate(json.load(stream), 2)
+    if second is None or _value(first) is None:
+        whole = _value(stream.read())
+        if isinstance(whole, dict) and not any(plain(name) in known for name in whole):
+            lists = [one for one in whole.values() if isinstance(one, list) and any(isinstance(x, dict) for x in one)]
+            if len(lists) == 1:
+                return enumerate(lists[0], 2)
+        if isinstance(whole, dict):
+            return [(2, whole)]
+    stream = _stream(content)
     return ((number, _value(line)) for number, line in enumerate(stream, 2) if line.strip())
 
 
@@ -203,7 +323,7 @@ def _value(line: str) -> Any:
         return None
 
 
-def _parquet(content: bytes) -> _Lines:
+def _parquet(content: bytes, _: Collection[str]) -> Lines:
     frame = pl.read_parquet(content)
     yield 1, frame.columns
     dates = (  # Python's end with the year 9999
@@ -213,3 +333,80 @@ def _parquet(content: bytes) -> _Lines:
     )
     for number, cells in enumerate(frame.with_columns(*dates).iter_rows(), 2):
         yield number, [text(cell) for cell in cells]
+
+
+def _xlsx(content: bytes, _: Collection[str]) -> Lines:
+    """The first sheet that has rows; formulas are what they were when the file was saved."""
+    try:
+        import python_calamine
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("formats", "reading spreadsheets") from error
+    try:
+        workbook = python_calamine.load_workbook(io.BytesIO(content))
+        sheets = (workbook.get_sheet_by_name(name) for name in workbook.sheet_names)
+        sheet = next((sheet for sheet in sheets if sheet.total_height), None)
+        rows = iter(sheet.to_python(skip_empty_area=False)) if sheet else iter(())
+    except (python_calamine.CalamineError, python_calamine.ZipError) as error:
+        raise ValueError(error) from error
+    header: Cells = []
+    for number, row in enumerate(rows, 1):
+        cells = [text(cell) for cell in row]
+        if header and any(cells):
+            yield number, cells
+        elif not header and any(cells):
+            header = cells
+            yield 1, header
+    if not header:
+        yield 1, header
+
+
+def _xml(content: bytes, _: Collection[str]) -> Lines:
+    """The elements of a feed that stand for rows; a column each for their children, by their names without a prefix."""
+    rows = _elements(content)
+    names = dict.fromkeys(name for row in rows for name in row)
+    yield 1, list(names)
+    for number, row in enumerate(rows, 2):
+        cells = [row.get(name, []) for name in names]
+        yield number, [text(cell[0] if len(cell) == 1 else cell or None) for cell in cells]
+
+
+def _elements(content: bytes) -> list[dict[str, list[str]]]:
+    parser = expat.ParserCreate(namespace_separator=" ")
+    rows: list[dict[str, list[str]]] = []
+    path: list[str] = []
+    inside = 0  # how deep the row lies that is being read
+    said: list[str] = []
+
+    def start(name: str, _: dict[str, str]) -> None:
+        nonlocal inside
+        path.append(name.rpartition(" ")[2])
+        said.clear()
+        if not inside and path[-1].casefold() in _ROWS:
+            inside = len(path)
+            rows.append({})
+
+    def end(name: str) -> None:
+        nonlocal inside
+        if inside and len(path) > inside and (written := "".join(said).strip()):
+            rows[-1].setdefault(" ".join(path[inside:]), []).append(written)
+        said.clear()
+        path.pop()
+        if len(path) < inside:
+            inside = 0
+
+    def refuse(*_: Any) -> None:
+        raise ValueError("it declares entities; write the texts themselves")
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = said.append
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        raise ValueError(error) from error
+    return rows
+
+
+_READERS: dict[str, Callable[[bytes, Collection[str]], Lines]] = {
+    "CSV": _csv, "JSON": _json, "Parquet": _parquet, "XLSX": _xlsx, "XML": _xml,
+}  # fmt: skip

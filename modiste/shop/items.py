@@ -16,8 +16,10 @@ import polars as pl
 import sqlalchemy as sa
 from PIL import Image
 
+from modiste.catalog.columns import Layout, alike
 from modiste.catalog.files import open_regular
 from modiste.catalog.items import AGE_GROUPS, GENDERS, Item, Rejected
+from modiste.catalog.products import is_address
 from modiste.catalog.readers import read_source
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, known_gender, price
@@ -149,14 +151,20 @@ class Items:
 
     # Writing
 
-    def add(self, source: str | Path, masks: Path | None = None, progress: Progress | None = None) -> AddReport:
+    def add(
+        self,
+        source: str | Path,
+        masks: Path | None = None,
+        progress: Progress | None = None,
+        mapping: Layout | None = None,
+    ) -> AddReport:
         """Add the items of a DeepFashion folder, a table, or a folder of folders.
 
         Adding again is idempotent: unchanged items are skipped, changed ones updated and embedded anew. Photos are
         opened to see that they are whole; what is broken stands in the report and stops nothing.
         Raises SourceError if the source as a whole can't be read.
         """
-        reading = read_source(Path(source), self._taxonomy, masks)
+        reading = read_source(Path(source), self._taxonomy, masks, mapping)
         known = {row["item_id"]: row for row in self._storage.rows(_selected())}
         rejected = list(reading.rejected)
         rows: list[dict[str, Any]] = []
@@ -173,9 +181,14 @@ class Items:
         if any(row != dict(known.get(row["item_id"], {})) for row in rows):
             with self._storage.writing() as writing:
                 added, updated = self._store(writing, rows)
-        return AddReport(added, updated, len(rows) - added - updated, rejected, reading.unknown_categories)
+        unchanged = len(rows) - added - updated
+        remarks = (*reading.understood.remarks, *alike((item.item_id for item in reading.items), known))
+        understood = replace(reading.understood, remarks=remarks)
+        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, understood)
 
     def _checked(self, item: Item, known: Any) -> dict[str, Any] | PhotoError:
+        if item.image is not None and is_address(item.image):
+            return PhotoError("is a photo by address; download it and give the file's path")
         try:
             row = self._row(item)
             if item.image is not None and (known is None or known["stamp"] != row["stamp"]):

@@ -18,7 +18,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.trends import bought_lately, popularity_over_time
-from modiste.catalog.purchases import Purchase, read_purchases
+from modiste.catalog.columns import Layout
+from modiste.catalog.events import read_events
+from modiste.catalog.purchases import Purchase
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
@@ -140,16 +142,22 @@ class Purchases:
 
     # Writing
 
-    def add(self, file: str | Path) -> AddReport:
+    def add(self, file: str | Path, mapping: Layout | None = None, day_first: bool | None = None) -> AddReport:
         """Add purchases from a table: shopper_id, item_id, date, optional order_id.
 
         Ints of items or dates that the shop can't make sense of are reported; an item that came before under the same
         order is skipped.
         """
         items = {row["item_id"] for row in self._storage.rows(sa.select(schema.items.c.item_id))}
-        purchases, rejected = read_purchases(Path(file), items)
+        found = read_events(Path(file), items, mapping, day_first)
+        taken_back = {(one.shopper_id, one.item_id) for one in found.events if one.kind in ("return", "cancel")}
+        purchases = [
+            Purchase(one.shopper_id, one.item_id, one.at, one.order_id)
+            for one in found.events
+            if one.kind == "purchase" and (one.shopper_id, one.item_id) not in taken_back
+        ]
         added = self.record(purchases)
-        return AddReport(added, 0, len(purchases) - added, rejected)
+        return AddReport(added, 0, len(purchases) - added, found.rejected, understood=found.understood)
 
     def record(self, purchases: Sequence[Purchase]) -> int:
         """Record purchases durably; returns how many were new: an item that came before under its order is not.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from modiste.catalog.columns import Understood
 from modiste.catalog.items import Rejected
 from modiste.vision.embedding import VectorSpace
 
@@ -20,6 +21,7 @@ class AddReport:
     unchanged: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     unknown_categories: dict[str, int] = field(default_factory=dict)
+    understood: Understood = field(default_factory=Understood)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from modiste.behaviour.stores import BOX, assign_items, distances_km, make_stores
+from modiste.catalog.columns import Layout
 from modiste.catalog.stores import read_stores
 from modiste.errors import SettingError
 from modiste.shop import schema
@@ -37,17 +38,17 @@ class Stores:
         found = found.with_columns(distance_km=pl.Series(away, dtype=pl.Float64)).sort("distance_km", "store_id")
         return found if within is None else found.filter(pl.col("distance_km") <= within)
 
-    def add(self, file: str | Path) -> AddReport:
+    def add(self, file: str | Path, mapping: Layout | None = None) -> AddReport:
         """Add or update stores (store_id, latitude, longitude, optional name) from a table. Raises SourceError."""
         known = set(self.frame()["store_id"])
-        found, rejected = read_stores(Path(file))
+        found, rejected, understood = read_stores(Path(file), mapping)
         table = schema.stores
         with self._storage.writing() as writing:
             for store_id in found["store_id"]:
                 writing.execute(table.delete().where(table.c.store_id == store_id))
             _insert(writing, found)
         updated = sum(store in known for store in found["store_id"])
-        return AddReport(len(found) - updated, updated, 0, rejected)
+        return AddReport(len(found) - updated, updated, 0, rejected, understood=understood)
 
     def make(self, n: int = 5, box: tuple[float, float, float, float] = BOX, seed: int = 42) -> pl.DataFrame:
         """Replace the stores by ``n`` at random positions and spread the items evenly over them per category."""

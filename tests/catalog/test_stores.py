@@ -11,12 +11,12 @@ GOOD = "store_id,lat,lon,name\nnord,48.9,2.35,Gare du Nord\nsud,48.8,2.33,\n"
 
 def test_stores_are_read_from_csv_and_parquet_with_short_or_long_names(tmp_path):
     (tmp_path / "stores.csv").write_text(GOOD, encoding="utf-8")
-    found, rejected = read_stores(tmp_path / "stores.csv")
+    found, rejected, _ = read_stores(tmp_path / "stores.csv")
     assert found.rows() == [("nord", "Gare du Nord", 48.9, 2.35), ("sud", "sud", 48.8, 2.33)]
     assert not rejected
     numbered = pl.DataFrame({"store_id": [0, 1], "latitude": [1.0, 2.0], "longitude": [3.0, 4.0], "lat": [9.0, 9.0]})
     numbered.write_parquet(tmp_path / "stores.parquet")
-    found, rejected = read_stores(tmp_path / "stores.parquet")
+    found, rejected, _ = read_stores(tmp_path / "stores.parquet")
     assert found.rows() == [("0", "0", 1.0, 3.0), ("1", "1", 2.0, 4.0)]
     assert not rejected
 
@@ -24,7 +24,7 @@ def test_stores_are_read_from_csv_and_parquet_with_short_or_long_names(tmp_path)
 def test_rows_that_are_no_stores_are_rejected_with_row_and_reason(tmp_path):
     file = tmp_path / "stores.csv"
     file.write_text(GOOD + "nord,1,1,\n,1,1,\neast,91,0,\nwest,north,0,\nvoid,,,\nnone,nan,0,\n", encoding="utf-8")
-    found, rejected = read_stores(file)
+    found, rejected, _ = read_stores(file)
     assert found["store_id"].to_list() == ["nord", "sud"]
     assert [(one.row, one.reason.split(";")[0]) for one in rejected] == [
         (4, "store_id 'nord' stands twice"),

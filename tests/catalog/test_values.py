@@ -12,14 +12,19 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
 from modiste.catalog.values import (
+    availability,
+    decimal_mark,
     gender,
     identifier,
+    kind_of,
     known_gender,
     moment,
+    money,
     position,
     position_of,
     price,
     share,
+    stock,
     text,
 )
 from modiste.errors import SettingError
@@ -121,14 +126,87 @@ def test_epoch_milliseconds_are_not_told_as_another_year() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "", "31.03.2025", "31/03/2025", "03/31/2025", "Mar 31, 2025", "2025-3-31", "45747", "17434299000", "2025",
-        "2025-03-31 2:05 PM", "2025-03-31x14:05", "2025-03-31114:05", "2025-03-31T14:05+01:00 UTC", None, True, "None",
+        "", "Foo 31, 2025", "31 June 2025", "2025-13-31", "45747", "17434299000", "2025", "2025-03-31 14:05 PM",
+        "2025-03-31 14:05 Nowhere/City", "2025-03-31 14:05 XYZ", "31.03-2025", "2025-03-31x14:05",
+        "2025-03-31114:05", "2025-03-31T14:05+01:00 UTC", None, True, "None",
         "9999-12-31T23:00:00-05:00",
     ],
 )  # fmt: skip
 def test_other_forms_are_refused_with_what_to_write(value: Any) -> None:
     with pytest.raises(SettingError, match=r"is not a date; write it as 2025-03-31 or 2025-03-31T14:05$"):
         moment(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2025-3-31 14:05", "2025/03/31 14:05:00", "20250331140500", "1743429900", "1743429900.0", "1743429900000",
+        "1743429900000000", "1743429900000000000", "2025-03-31 2:05 PM", "2025-03-31 16:05:00 +0200",
+        "2025-03-31 16:05:00 CEST", "2025-03-31 16:05 Europe/Paris", "2025-03-31T16:05:00+02:00[Europe/Paris]",
+        "2025-03-31T14:05:00Z[UTC]", "Mon, 31 Mar 2025 14:05:00 +0000", "Mon Mar 31 14:05:00 UTC 2025",
+        "Mon Mar 31 2025 16:05:00 GMT+0200 (Central European Summer Time)", "March 31st, 2025 14:05", "31-Mar-25 14:05",
+        "31. März 2025, 14:05", "31 de março de 2025 14:05", "31 mars 2025 14:05",
+    ],
+)  # fmt: skip
+def test_every_form_that_means_one_time_is_taken(value: str) -> None:
+    assert moment(value) == datetime(2025, 3, 31, 14, 5)
+
+
+@pytest.mark.parametrize(
+    ("day", "month"), [("31.03.2025", "03.31.2025"), ("31/3/25", "3/31/25"), ("5-4-2025", "4-5-2025")]
+)
+def test_which_number_is_the_day_must_be_said(day: str, month: str) -> None:
+    assert moment(f"{day} 2:05 pm", True) == moment(f"{month} 2:05 pm", False)
+    for one in (day, month):
+        with pytest.raises(SettingError, match="doesn't say which is the day; say --day-first or --month-first"):
+            moment(one)
+
+
+@pytest.mark.parametrize(
+    ("written", "number", "currency"),
+    [
+        ("79.00 EUR", 79, "EUR"), ("1.299,00 €", 1299, "EUR"), ("€1,299.00", 1299, "EUR"), ("1.299 €", 1299, "EUR"),
+        ("1.299 KWD", 1.299, "KWD"), ("1.299", 1.299, None), ("1,299", 1299, None), ("0,125", 0.125, None),
+        ("29,90", 29.9, None), ("$29.90", 29.9, None), ("US$ 29.90", 29.9, "USD"), ("Rs. 499", 499, None),
+        ("CHF 1'299.00", 1299, "CHF"), ("1 299,00 kr", 1299, None), ("29,-", 29, None), ("1,29,900.00", 129900, None),
+        ("1.299.000", 1299000, None), ("1e3", 1000, None), (12.5, 12.5, None), ("£ 5", 5, "GBP"),
+    ],
+)  # fmt: skip
+def test_prices_are_read_as_people_write_them(written: Any, number: float, currency: str | None) -> None:
+    assert money(written) == (number, currency)
+
+
+def test_a_column_of_prices_tells_its_decimal_mark() -> None:
+    assert [decimal_mark(one) for one in (["29,90", "1.299"], ["1,299.00"], ["1,299"], ["1,5", "1.5"])] == [
+        ",",
+        ".",
+        None,
+        None,
+    ]
+    assert [money("1.299", mark)[0] for mark in (",", ".")] == [1299, 1.299]
+    for wrong in ("1.2.3", "5 apples", "(3)", "-1 €", "N/A", "", "1,2,3"):
+        with pytest.raises(SettingError, match="must be a number, 0 or more"):
+            money(wrong)
+
+
+def test_stock_and_availability_are_read_in_shops_words() -> None:
+    assert [stock(one) for one in ("12", "5.0", "10+", "-2", ">3")] == [12, 5, 10, -2, 3]
+    with pytest.raises(SettingError, match="stock 'many' must be a whole number"):
+        stock("many")
+    words = ["in stock", "in_stock", "http://schema.org/OutOfStock", "-1", "1", "TRUE", "draft", "ausverkauft", "hm"]
+    assert [availability(one) for one in words] == [True, True, False, False, True, True, False, False, None]
+
+
+def test_kinds_and_statuses_are_known_by_their_words() -> None:
+    assert [kind_of(one) for one in ("addToCart", "Page View", "transaction", "wishlist")] == [
+        "cart",
+        "view",
+        "purchase",
+        None,
+    ]
+    assert [kind_of(one, statuses=True) for one in ("partially refunded", "Refunded", "on-hold", "gold")] == [
+        "purchase", "return", "purchase", None,
+    ]  # fmt: skip
 
 
 def test_a_moment_is_between_1970_and_tomorrow() -> None:

@@ -126,8 +126,8 @@ def folders(folder: Path) -> Path:
         "Denim/notes.txt",
         "T-shirts/2.png",
         "Hats/3.webp",
-        "loose.jpg",
-        "a/b/c.jpg",
+        "Hats/sizes.pdf",
+        f"{'d' * 120}/{'p' * 120}.jpg",
     )
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
