@@ -138,6 +138,9 @@ def add_items(
     masks: Annotated[Path | None, typer.Option(help="The folder of the masks, <stem>_segm.png.")] = None,
     columns: Maps = None,
     mapping: MappingFile = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Fetch photos from this machine and its own network too.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would come of it; write nothing.")] = False,
     strict: Strict = False,
 ) -> None:
@@ -153,9 +156,10 @@ def add_items(
             if not reading.items:
                 raise typer.Exit(1)
             return
-        report = shop.items.add(source, masks, progress, layout)
+        report = shop.items.add(source, masks, progress, layout, private=private)
     _console().print(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged")
     _print_understood(report.understood, "kept as attributes")
+    _report(report.photos, path, False, "photos not taken")
     _report(report.rejected, path, strict)
     _some(report)
 

@@ -82,11 +82,6 @@ class _FailedError(Exception):
         self.after = after
 
 
-def is_address(text: str | None) -> bool:
-    """Whether ``text`` is an address on the web, not a path."""
-    return text is not None and text[:8].lower().startswith(("http://", "https://"))
-
-
 def fetch(
     urls: Collection[str],
     folder: Path,
@@ -102,7 +97,7 @@ def fetch(
     What is there is asked for again only after ``fresh`` seconds, and comes only if it has changed (ETag,
     Last-Modified). Interrupted, it goes on where it was. An address that can't be had is tried TRIES times, ``pause``
     seconds and twice as many apart; its old file counts on. ``private`` allows addresses of this machine and its
-    network. Raises SourceError where the folder can't be written.
+    network; an address without a scheme is one of https. Raises SourceError where the folder can't be written.
     """
     wanted, found = list(dict.fromkeys(urls)), {}
     index = _Index(folder)
@@ -202,9 +197,25 @@ def _fetched(url: str, index: _Index, private: bool, fresh: float, pause: float)
     raise AssertionError("unreachable")
 
 
-def _asked(url: str, known: _Known | None, private: bool) -> tuple[bytes, str, Message] | None:
+def download(url: str, private: bool = False, pause: float = 0.5) -> bytes:
+    """What is at the address of a table, at most MOST_BYTES. Raises SourceError."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            answer = _asked(url, None, private, photo=False)
+            return b"" if answer is None else answer[0]
+        except _RefusedError as error:
+            raise SourceError(f"{url} {error}") from None
+        except _FailedError as error:
+            if attempt == TRIES:
+                raise SourceError(f"{url} {error}, tried {TRIES} times") from None
+            time.sleep(max(pause * 2 ** (attempt - 1), min(error.after, 30.0)))
+    raise AssertionError("unreachable")
+
+
+def _asked(url: str, known: _Known | None, private: bool, photo: bool = True) -> tuple[bytes, str, Message] | None:
     """Content, kind and headers of what is at the address; None where it is what is ``known``."""
-    headers = {"User-Agent": "modiste", "Accept": "image/*", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": "modiste", "Accept": "image/*" if photo else "*/*", "Accept-Encoding": "identity"}
+    url = f"https:{url}" if url.startswith("//") else url
     if known and known.etag:
         headers["If-None-Match"] = known.etag
     elif known and known.modified:
@@ -217,7 +228,7 @@ def _asked(url: str, known: _Known | None, private: bool) -> tuple[bytes, str, M
                 if answer.status == 304 and known is not None:
                     return None
                 if answer.status not in (301, 302, 303, 307, 308):
-                    return *_content(answer), answer.headers
+                    return *_content(answer, photo), answer.headers
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise _FailedError(_why(error)) from error
             url = urljoin(url, answer.headers.get("Location", ""))
@@ -231,15 +242,15 @@ def _why(error: Exception) -> str:
     return f"can't be fetched ({said})"
 
 
-def _content(answer: http.client.HTTPResponse) -> tuple[bytes, str]:
-    """A photo's bytes and its kind, judged before it comes and by its first bytes."""
+def _content(answer: http.client.HTTPResponse, photo: bool) -> tuple[bytes, str]:
+    """The bytes and, of a photo, its kind, judged before it comes and by its first bytes."""
     if answer.status == 429 or answer.status >= 500:
         after = answer.headers.get("Retry-After", "")
         raise _FailedError(f"is answered with status {answer.status}", float(after) if after.isdecimal() else 0.0)
     if answer.status != 200:
         raise _RefusedError(f"is answered with status {answer.status}")
     said = answer.headers.get_content_type() if "Content-Type" in answer.headers else "image/*"
-    if not said.startswith("image/") and said not in ("application/octet-stream", "binary/octet-stream"):
+    if photo and not said.startswith("image/") and said not in ("application/octet-stream", "binary/octet-stream"):
         raise _RefusedError(f"is {said}, no photo")
     if int(answer.headers.get("Content-Length") or 0) > MOST_BYTES:
         raise _RefusedError(_LARGE)
@@ -248,14 +259,14 @@ def _content(answer: http.client.HTTPResponse) -> tuple[bytes, str]:
         content += piece
         if len(content) > MOST_BYTES:
             raise _RefusedError(_LARGE)
-        if kind is None and len(content) >= 12 and (kind := _kind(content)) is None:
+        if photo and kind is None and len(content) >= 12 and (kind := _kind(content)) is None:
             raise _RefusedError(f"says it is {said}, but its first bytes are no photo's")
     length = answer.headers.get("Content-Length")
     if length is not None and len(content) < int(length):
         raise _FailedError(f"ended after {len(content)} of {length} bytes")
-    if kind is None:
+    if photo and kind is None:
         raise _RefusedError("is empty" if not content else "is no photo")
-    return bytes(content), kind
+    return bytes(content), kind or ""
 
 
 _LARGE = f"has more than {MOST_BYTES / 1e6:.0f} MB"

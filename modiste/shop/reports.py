@@ -14,7 +14,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class AddReport:
-    """What came of adding items, stores or purchases."""
+    """What came of adding items, stores or purchases.
+
+    ``photos``: those that could not be had or are placeholders, each with the reason; their items were taken.
+    """
 
     added: int = 0
     updated: int = 0
@@ -22,6 +25,7 @@ class AddReport:
     rejected: list[Rejected] = field(default_factory=list)
     unknown_categories: dict[str, int] = field(default_factory=dict)
     understood: Understood = field(default_factory=Understood)
+    photos: list[Rejected] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
