@@ -281,6 +281,63 @@ def _some(report: "AddReport") -> None:
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog="Examples: modiste sync street --items https://shop.example/feed.csv --orders o.csv | modiste sync street"
+)
+def sync(
+    path: ShopPath,
+    items: Annotated[str | None, typer.Option(metavar="FILE-OR-URL", help="Where the items come from.")] = None,
+    orders: Annotated[str | None, typer.Option(metavar="FILE-OR-URL", help="Where the orders come from.")] = None,
+    columns: Maps = None,
+    mapping: MappingFile = None,
+    order_columns: Annotated[
+        list[str] | None, typer.Option("--order-map", metavar="FIELD=COLUMN", help="As --map, for the orders.")
+    ] = None,
+    order_mapping: Annotated[Path | None, typer.Option(help="As --mapping, for the orders.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="The folder of the masks, <stem>_segm.png.")] = None,
+    day_first: Annotated[
+        bool | None,
+        typer.Option("--day-first/--month-first", help="What 03/04/2025 means: a day in April or in March."),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Fetch from this machine and its own network too.")
+    ] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Retire what vanished, even if it is most of the catalogue.")
+    ] = False,
+    strict: Strict = False,
+) -> None:
+    """Bring items, photos, stock and orders up to date; the sources are said once and remembered.
+
+    Items that vanished from their source are retired, never deleted. Safe to run every hour.
+    """
+    from modiste.catalog.products import is_address
+    from modiste.shop.sync import Sources
+    from modiste.shop.sync import sync as run
+
+    def kept(source: str | Path | None) -> str | None:
+        return None if source is None else str(source) if is_address(str(source)) else str(Path(source).resolve())
+
+    sources = None
+    if items is not None or orders is not None:
+        sources = Sources(
+            kept(items), kept(orders), tuple(columns or ()), tuple(order_columns or ()), kept(mapping),
+            kept(order_mapping), kept(masks), day_first, private,
+        )  # fmt: skip
+    elif columns or mapping or order_columns or order_mapping or masks or day_first is not None or private:
+        raise SettingError("how to read a source is said with it: give --items or --orders too")
+    with _open(path) as shop, _progress("syncing") as progress:
+        report = run(shop, sources, confirm=confirm, progress=progress)
+    counts = report.counts()
+    names = ("added", "updated", "unchanged", "retired", "restored")
+    said = ", ".join(f"{counts[name]} {name}" for name in names)
+    _console().print(f"items: {said}; {report.embedded} photos embedded; {report.orders} orders added")
+    for remark in report.remarks:
+        _console(stderr=True).print(f"[yellow]remark:[/] {_plain(remark)}", highlight=False)
+    _report(report.photos, path, False, "photos not taken")
+    _report(report.rejected, path, strict)
+
+
 @app.command(epilog="Example: modiste masks street --out masks.png --count 12")
 def masks(
     path: ShopPath,
