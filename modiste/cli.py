@@ -467,6 +467,39 @@ def recommend(
             _print_table(f"for {shopper or item}" + (f", who bought {bought}" if bought else ""), many)
 
 
+@app.command(
+    "recommend-all",
+    cls=AskCommand,
+    epilog="Examples: modiste recommend-all street --out lists.parquet | ... --of items --out alike.csv --top 12",
+)
+def recommend_all(
+    context: typer.Context,
+    path: ShopPath,
+    out: Annotated[Path, typer.Option(help="The file to write: .parquet, .csv or .jsonl.")],
+    of: Annotated[str, typer.Option(help="shoppers or items.")] = "shoppers",
+) -> None:
+    """Write the lists of all shoppers or all items to a file. Interrupt it at will: the same command goes on."""
+    from modiste.shop.lists import recommend_all as run
+
+    with _open(path) as shop, _progress("recommending") as progress:
+        count = run(shop, out, of, progress=progress, **context.meta["ask"])
+    _console().print(f"wrote {out}: the lists of {count} {of}")
+
+
+@app.command("export", epilog="Example: modiste export street --form recbole --out street-recbole")
+def export_dataset(
+    path: ShopPath,
+    form: Annotated[str, typer.Option(help="recbole or lenskit.")],
+    out: Annotated[Path, typer.Option(help="A folder for the files.")],
+) -> None:
+    """Write the catalogue and the purchases in the form of another recommender's library."""
+    from modiste.shop.datasets import export_dataset as run
+
+    with _open(path) as shop:
+        files = run(shop, out, form)
+    _console().print(f"wrote {', '.join(map(str, files))}")
+
+
 @app.command(epilog="Example: modiste evaluate street all --out runs/street")
 def evaluate(
     path: ShopPath,
