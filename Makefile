@@ -29,13 +29,13 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modiste needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[server,client,postgres]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[server,client,postgres,formats]' --group dev
 	touch $(READY)
 
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --upgrade pip
-	build/lock/bin/python -m pip install --quiet --editable '.[server,client,postgres]' --group dev
+	build/lock/bin/python -m pip install --quiet --editable '.[server,client,postgres,formats]' --group dev
 	build/lock/bin/python -m pip freeze --exclude-editable > requirements.lock
 
 clean:

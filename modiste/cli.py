@@ -139,6 +139,9 @@ def add_items(
     masks: Annotated[Path | None, typer.Option(help="The folder of the masks, <stem>_segm.png.")] = None,
     columns: Maps = None,
     mapping: MappingFile = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Fetch photos from this machine and its own network too.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would come of it; write nothing.")] = False,
     strict: Strict = False,
 ) -> None:
@@ -154,9 +157,10 @@ def add_items(
             if not reading.items:
                 raise typer.Exit(1)
             return
-        report = shop.items.add(source, masks, progress, layout)
+        report = shop.items.add(source, masks, progress, layout, private=private)
     _console().print(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged")
     _print_understood(report.understood, "kept as attributes")
+    _report(report.photos, path, False, "photos not taken")
     _report(report.rejected, path, strict)
     _some(report)
 
@@ -279,6 +283,63 @@ def _some(report: "AddReport") -> None:
     if not report.added + report.updated + report.unchanged:
         _console(stderr=True).print("[bold red]nothing was taken[/]")
         raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples: modiste sync street --items https://shop.example/feed.csv --orders o.csv | modiste sync street"
+)
+def sync(
+    path: ShopPath,
+    items: Annotated[str | None, typer.Option(metavar="FILE-OR-URL", help="Where the items come from.")] = None,
+    orders: Annotated[str | None, typer.Option(metavar="FILE-OR-URL", help="Where the orders come from.")] = None,
+    columns: Maps = None,
+    mapping: MappingFile = None,
+    order_columns: Annotated[
+        list[str] | None, typer.Option("--order-map", metavar="FIELD=COLUMN", help="As --map, for the orders.")
+    ] = None,
+    order_mapping: Annotated[Path | None, typer.Option(help="As --mapping, for the orders.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="The folder of the masks, <stem>_segm.png.")] = None,
+    day_first: Annotated[
+        bool | None,
+        typer.Option("--day-first/--month-first", help="What 03/04/2025 means: a day in April or in March."),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Fetch from this machine and its own network too.")
+    ] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Retire what vanished, even if it is most of the catalogue.")
+    ] = False,
+    strict: Strict = False,
+) -> None:
+    """Bring items, photos, stock and orders up to date; the sources are said once and remembered.
+
+    Items that vanished from their source are retired, never deleted. Safe to run every hour.
+    """
+    from modiste.catalog.products import is_address
+    from modiste.shop.sync import Sources
+    from modiste.shop.sync import sync as run
+
+    def kept(source: str | Path | None) -> str | None:
+        return None if source is None else str(source) if is_address(str(source)) else str(Path(source).resolve())
+
+    sources = None
+    if items is not None or orders is not None:
+        sources = Sources(
+            kept(items), kept(orders), tuple(columns or ()), tuple(order_columns or ()), kept(mapping),
+            kept(order_mapping), kept(masks), day_first, private,
+        )  # fmt: skip
+    elif columns or mapping or order_columns or order_mapping or masks or day_first is not None or private:
+        raise SettingError("how to read a source is said with it: give --items or --orders too")
+    with _open(path) as shop, _progress("syncing") as progress:
+        report = run(shop, sources, confirm=confirm, progress=progress)
+    counts = report.counts()
+    names = ("added", "updated", "unchanged", "retired", "restored")
+    said = ", ".join(f"{counts[name]} {name}" for name in names)
+    _console().print(f"items: {said}; {report.embedded} photos embedded; {report.orders} orders added")
+    for remark in report.remarks:
+        _console(stderr=True).print(f"[yellow]remark:[/] {_plain(remark)}", highlight=False)
+    _report(report.photos, path, False, "photos not taken")
+    _report(report.rejected, path, strict)
 
 
 @app.command(epilog="Example: modiste masks street --out masks.png --count 12")
@@ -411,6 +472,39 @@ def recommend(
     else:
         for bought, many in lists:
             _print_table(f"for {shopper or item or 'a guest'}" + (f", who bought {bought}" if bought else ""), many)
+
+
+@app.command(
+    "recommend-all",
+    cls=AskCommand,
+    epilog="Examples: modiste recommend-all street --out lists.parquet | ... --of items --out alike.csv --top 12",
+)
+def recommend_all(
+    context: typer.Context,
+    path: ShopPath,
+    out: Annotated[Path, typer.Option(help="The file to write: .parquet, .csv or .jsonl.")],
+    of: Annotated[str, typer.Option(help="shoppers or items.")] = "shoppers",
+) -> None:
+    """Write the lists of all shoppers or all items to a file. Interrupt it at will: the same command goes on."""
+    from modiste.shop.lists import recommend_all as run
+
+    with _open(path) as shop, _progress("recommending") as progress:
+        count = run(shop, out, of, progress=progress, **context.meta["ask"])
+    _console().print(f"wrote {out}: the lists of {count} {of}")
+
+
+@app.command("export", epilog="Example: modiste export street --form recbole --out street-recbole")
+def export_dataset(
+    path: ShopPath,
+    form: Annotated[str, typer.Option(help="recbole or lenskit.")],
+    out: Annotated[Path, typer.Option(help="A folder for the files.")],
+) -> None:
+    """Write the catalogue and the purchases in the form of another recommender's library."""
+    from modiste.shop.datasets import export_dataset as run
+
+    with _open(path) as shop:
+        files = run(shop, out, form)
+    _console().print(f"wrote {', '.join(map(str, files))}")
 
 
 @app.command(epilog="Example: modiste evaluate street all --out runs/street")

@@ -28,7 +28,10 @@ from modiste.catalog.values import (
 from modiste.catalog.words import gender_and_age
 from modiste.errors import SettingError, SourceError
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+PHOTO_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif"),
+    *(".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"),
+)
 """Endings (in any case) of the files that are taken for photos."""
 
 _ADDRESS = re.compile(r"(?i)(?:https?:)?//[^\s/]")
@@ -399,7 +402,7 @@ def _stock(written: str) -> int | None:
 
 
 def _photo_like(written: str) -> bool:
-    return urlsplit(written.partition(",")[0]).path.lower().endswith((*PHOTO_SUFFIXES, ".avif", ".heic"))
+    return urlsplit(written.partition(",")[0]).path.lower().endswith(PHOTO_SUFFIXES)
 
 
 def _size_variants(found: Sequence[Found], remarks: list[str]) -> None:

@@ -190,7 +190,6 @@ def get_item(response: Response, shop: TheShop, item_id: ItemId) -> wire.Item:
 async def put_item(
     response: Response,
     shop: TheShop,
-    settings: TheSettings,
     queue: TheWorkQueue,
     item_id: ItemId,
     if_match: Annotated[str | None, Header(max_length=200, description="The ETag of the item as it was read.")] = None,
@@ -211,7 +210,7 @@ async def put_item(
 
     def put() -> wire.Put:
         match = None if if_match in (None, "*") else str(if_match).strip().strip('"')
-        report = shop.items.put(item, content, max_pixels=settings.max_pixels, match=match)
+        report = shop.items.put(item, content, match=match)
         return wire.Put(
             created=report.created, embedded=report.embedded, remark=report.remark, item=_item_now(shop, item_id)
         )

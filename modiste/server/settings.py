@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modiste.errors import SettingError
-from modiste.vision.photos import MAX_PIXELS
 
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
 
@@ -24,17 +23,17 @@ class Settings:
 
     ``token`` is asked of every write (None: writes come from this machine only). ``origins`` are the web origins that
     browsers may call from (CORS); ``hosts`` the names that the service answers to beside this machine's own (none: any,
-    with a token). A photo has at most ``max_upload`` bytes and ``max_pixels`` pixels. ``embed_at_once``
-    photos are worked on at a time in each worker, ``embed_queue`` more may wait; each worker answers ``in_flight``
-    requests at a time. What is beyond is refused with 429. ``root_path`` is the path under which a proxy shows the
-    service, such as ``/modiste``, unless the proxy says so itself in X-Forwarded-Prefix.
+    with a token). A photo has at most ``max_upload`` bytes, one that is searched with at most ``max_pixels`` pixels.
+    ``embed_at_once`` photos are worked on at a time in each worker, ``embed_queue`` more may wait; each worker answers
+    ``in_flight`` requests at a time. What is beyond is refused with 429. ``root_path`` is the path under which a proxy
+    shows the service, such as ``/modiste``, unless the proxy says so itself in X-Forwarded-Prefix.
     """
 
     token: str | None = None
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     max_upload: int = 20_000_000
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = 16_000_000
     embed_at_once: int = 2
     embed_queue: int = 16
     in_flight: int = 128

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from hashlib import blake2b
+from hashlib import blake2b, file_digest
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -18,9 +19,11 @@ import sqlalchemy as sa
 from PIL import Image
 
 from modiste.catalog.columns import Layout, alike
+from modiste.catalog.fetching import FRESH_S, fetch
+from modiste.catalog.files import open_regular
 from modiste.catalog.items import AGE_GROUPS, GENDERS, Item, Rejected
 from modiste.catalog.products import is_address
-from modiste.catalog.readers import read_source
+from modiste.catalog.readers import Reading, read_source
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, price
 from modiste.catalog.words import known_gender
@@ -28,10 +31,16 @@ from modiste.errors import ChangedError, ModisteError, PhotoError, SettingError,
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport
 from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting, setting
-from modiste.vision.photos import MAX_PIXELS, check_photo
+from modiste.vision.photos import MAX_BYTES, MAX_PIXELS, check_photo
 
 SORTS = ("id", "popularity", "cheap", "dear")
 """How a page of items may be sorted."""
+
+PLACEHOLDER = 10
+"""A photo that so many products share shows none of them."""
+
+FETCHED = "photos"
+"""The folder, inside the shop's, of photos by address."""
 
 _DERIVED_FROM = ("image", "stamp", "mask", "category")  # a vector; the category chooses which pixels are the item's own
 _WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
@@ -163,26 +172,40 @@ class Items:
         masks: Path | None = None,
         progress: Progress | None = None,
         mapping: Layout | None = None,
+        *,
+        private: bool = False,
     ) -> AddReport:
         """Add the items of a DeepFashion folder, a table, or a folder of folders.
 
-        Adding again is idempotent: unchanged items are skipped, changed ones updated and embedded anew. Photos are
-        opened to see that they are whole; what is broken stands in the report and stops nothing.
+        Adding again is idempotent: unchanged items are skipped, changed ones updated and embedded anew. Photos by
+        address are fetched into the shop's folder, from this machine and its network only if ``private``; one that
+        can't be had, or that PLACEHOLDER products share, leaves its item without a photo. Photos are opened to see that
+        they are whole; what is broken stands in the report and stops nothing.
         Raises SourceError if the source as a whole can't be read.
         """
-        reading = read_source(Path(source), self._taxonomy, masks, mapping)
+        return self.take(read_source(Path(source), self._taxonomy, masks, mapping), progress, private=private)
+
+    def take(
+        self, reading: Reading, progress: Progress | None = None, *, private: bool = False, fresh: float = FRESH_S
+    ) -> AddReport:
+        """As :meth:`add`, of what was read; photos asked for within ``fresh`` seconds are not asked for again."""
         known = {row["item_id"]: row for row in self._storage.rows(_selected())}
-        rejected = list(reading.rejected)
+        rejected, photos = list(reading.rejected), list[Rejected]()
+        items = self._with_files(reading.items, photos, progress, private, fresh)
         rows: list[dict[str, Any]] = []
         with ThreadPoolExecutor() as pool:
-            checked = pool.map(lambda item: self._checked(item, known.get(item.item_id)), reading.items)
-            for done, (item, outcome) in enumerate(zip(reading.items, checked, strict=True), 1):
-                if isinstance(outcome, PhotoError):
-                    rejected.append(Rejected(item.image or item.item_id, None, str(outcome)))
-                else:
+            checked = pool.map(lambda item: self._checked(item, known.get(item.item_id)), items)
+            for done, (given, item, outcome) in enumerate(zip(reading.items, items, checked, strict=True), 1):
+                if not isinstance(outcome, PhotoError):
                     rows.append(outcome)
+                elif given.image is not None and is_address(given.image):
+                    photos.append(Rejected(given.image, None, f"{outcome}; item {item.item_id!r} goes without"))
+                    rows.append(self._row(replace(item, image=None, mask=None)))
+                else:
+                    rejected.append(Rejected(item.image or item.item_id, None, str(outcome)))
                 if progress:
-                    progress(done, len(reading.items))
+                    progress(done, len(items))
+        rows = self._without_placeholders(rows, photos)
         added = updated = 0
         if any(row != dict(known.get(row["item_id"], {})) for row in rows):
             with self._storage.writing() as writing:
@@ -190,11 +213,49 @@ class Items:
         unchanged = len(rows) - added - updated
         remarks = (*reading.understood.remarks, *alike((item.item_id for item in reading.items), known))
         understood = replace(reading.understood, remarks=remarks)
-        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, understood)
+        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, understood, photos)
+
+    def _with_files(
+        self, items: Sequence[Item], photos: list[Rejected], progress: Progress | None, private: bool, fresh: float
+    ) -> Sequence[Item]:
+        """The items with files in the place of addresses; what can't be had is added to ``photos``."""
+        addresses = [one for item in items for one in (item.image, *item.photos) if one and is_address(one)]
+        if not addresses:
+            return items
+        folder = self._storage.path / FETCHED
+        found = fetch(addresses, folder, private=private, fresh=fresh, progress=progress)
+
+        def file(item: Item, address: str | None) -> str | None:
+            if address is None or not is_address(address):
+                return address
+            got = found[address]
+            if got.problem is not None:
+                how = f"item {item.item_id!r} " + ("goes without" if got.file is None else "keeps the one it had")
+                photos.append(Rejected(address, None, f"{got.problem}; {how}"))
+            return None if got.file is None else str(got.file)
+
+        made = []
+        for item in items:
+            image, others = file(item, item.image), [file(item, one) for one in item.photos]
+            made.append(replace(item, image=image, photos=tuple(one for one in others if one is not None)))
+        return made
+
+    @staticmethod
+    def _without_placeholders(rows: list[dict[str, Any]], photos: list[Rejected]) -> list[dict[str, Any]]:
+        """The rows without the photos that many products share: what shops show where there is no photo."""
+        products: defaultdict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            if row["image"] is not None and row["mask"] is None:
+                products[row["stamp"]].add(row["product"])
+        shared = {stamp: len(them) for stamp, them in products.items() if len(them) >= PLACEHOLDER}
+        shown = {row["stamp"]: row["image"] for row in reversed(rows) if row["stamp"] in shared}
+        for stamp, count in shared.items():
+            reason = f"is the photo of {count} products; taken for a placeholder, their items go without"
+            photos.append(Rejected(shown[stamp], None, reason))
+        empty = {"image": None, "mask": None, "stamp": ""}
+        return [row | empty if row["stamp"] in shared else row for row in rows]
 
     def _checked(self, item: Item, known: Any) -> dict[str, Any] | PhotoError:
-        if item.image is not None and is_address(item.image):
-            return PhotoError("is a photo by address; download it and give the file's path")
         try:
             row = self._row(item)
             if item.image is not None and (known is None or known["stamp"] != row["stamp"]):
@@ -394,7 +455,11 @@ def _stamp(item: Item) -> str:
         return ""
     digest = blake2b(digest_size=16)
     for path in (item.image, item.mask):
-        digest.update(Path(path).read_bytes() if path else b"\0")
+        if path:
+            with open_regular(Path(path), MAX_BYTES) as file:
+                file_digest(file, lambda: digest)
+        else:
+            digest.update(b"\0")
     return digest.hexdigest()
 
 

@@ -14,7 +14,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class AddReport:
-    """What came of adding items, stores or purchases; of these, how many of which kind were added."""
+    """What came of adding items, stores or purchases; of these, how many of which kind were added.
+
+    ``photos``: those that could not be had or are placeholders, each with the reason; their items were taken.
+    """
 
     added: int = 0
     updated: int = 0
@@ -23,6 +26,7 @@ class AddReport:
     unknown_categories: dict[str, int] = field(default_factory=dict)
     understood: Understood = field(default_factory=Understood)
     kinds: dict[str, int] = field(default_factory=dict)
+    photos: list[Rejected] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

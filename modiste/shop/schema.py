@@ -164,3 +164,18 @@ settings = Table(
     Column("name", String, primary_key=True),
     Column("value", String, nullable=False, comment="a number"),
 )
+
+synced = Table(
+    "synced",
+    metadata,
+    Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
+    Column("retired", DateTime, comment="when its source had it no more; null: it is there"),
+)
+
+syncs = Table(
+    "syncs",
+    metadata,
+    Column("sync_id", Integer, primary_key=True, autoincrement=True),
+    Column("at", DateTime, nullable=False, comment="when it began (UTC)"),
+    Column("report", Text, nullable=False, comment="a JSON object: what came of it, counted"),
+)

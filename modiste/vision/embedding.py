@@ -4,7 +4,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -203,18 +203,24 @@ def labels_of(photo: Image.Image, mask: str | None, parser: Parser | None) -> ND
 def mask_of(photo: Image.Image, path: str | None, parser: Parser | None) -> Mask | None:
     """The photo's mask at its size: the given one at ``path``, else the parser's, else None.
 
+    A given mask may also have the size of the file that the photo was read smaller from.
+
     Raises MaskError if the given mask is unreadable, of another size, empty, or hardly in the palette at all.
     """
     if path is None:
         return Mask(parser.parse(photo), 0) if parser else None
     mask, name = decode_mask(Path(path)), Path(path).name
     height, width = mask.labels.shape
-    if (width, height) != photo.size:
-        raise MaskError(f"mask {name} is {width}×{height}, its photo {photo.width}×{photo.height}")
+    full = photo.info.get("full_size", photo.size)
+    if (width, height) not in (photo.size, full):
+        raise MaskError(f"mask {name} is {width}×{height}, its photo {full[0]}×{full[1]}")
     if mask.off_palette > OFF_PALETTE_AT_MOST * mask.labels.size:
         raise MaskError(f"mask {name} has {mask.off_palette / mask.labels.size:.0%} of its pixels off the palette")
     if not mask.labels.any():
         raise MaskError(f"mask {name} is empty: nothing but background")
+    if (width, height) != photo.size:  # the photo was read at a part of its size
+        small = Image.fromarray(mask.labels).resize(photo.size, Image.Resampling.NEAREST)
+        return replace(mask, labels=np.asarray(small))
     return mask
 
 

@@ -1,6 +1,6 @@
 """Masks: which pixels of a photo are garment, and which of them are this item's own (the paper, figure 2)."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from PIL import Image
 
 from modiste.arrays import Bools
 from modiste.catalog.palette import LABELS, PALETTE
-from modiste.errors import MaskError, SettingError
-from modiste.vision.photos import MAX_PIXELS
+from modiste.errors import MaskError, PhotoError, SettingError
+from modiste.vision.photos import MAX_PIXELS, decoded
 
 __all__ = ["LABELS", "MASKINGS", "PALETTE", "Mask", "apply_mask", "decode_mask", "encode_mask", "garment_pixels"]
 
@@ -23,6 +23,8 @@ TOLERANCE = 12
 
 OWN_AT_LEAST = 0.01
 """Where an item's own labels cover less than this share of the photo, ``own`` falls back to ``clothes``."""
+
+_BAND = 250_000  # pixels whose colours are looked at at a time
 
 _BODY = ("background", "hair", "face", "skin")
 _ACCESSORIES = ("bag", "eyeglass", "wrist wearing", "ring", "necklace", "earrings")
@@ -49,35 +51,47 @@ def decode_mask(source: Path | Image.Image) -> Mask:
     nearest within ``TOLERANCE``; the rest become background and are counted.
     Raises MaskError if the file can't be read or is a greyscale picture with values above 23.
     """
-    picture = source if isinstance(source, Image.Image) else _read(source)
+    if isinstance(source, Image.Image):
+        return _decoded(source)
+    try:
+        with decoded(source, MAX_PIXELS, max_pixels=MAX_PIXELS) as (picture, _):
+            return _decoded(picture)
+    except PhotoError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise MaskError(f"there is no mask {source.name}") from error
+        raise MaskError(f"mask {source.name} can't be read ({str(error).removeprefix('photo ')})") from error
+
+
+def _decoded(picture: Image.Image) -> Mask:
     if picture.mode in ("1", "L", "I") or picture.mode.startswith("I;16"):
         raw = np.asarray(picture)
         if raw.min(initial=0) < 0 or raw.max(initial=0) >= len(LABELS):
             raise MaskError(f"mask is greyscale with values up to {raw.max()}; raw labels are 0 to {len(LABELS) - 1}")
         return Mask(raw.astype(np.uint8), 0)
-    colours, where = _colours(picture)
-    used = colours[np.flatnonzero(np.bincount(where.ravel()))].astype(np.int16)
-    if (used == used[:, :1]).all() and used.max(initial=0) < len(LABELS):
-        return Mask(colours[:, 0][where], 0)
-    gaps = np.abs(colours[:, None].astype(np.int16) - PALETTE.astype(np.int16)).max(2)
-    known = gaps.min(1) <= TOLERANCE
-    label = np.where(known, gaps.argmin(1), 0).astype(np.uint8)
-    return Mask(label[where], int((~known)[where].sum()))
+    raw_labels = all(map(_of_raw_labels, _bands(picture)))
+    labels, off_palette, top = np.empty((picture.height, picture.width), np.uint8), 0, 0
+    for band in _bands(picture):
+        colours, where = _colours(band)
+        gaps = np.abs(colours[:, None].astype(np.int16) - PALETTE.astype(np.int16)).max(2)
+        known = np.ones(len(colours), bool) if raw_labels else gaps.min(1) <= TOLERANCE
+        label = np.where(known, colours[:, 0] if raw_labels else gaps.argmin(1), 0).astype(np.uint8)
+        labels[top : top + band.height] = label[where]
+        off_palette += int((~known)[where].sum())
+        top += band.height
+    return Mask(labels, off_palette)
 
 
-def _read(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise MaskError(f"mask {path.name} has more than {MAX_PIXELS / 1e6:g} megapixels")
-            picture.load()
-            return picture.copy()
-    except MaskError:
-        raise
-    except FileNotFoundError as error:
-        raise MaskError(f"there is no mask {path.name}") from error
-    except Exception as error:  # Pillow's decoders raise many kinds
-        raise MaskError(f"mask {path.name} can't be read ({error})") from error
+def _bands(picture: Image.Image) -> Iterator[Image.Image]:
+    """The picture from top to bottom, some rows at a time: a large one's colours would take gigabytes."""
+    rows = max(1, _BAND // max(1, picture.width))
+    for top in range(0, picture.height, rows):
+        yield picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+
+
+def _of_raw_labels(band: Image.Image) -> bool:
+    colours, where = _colours(band)
+    used = colours[np.flatnonzero(np.bincount(where.ravel()))]
+    return bool((used == used[:, :1]).all() and used.max(initial=0) < len(LABELS))
 
 
 def _colours(picture: Image.Image) -> tuple[Pixels, NDArray[np.integer]]:

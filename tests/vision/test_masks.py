@@ -77,8 +77,19 @@ def test_what_is_no_mask_is_refused(tmp_path: Path) -> None:
 def test_a_mask_too_large_to_unpack_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modiste.vision.masks.MAX_PIXELS", 23)
     encode_mask(ONE_OF_EACH).save(tmp_path / "m.png")
-    with pytest.raises(MaskError, match=r"mask m\.png has more than"):
+    with pytest.raises(MaskError, match=r"mask m\.png can't be read .*more than 2\.3e-05 megapixels"):
         decode_mask(tmp_path / "m.png")
+
+
+def test_a_large_mask_is_what_its_parts_are() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, len(LABELS), (700, 800)).astype(np.uint8)
+    for picture in (encode_mask(labels), encode_mask(labels).convert("RGB")):
+        assert (decode_mask(picture).labels == labels).all()
+    greys = Image.fromarray(labels).convert("RGB")
+    assert (decode_mask(greys).labels == labels).all()
+    greys.putpixel((799, 699), (255, 0, 255))  # the last pixel tells that they are colours
+    assert decode_mask(greys).labels.max() == 0
 
 
 def test_an_index_past_the_palettes_end_is_black_and_so_background() -> None:

@@ -1,0 +1,191 @@
+"""The lists of all shoppers or all items, written to one file: many questions in one matrix product, and resumable."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import sqlalchemy as sa
+
+from modiste.arrays import Ints
+from modiste.ask import Ask
+from modiste.catalog.items import GENDERS
+from modiste.errors import SettingError, SourceError
+from modiste.ranking.candidates import Queries
+from modiste.ranking.topk import Ranking, merge
+from modiste.shop import schema
+from modiste.shop.question import Question
+from modiste.shop.recommendations import TERMS, Recommendation
+from modiste.shop.reports import Progress
+from modiste.shop.shop import Shop
+from modiste.shop.shoppers import Shopper
+from modiste.shop.snapshot import Snapshot
+
+OF = ("shoppers", "items")
+"""Whose lists."""
+
+BLOCK = 1000
+"""So many lists are made and kept at a time; an interrupted run loses at most those."""
+
+_WRITE: dict[str, Callable[[pl.LazyFrame, Path], Any]] = {
+    ".parquet": lambda lists, file: lists.sink_parquet(file),
+    ".csv": lambda lists, file: lists.sink_csv(file),
+    ".jsonl": lambda lists, file: lists.sink_ndjson(file),
+}
+
+_Asked = tuple[str, Ints, float, tuple[float, float] | None]  # whose list: rows of items, trendiness, position
+
+
+def recommend_all(
+    shop: Shop, out: Path, of: str = "shoppers", *, block: int = BLOCK, progress: Progress | None = None, **ask: Any
+) -> int:
+    """Write what :meth:`Shop.recommend <modiste.shop.shop.Shop.recommend>` says to every shopper or about every item.
+
+    ``out`` ends with .parquet, .csv or .jsonl. Its columns: shopper_id (or for_item), rank from 1, item_id, relevance,
+    because, why, and the weighted terms, which add up to relevance. Lists stand in the order of their ids. ``ask``: the
+    fields of :class:`~modiste.ask.Ask`. Each ``block`` of lists is of one moment of the shop, and kept beside ``out``
+    until all are there: interrupted, the same call goes on. Returns how many lists were written, now and before.
+    Raises SettingError for another ending or a question that can't be asked, SourceError where nothing can be written.
+    """
+    if of not in OF:
+        raise SettingError(f"there are no lists of {of!r}; there are those of {' and '.join(OF)}")
+    if out.suffix.lower() not in _WRITE:
+        raise SettingError(f"{out.name} must end with {', '.join(_WRITE)}; the ending says in which form it is written")
+    asked = Ask.of(**ask)
+    parts = out.with_name(f"{out.name}.parts")
+    try:
+        ids = _planned(shop, parts, {"of": of, "block": block, "ask": asked.model_dump(mode="json")})
+        for start in range(0, len(ids), block):
+            part = parts / f"{start:012d}.parquet"
+            if not part.exists():
+                some = ids[start : start + block]
+                rows = list(_of_shoppers(shop, asked, some) if of == "shoppers" else _of_items(shop, asked, some))
+                unfinished = part.with_suffix(".unfinished")
+                pl.DataFrame(rows, _columns(of), orient="row").write_parquet(unfinished)
+                unfinished.replace(part)
+            if progress:
+                progress(min(start + block, len(ids)), len(ids))
+        lists = pl.scan_parquet(parts / "*.parquet") if ids else pl.LazyFrame(schema=_columns(of))
+        _WRITE[out.suffix.lower()](lists, parts / "whole")
+        (parts / "whole").replace(out)
+        shutil.rmtree(parts)
+    except OSError as error:
+        raise SourceError(f"{out} can't be written: {error.strerror or error}; make room or choose another") from error
+    return len(ids)
+
+
+def _columns(of: str) -> dict[str, Any]:
+    who = "shopper_id" if of == "shoppers" else "for_item"
+    columns = {who: pl.String, "rank": pl.Int32, "item_id": pl.String, "relevance": pl.Float64, "because": pl.String}
+    return columns | {"why": pl.String} | dict.fromkeys(TERMS, pl.Float64)
+
+
+def _planned(shop: Shop, parts: Path, plan: dict[str, Any]) -> list[str]:
+    """Whose lists are to be made: those of an interrupted run with the same plan, else all there are now."""
+    file = parts / "plan.json"
+    try:
+        known = json.loads(file.read_text("utf-8"))
+        if {name: known[name] for name in plan} == plan:
+            return list(known["ids"])
+    except (OSError, ValueError, KeyError):
+        pass
+    shutil.rmtree(parts, ignore_errors=True)
+    parts.mkdir(parents=True)
+    column = schema.shoppers.c.shopper_id if plan["of"] == "shoppers" else schema.items.c.item_id
+    with shop.storage.reading() as connection:
+        ids = list(connection.execute(sa.select(column).order_by(column)).scalars())
+    unfinished = parts / "plan.unfinished"
+    unfinished.write_text(json.dumps({**plan, "ids": ids}), "utf-8")
+    unfinished.replace(file)
+    return ids
+
+
+_Row = tuple[Any, ...]
+
+
+def _rows(who: str, found: Sequence[Recommendation]) -> Iterator[_Row]:
+    for rank, one in enumerate(found, 1):
+        terms = [one.terms[name] for name in TERMS]
+        yield who, rank, one.item_id, one.relevance, one.because, one.why, *terms
+
+
+def _of_items(shop: Shop, ask: Ask, item_ids: Sequence[str]) -> Iterator[_Row]:
+    with shop.moments.now(ask.space) as (snapshot, _):
+        rows = {item_id: row for item_id in item_ids if (row := snapshot.find(item_id)) >= 0}
+        if not rows:
+            return
+        question = Question.for_item(snapshot, ask, next(iter(rows)))
+    popularity = snapshot.popularity(ask.half_life).normpop
+    asked = [(one, np.array([row]), float(popularity[row]), None) for one, row in rows.items()]
+    for item_id, found in _answered(question, asked).items():
+        yield from _rows(item_id, found)
+
+
+def _of_shoppers(shop: Shop, ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_Row]:
+    nobody: dict[tuple[float, Any], list[Recommendation]] = {}
+    many: list[_Asked] = []
+    apart: dict[str, tuple[Shopper, list[str]]] = {}  # those whose own place decides what is ranked how
+    with shop.moments.now(ask.space) as (snapshot, connection):
+        present: set[str] = set()
+        for some in range(0, len(shopper_ids), 500):
+            wanted = sa.select(schema.shoppers.c.shopper_id)
+            wanted = wanted.where(schema.shoppers.c.shopper_id.in_(shopper_ids[some : some + 500]))
+            present.update(connection.execute(wanted).scalars())
+        known = [shop.shoppers.read(connection, one) for one in shopper_ids if one in present]
+        bought = {one.shopper_id: shop.purchases.items_of(connection, one.shopper_id) for one in known}
+    by_place = bool(ask.weights.distance or ask.within is not None) and ask.position is None
+    lists: dict[str, list[Recommendation]] = {}
+    for one in known:
+        rows = [row for item_id in bought[one.shopper_id] if (row := snapshot.find(item_id)) >= 0]
+        if not bought[one.shopper_id]:
+            key = one.trendiness, one.position
+            if key not in nobody:
+                nobody[key] = Question.for_nobody(snapshot, ask, *key).spread()
+            lists[one.shopper_id] = nobody[key]
+        elif by_place and one.position is not None:
+            apart[one.shopper_id] = one, bought[one.shopper_id]
+        elif rows:
+            many.append((one.shopper_id, np.array(rows), one.trendiness, None if ask.position else one.position))
+    for shopper_id, (one, items) in apart.items():
+        lists[shopper_id] = Question.for_shopper(snapshot, ask, one, items).merged()
+    if many:
+        placeless = replace(known[0], latitude=None, longitude=None)
+        question = Question.for_shopper(snapshot, ask, placeless, [snapshot.item_ids[int(many[0][1][0])]])
+        lists |= _answered(question, many)
+    for one in known:
+        yield from _rows(one.shopper_id, lists.get(one.shopper_id, []))
+
+
+def _answered(question: Question, asked: Sequence[_Asked]) -> dict[str, list[Recommendation]]:
+    """The merged list of each, as ``question`` would answer if it were about their items: all in one ranking."""
+    snapshot, ask = question.snapshot, question.ask
+    ends = np.cumsum([len(rows) for _, rows, _, _ in asked])
+    together = replace(question, queries=_queries(snapshot, ask, asked))
+    ranking = together.ranking(ask.top)
+    lists = {}
+    for (who, rows, _, position), end in zip(asked, ends.tolist(), strict=True):
+        start = end - len(rows)
+        own = Ranking(*(getattr(ranking, one.name)[start:end] for one in fields(ranking)))
+        shown = together if position is None else replace(together, distances=snapshot.distances_km(position))
+        found = merge(own, ask.top).tolist()
+        lists[who] = [shown._recommendation(ranking, start + query, place) for query, place in found]
+    return lists
+
+
+def _queries(snapshot: Snapshot, ask: Ask, asked: Sequence[_Asked]) -> Queries:
+    """As Question makes them for one."""
+    rows = np.concatenate([rows for _, rows, _, _ in asked]).astype(np.int64)
+    trendiness = [ask.trendiness if ask.trendiness is not None else own for _, _, own, _ in asked]
+    each = [len(rows) for _, rows, _, _ in asked]
+    if ask.gender is None:
+        genders = snapshot.column("gender")[rows].astype(np.int8)
+    else:
+        genders = np.full(len(rows), 0 if ask.gender == "any" else GENDERS.index(ask.gender) + 1, np.int8)
+    left_out = {snapshot.find(item_id) for item_id in ask.exclude} - {-1}
+    owned = [np.array(sorted(left_out.union(rows.tolist())), np.int64) for _, rows, _, _ in asked]
+    excluded = [one for one, count in zip(owned, each, strict=True) for _ in range(count)]
+    return Queries(rows, None, np.repeat(trendiness, each), genders, excluded)

@@ -1,0 +1,122 @@
+"""The lists of all, in one file: each is what recommend says, whoever asks how, and an interrupted run goes on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from modiste import cli
+from modiste.errors import SettingError
+from modiste.shop.lists import recommend_all
+from modiste.shop.recommendations import TERMS
+from modiste.shop.shop import Shop
+
+
+@pytest.fixture
+def busy(shop: Shop) -> Shop:
+    """With 20 simulated shoppers with positions, and two of whom no purchase is known."""
+    shop.simulate(shoppers=20, purchases=4, seed=3)
+    shop.shoppers.put("guest-1")
+    shop.shoppers.put("guest-2", latitude=48.86, longitude=2.35)
+    return shop
+
+
+def written(file: Path) -> pl.DataFrame:
+    read = {".parquet": pl.read_parquet, ".csv": pl.read_csv, ".jsonl": pl.read_ndjson}
+    return read[file.suffix](file)
+
+
+def same(shop: Shop, lists: pl.DataFrame, who: str, **asked: Any) -> None:
+    found = lists.partition_by(who, as_dict=True, maintain_order=True)
+    for (name,), one in found.items():
+        expected = shop.recommend(**{"shopper" if who == "shopper_id" else "item": str(name)}, **asked)
+        assert one["rank"].to_list() == list(range(1, len(expected) + 1))
+        assert one["item_id"].to_list() == [each.item_id for each in expected]
+        assert one["because"].to_list() == [each.because for each in expected]
+        assert one["why"].to_list() == [each.why for each in expected]
+        assert one["relevance"].to_list() == pytest.approx([each.relevance for each in expected], abs=1e-9)
+        for term in TERMS:
+            assert one[term].to_list() == pytest.approx([each.terms[term] for each in expected], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"top": 12, "preset": "paper", "gender": "any"},
+        {"distance": 0.5},
+        {"near": "48.85,2.34", "distance": 0.5, "trendiness": 0.2},
+        {"categories": ["Dresses"], "exclude": ["Dresses-red-women-0"], "half_life": 10, "gender": "women"},
+    ],
+    ids=["default", "paper", "near her", "near a place", "filtered"],
+)
+def test_every_list_is_what_recommend_says(busy: Shop, tmp_path: Path, asked: dict[str, Any]) -> None:
+    assert recommend_all(busy, tmp_path / "l.parquet", block=7, **asked) == 22
+    lists = written(tmp_path / "l.parquet")
+    assert set(lists["shopper_id"]) <= set(busy.shoppers.frame()["shopper_id"])
+    assert lists["shopper_id"].is_sorted()
+    assert lists["shopper_id"].n_unique() == 22 or asked
+    same(busy, lists, "shopper_id", **asked)
+    assert recommend_all(busy, tmp_path / "i.parquet", "items", block=11, **asked) == 24
+    same(busy, written(tmp_path / "i.parquet"), "for_item", **asked)
+
+
+def test_an_interrupted_run_goes_on(busy: Shop, tmp_path: Path) -> None:
+    out = tmp_path / "lists.csv"
+
+    def interrupted(done: int, total: int) -> None:
+        if done == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recommend_all(busy, out, block=5, progress=interrupted)
+    assert not out.exists()
+    parts = sorted((tmp_path / "lists.csv.parts").glob("*.parquet"))
+    kept = [part.stat().st_mtime_ns for part in parts]
+    told: list[tuple[int, int]] = []
+
+    def then(done: int, total: int) -> None:
+        assert [part.stat().st_mtime_ns for part in parts] == kept
+        told.append((done, total))
+
+    assert recommend_all(busy, out, block=5, progress=then) == 22
+    assert told[-1] == (22, 22)
+    assert not (tmp_path / "lists.csv.parts").exists()
+    recommend_all(busy, tmp_path / "whole.csv", block=100)
+    assert out.read_text() == (tmp_path / "whole.csv").read_text()
+
+
+def test_another_question_begins_anew(busy: Shop, tmp_path: Path) -> None:
+    def interrupted(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    for top in (3, 4):
+        with pytest.raises(KeyboardInterrupt):
+            recommend_all(busy, tmp_path / "l.jsonl", block=5, progress=interrupted, top=top)
+    recommend_all(busy, tmp_path / "l.jsonl", block=5, top=4)
+    assert written(tmp_path / "l.jsonl")["rank"].max() == 4
+
+
+def test_all_forms_say_the_same(busy: Shop, tmp_path: Path) -> None:
+    for ending in ("parquet", "csv", "jsonl"):
+        said = CliRunner().invoke(
+            cli.app, ["recommend-all", str(busy.path), "--out", str(tmp_path / f"l.{ending}"), "--top", "2"]
+        )
+        assert "lists of 22 shoppers" in said.output
+    first, *others = (written(tmp_path / f"l.{ending}") for ending in ("parquet", "csv", "jsonl"))
+    for other in others:
+        assert first.equals(other.cast(first.schema))
+    line = json.loads((tmp_path / "l.jsonl").read_text().splitlines()[0])
+    assert line["relevance"] == pytest.approx(sum(line[term] for term in TERMS))
+
+
+def test_an_empty_shop_has_an_empty_table_and_an_unknown_form_none(tmp_path: Path) -> None:
+    with Shop.create(tmp_path / "s") as shop:
+        assert recommend_all(shop, tmp_path / "l.parquet") == 0
+        assert written(tmp_path / "l.parquet").is_empty()
+        for bad in ({"out": tmp_path / "l.xls"}, {"out": tmp_path / "l.csv", "of": "stores"}):
+            with pytest.raises(SettingError):
+                recommend_all(shop, **bad)
