@@ -258,7 +258,7 @@ def simulate(
     purchases: Annotated[int, typer.Option(min=1, help="At most so many each.")] = 5,
     year: Annotated[int, typer.Option(min=1, max=9999)] = 2025,
     seed: Annotated[int, typer.Option(min=0)] = 42,
-    model: Annotated[str, typer.Option(help="paper, or pools: the authors' code.")] = "paper",
+    model: Annotated[str, typer.Option(help="paper, pools (the authors' code) or choice.")] = "paper",
 ) -> None:
     """Simulate a year of purchases with trendiness and popularity; replaces an earlier simulation."""
     with _open(path) as shop:

@@ -233,7 +233,7 @@ class History:
         events, rates = self.events, 1 / np.asarray(half_lives, float)
         counts, out = np.zeros((len(rates), self.n_items)), np.empty((len(rates), self.n_items))
         days, firsts = np.unique(events.day, return_index=True)
-        ends, before = np.append(firsts[1:], len(events)), days[0] if len(days) else 0.0
+        ends, before = np.append(firsts, len(events))[1:], days[0] if len(days) else 0.0
         last = np.full(self.n_items, -np.inf)
         for day, first, end in zip(days.tolist(), firsts.tolist(), ends.tolist(), strict=True):
             counts *= np.exp2((before - day) * rates)[:, None]
