@@ -406,14 +406,21 @@ def log_chances(utilities: Floats) -> Floats:
 # Features of one's own
 
 
-def likeness(vectors: Array) -> Feature:
-    """The mean inner product with her last purchases' vectors; ``vectors`` (n, d) of unit length, rows of 0: none."""
+def likeness(vectors: Array, low: float = 0.0, high: float = 1.0) -> Feature:
+    """The mean inner product with her last purchases' vectors, calibrated: ``low`` counts 0, ``high`` 1.
+
+    ``vectors`` float (n, d), of unit length, rows of 0 where there is none: then, and where she has bought nothing
+    that has one, the feature is 0.
+    """
+    has: Bools = np.asarray(vectors.any(axis=1))
 
     def feature(past: Past, rows: Ints) -> Array:
-        if not len(past.items):
+        hers = past.items[-LAST:]
+        hers = hers[has[hers]]
+        if not len(hers):
             return np.zeros(len(rows))
-        found: Array = vectors[rows] @ vectors[past.items[-LAST:]].mean(axis=0)
-        return found
+        mean = vectors[rows] @ vectors[hers].mean(axis=0)
+        return np.where(has[rows], (mean - low) / (high - low), 0.0)
 
     return feature
 
