@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from modiste.arrays import Bools, Floats, Ints
-from modiste.behaviour.choice import Events, History, features
+from modiste.behaviour.choice import DEFAULT, Events, History, features
 from modiste.behaviour.popularity import normalise
 from modiste.behaviour.taste import Prior, posterior
 from modiste.behaviour.trendiness import estimated_trendiness
@@ -72,10 +72,12 @@ class Judged:
     overlap: dict[str, float]
 
 
-def judge(rentals: Rentals, cut: float, days: int = DAYS, sample: int = 0, seed: int = 42) -> tuple[Fit, Judged]:
-    """Fit before the day ``cut`` and judge on the ``days`` after it, all rentals or ``sample``."""
+def judge(
+    rentals: Rentals, cut: float, days: int = DAYS, sample: int = 0, seed: int = 42, choices: int = 20_000
+) -> tuple[Fit, Judged]:
+    """Fit to ``choices`` before the day ``cut`` and judge on the ``days`` after it, all rentals or ``sample``."""
     history = History(rentals.events, len(rentals.category), category=rentals.category)
-    fitted = fit(history, until=cut, seed=seed)
+    fitted = fit(history, until=cut, sample=choices, seed=seed)
     model, names = fitted.model, fitted.choices.names
     leave = {
         "without popularity": ("popularity", "taste", "lasting"),
@@ -112,8 +114,9 @@ def judge(rentals: Rentals, cut: float, days: int = DAYS, sample: int = 0, seed:
         bought, partitions, _ = crowd.before(np.array([shopper]), day)
         theta = posterior(bought, partitions, model.prior)[0][0]
         decayed = history.moment(day, BASELINE_HALF_LIFE).popularity[offer]
+        usual = DEFAULT.utilities(history, np.array([shopper]), day, offer)[0]
         scores = np.column_stack(
-            [utility, decayed * alone, theta * found["popularity"], paper.scores(shopper, day)[offer]]
+            [utility, usual, decayed * alone, theta * found["popularity"], paper.scores(shopper, day)[offer]]
         )
         ranks.append((scores > scores[place]).sum(axis=0) + ((scores == scores[place]).sum(axis=0) - 1) / 2)
         likelihoods.append((scores[place] - np.log(np.exp(scores - scores[place]).sum(axis=0)) - scores[place])[:-1])
@@ -127,7 +130,7 @@ def judge(rentals: Rentals, cut: float, days: int = DAYS, sample: int = 0, seed:
     people = np.array(who)
     likelihood = np.column_stack([np.array(likelihoods), np.full(len(ranks), np.nan)])
     return fitted, Judged(
-        [*columns, BASELINE, "θ · log popularity", "paper's popularity term, τ estimated"],
+        [*columns, "the defaults", BASELINE, "θ · log popularity", "paper's popularity term, τ estimated"],
         np.array(ranks),
         likelihood,
         people[:, 0],
@@ -231,7 +234,10 @@ def weights_table(fitted: Fit) -> str:
 
 def report(rentals: Rentals, cut: date, days: int, sample: int) -> str:
     """All that is said of one cut."""
-    fitted, judged = judge(rentals, float((cut - rentals.first).days), days, sample)
+    since = float((cut - rentals.first).days)
+    counts = np.bincount(rentals.events.item[rentals.events.day < since]).astype(float)
+    median = np.median(normalise(counts[counts > 0]))
+    fitted, judged = judge(rentals, since, days, sample)
     has: Bools = judged.before > 0
     prior: Prior = fitted.model.prior
     return "\n".join(
@@ -240,6 +246,7 @@ def report(rentals: Rentals, cut: date, days: int, sample: int) -> str:
             "",
             f"{len(has)} rentals on offer, {has.sum()} by shoppers with a history,",
             f"{(judged.before >= 5).sum()} by those with five or more before.",
+            f"Min-max popularity of the median item before: {median:.3f}.",
             f"Half-life {fitted.model.half_life} days; θ ~ N({prior.mean:.2f}, {prior.sd:.2f}²).",
             f"Slope of the fitted utility: {judged.slope:.3f}.",
             "Top fives of a low and a high θ, of a hundred shoppers' the "

@@ -12,9 +12,9 @@ values tell it. A day's log partition is the same for all who buy on it. Both su
 subtraction where a purchase is returned.
 
 That shoppers differ in this, and steadily, was seen by Oh et al. (2011, "Novel recommendation based on personal
-popularity tendency") and Abdollahpouri et al. (2021, "User-centered evaluation of popularity bias"); Nagatani and Sato
-(2017) make popularity a feature of choice with a weight for each user; Lesota et al. (2023) measure how far lists leave
-the popularity that a user is used to.
+popularity tendency") and Abdollahpouri et al. (2021, "User-centered evaluation of popularity bias in recommender
+systems"); Lesota et al. (2023, "Computational versus perceived popularity miscalibration in recommender systems") ask
+whether people notice. Nagatani and Sato (2017) make popularity a feature of choice with a weight for each user.
 """
 
 from dataclasses import dataclass
