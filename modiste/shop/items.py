@@ -31,7 +31,7 @@ from modiste.errors import ChangedError, ModisteError, PhotoError, SettingError,
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport
 from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting, setting
-from modiste.vision.photos import MAX_BYTES, MAX_PIXELS, check_photo
+from modiste.vision.photos import MAX_BYTES, check_photo
 
 SORTS = ("id", "popularity", "cheap", "dear")
 """How a page of items may be sorted."""
@@ -213,7 +213,7 @@ class Items:
         unchanged = len(rows) - added - updated
         remarks = (*reading.understood.remarks, *alike((item.item_id for item in reading.items), known))
         understood = replace(reading.understood, remarks=remarks)
-        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, understood, photos)
+        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, understood, photos=photos)
 
     def _with_files(
         self, items: Sequence[Item], photos: list[Rejected], progress: Progress | None, private: bool, fresh: float
@@ -328,20 +328,18 @@ class Items:
         """A fingerprint of all that is known of an item, photo included; of none, empty."""
         return _tag(self._storage.row(_selected().where(schema.items.c.item_id == item_id)))
 
-    def put(
-        self, item: Item, photo: bytes | None = None, *, max_pixels: int = MAX_PIXELS, match: str | None = None
-    ) -> PutReport:
+    def put(self, item: Item, photo: bytes | None = None, *, match: str | None = None) -> PutReport:
         """Make one item or replace what is known of it, recommendable at once.
 
         ``photo``, an encoded picture, is kept in the shop's folder under its content's hash and embedded now, in the
         default vector space (made with the defaults where there is none). Without it the item keeps the photo it has;
         the item's own ``image``, ``mask`` and ``photos`` play no part. Raises SourceError for a value that
-        can't be, PhotoError for a photo that is broken or larger than ``max_pixels``, and ChangedError where ``match``
+        can't be, PhotoError for a photo that is broken or too large, and ChangedError where ``match``
         is not the item's :meth:`tag`; then nothing is changed.
         """
         _check(item)
         if photo is not None:
-            check_photo(photo, max_pixels=min(max_pixels, MAX_PIXELS))
+            check_photo(photo)
         item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None, photos=())
         with self._storage.writing() as writing:  # what is known is read where nobody else can change it
             wanted = _selected().where(schema.items.c.item_id == item.item_id)

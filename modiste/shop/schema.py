@@ -179,3 +179,12 @@ syncs = Table(
     Column("at", DateTime, nullable=False, comment="when it began (UTC)"),
     Column("report", Text, nullable=False, comment="a JSON object: what came of it, counted"),
 )
+
+tunings = Table(
+    "tunings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("made", DateTime, nullable=False),
+    Column("used", Boolean, nullable=False, comment="at most one is"),
+    Column("content", Text, nullable=False, comment="weights, half-life, prior and their evidence, JSON"),
+)

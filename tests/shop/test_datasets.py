@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from modiste.catalog.purchases import Purchase
 from typer.testing import CliRunner
 
 from modiste import cli
+from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.shop.datasets import export_dataset
 from modiste.shop.shop import Shop
@@ -20,8 +20,8 @@ def odd(small: Shop) -> Shop:
     small.items.put(Item("0007", category="Dresses", price=12.5, title='A "long"\ttitle,\nover two lines; é', stock=3))
     small.purchases.record(
         [
-            Purchase("anna", "0007", datetime(2025, 3, 1, 12, 30, 15, 250_000), "o1"),
-            Purchase("béa 2", "a", datetime(2025, 3, 2)),
+            Event("anna", "0007", datetime(2025, 3, 1, 12, 30, 15, 250_000), "o1"),
+            Event("béa 2", "a", datetime(2025, 3, 2)),
         ]
     )
     return small
