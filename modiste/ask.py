@@ -81,6 +81,7 @@ class Ask(BaseModel):
     together: Weight | None = Field(
         None, description="Weight of what is bought together with what was bought, instead of the preset's."
     )
+    newness: Weight | None = Field(None, description="Weight of how new an item is, instead of the preset's.")
     penalty: int | None = Field(
         None, ge=2, le=20, multiple_of=2,
         description="The paper's formula: the exponent p of |popularity - trendiness|: 2, 4, ...",
@@ -118,7 +119,7 @@ class Ask(BaseModel):
         ge=0.01,
         le=36_600,
         allow_inf_nan=False,
-        description="Days after which a purchase counts half; default: 30, and in the paper's formula none fades.",
+        description="Days after which a purchase counts half; default: 20, and in the paper's formula none fades.",
     )
     space: Name | None = Field(
         None, description="A backbone's name or a vector space's key; default: the one embedded into last."
@@ -146,7 +147,7 @@ class Ask(BaseModel):
     @property
     def weights(self) -> Weights:
         """The preset's weights with those that were given in their place. Raises SettingError if all are 0."""
-        names = ("alpha", "beta", "gamma", "distance", "colour", "together", "penalty", "scaling")
+        names = ("alpha", "beta", "gamma", "distance", "colour", "together", "newness", "penalty", "scaling")
         given: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
         base = PRESETS[self.preset]
         if base.formula == "choice" and (self.penalty or self.scaling):

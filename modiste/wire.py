@@ -289,6 +289,7 @@ class Terms(BaseModel):
     category: float
     distance: float
     together: float
+    newness: float
 
 
 class Recommendation(Shown):

@@ -153,7 +153,7 @@ class History:
         first = np.full(n_items, np.inf)
         np.minimum.at(first, events.item, events.day)
         self.since = first if since is None else np.where(np.isnan(since), first, np.minimum(since, first))
-        newness = _newness(events.day - self.since[events.item])
+        newness = newness_of(events.day - self.since[events.item])
         self._newness_so_far = np.concatenate([[0.0], np.cumsum(newness)])
         order = np.argsort(events.shopper, kind="stable")
         self.n_shoppers = int(events.shopper.max(initial=-1)) + 1
@@ -209,7 +209,7 @@ class History:
             for one in (half_life, LASTING_HALF_LIFE)
         )
         came = self.since < day
-        newness = np.where(came, _newness(day - self.since), 0.0)  # of what never sold nothing is known
+        newness = np.where(came, newness_of(day - self.since), 0.0)  # of what never sold nothing is known
         offer = np.flatnonzero(self._offered(np.bincount(item[self._lately(many, day) :], minlength=self.n_items) > 0))
         known = self.category >= 0
         shares = np.bincount(self.category[known], counts[known], minlength=self.categories) + 0.5
@@ -482,6 +482,7 @@ def nearness(places: Floats, homes: Floats, scale_km: float = 10.0) -> Feature:
     return feature
 
 
-def _newness(age: Floats) -> Floats:
-    newness: Floats = np.log(OLD_DAYS / (np.maximum(age, 0.0) + NEW_DAYS))
-    return newness
+def newness_of(age: Floats) -> Floats:
+    """log(OLD_DAYS / (age + NEW_DAYS)) of items that came ``age`` days ago, any shape; inf: not known, 0."""
+    newness: Floats = np.log(OLD_DAYS / (np.where(np.isinf(age), OLD_DAYS, np.maximum(age, 0.0)) + NEW_DAYS))
+    return np.where(np.isinf(age), 0.0, newness)

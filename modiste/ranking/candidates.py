@@ -1,7 +1,7 @@
 """What is ranked, and for what: candidates and queries as arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +35,7 @@ class Candidates:
         group: int64 (n,), 6 · (category + 1) + 3 · children + gender; made of them where it isn't given.
         children: bool (n,), for children; None: none is.
         fashion: float64 (n,), log(1 + n / s) of what was bought lately, at least 0; None: nothing was.
+        newness: float64 (n,), at least 0: higher the later it came; None: not known of any.
         colour_dim: how many of the vectors' places are the colour's.
         scales: how look and colour are calibrated.
 
@@ -55,12 +56,13 @@ class Candidates:
     group: Ints | None = None
     children: Bools | None = None
     fashion: Floats | None = None
+    newness: Floats | None = None
     colour_dim: int = 0
     scales: tuple[Scale, Scale] = (Scale(), Scale())
 
     def __post_init__(self) -> None:
         aligned = ("vectors", "has_vector", "normpop", "category", "gender", "product", "distance_km", "allowed")
-        for name in (*aligned, "children", "fashion"):
+        for name in (*aligned, "children", "fashion", "newness"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.item_ids):
                 raise SettingError(f"candidates have {len(self.item_ids)} ids but {len(value)} rows of {name}")
@@ -139,6 +141,7 @@ class Queries:
             item's own category.
         together: for each query rows of the candidates, int64 (m,) without repeats, that are bought together with what
             was bought, and how much so, float64 (m,) above 0.
+        freshness: float64 (q,), what newness is worth to the shopper; None: 0.
         excluded: for each query the rows that the shopper bought; they and their products' other views are left out, as
             are the views of ``item`` itself.
 
@@ -154,9 +157,10 @@ class Queries:
     children: NDArray[np.int8] | None = None
     kinship: Floats | None = None
     together: Sequence[tuple[Ints, Floats]] | None = None
+    freshness: Floats | None = None
 
     def __post_init__(self) -> None:
-        for name in ("vectors", "trendiness", "gender", "excluded", "children", "kinship", "together"):
+        for name in ("vectors", "trendiness", "gender", "excluded", "children", "kinship", "together", "freshness"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.item):
                 raise SettingError(f"there are {len(self.item)} queries but {len(value)} rows of {name}")
@@ -177,7 +181,20 @@ class Queries:
             children=None if self.children is None else self.children[rows],
             kinship=None if self.kinship is None else self.kinship[rows],
             together=None if self.together is None else [self.together[row] for row in rows.tolist()],
+            freshness=None if self.freshness is None else self.freshness[rows],
         )
+
+    @classmethod
+    def joined(cls, many: Sequence["Queries"]) -> "Queries":
+        """All of them behind one another; what one of them has not, none may have."""
+
+        def all_of(name: str) -> Any:
+            values = [getattr(one, name) for one in many]
+            if values[0] is None:
+                return None
+            return [row for value in values for row in value] if isinstance(values[0], list) else np.concatenate(values)
+
+        return cls(**{one.name: all_of(one.name) for one in fields(cls)})
 
     def embedded(self, candidates: Candidates) -> tuple[Singles, Bools]:
         """Every query's vector, float32 (q, d), zeros where it has none, and bool (q,) whether it has one."""
@@ -220,6 +237,7 @@ class Pairing:
         given = queries.kinship
         kin = candidates.similarity_with_unknown[queries.categories(candidates)] if given is None else given
         self.kinship: Floats = kin
+        self.freshness = np.zeros(len(queries)) if queries.freshness is None else queries.freshness
         self.children = np.zeros(len(queries), np.int8) if queries.children is None else queries.children
         excluded = queries.excluded if queries.excluded is not None else []
         sizes, known = [len(rows) for rows in excluded], np.flatnonzero(queries.item >= 0)
@@ -241,7 +259,8 @@ class Pairing:
             rows, values = self.queries.together[query] if self.queries.together is not None else (_NONE, _NONE)
             same = (
                 self.kinship[query].tobytes(), int(self.queries.gender[query]), int(self.children[query]),
-                float(self.queries.trendiness[query]), self._taken[query].tobytes(), rows.tobytes(), values.tobytes(),
+                float(self.queries.trendiness[query]), float(self.freshness[query]),
+                self._taken[query].tobytes(), rows.tobytes(), values.tobytes(),
             )  # fmt: skip
             number.append(known.setdefault(same, len(known)))
         return np.unique(number, return_index=True)[1], np.array(number, np.int64)

@@ -2,7 +2,8 @@
 
 ``choice``, a conditional logit: people buy in proportion to exp(relevance), with
 
-    relevance = α · look + κ · colour + β · θ · log(1 + n / s) + γ · category + δ · exp(−km / 10) + μ · together
+    relevance = α · look + κ · colour + β · θ · log(1 + n / s) + ν · newness + γ · category + δ · exp(−km / 10)
+                + μ · together
 
 look and colour are calibrated (0: as alike as two strangers, 1: as two photos of one product), n is what was bought
 lately of the candidate and θ the shopper's trendiness: 0 takes no notice of what others buy, 1 buys in proportion.
@@ -40,6 +41,12 @@ SMOOTHING = 1.0
 NO_NOTICE, MOST = 0.15, 0.6
 """A θ nearer to 0 takes no notice of what others buy; what reaches so much of the highest popularity is popular."""
 
+NEW = 0.7
+"""What newness has to be worth to be told: an item of a few weeks, to somebody who cares as shoppers usually do."""
+
+OFTEN = 0.5
+"""The category's term, without its weight, from which on a shopper buys a kind clearly more often than others do."""
+
 Formula = Literal["choice", "paper"]
 Scaling = Literal["none", "minmax"]
 
@@ -52,11 +59,11 @@ def _is_number(value: object) -> bool:
 class Weights:
     """How much each term counts.
 
-    ``alpha`` (look), ``beta`` (popularity), ``gamma`` (category), ``distance`` and ``together`` (bought together) are
-    finite and at least 0; ``colour`` may be below 0, which asks for another colour. Not all are 0; they need not add
-    up to 1. Colour and together belong to the formula ``choice``. To ``paper`` belong ``penalty``, the exponent p, a
-    positive even integer, and ``scaling``: "minmax" stretches the cosines of each query's admissible candidates to
-    [0, 1], as the authors' code does; "none" leaves them alone.
+    ``alpha`` (look), ``beta`` (popularity), ``gamma`` (category), ``distance``, ``together`` (bought together) and
+    ``newness`` are finite and at least 0; ``colour`` may be below 0, which asks for another colour. Not all are 0; they
+    need not add up to 1. Colour, together and newness belong to the formula ``choice``. To ``paper`` belong
+    ``penalty``, the exponent p, a positive even integer, and ``scaling``: "minmax" stretches the cosines of each
+    query's admissible candidates to [0, 1], as the authors' code does; "none" leaves them alone.
 
     Raises:
         SettingError: a weight or the penalty is outside its range, or the scaling or formula is unknown.
@@ -70,10 +77,11 @@ class Weights:
     distance: float = 0.0
     colour: float = 0.0
     together: float = 0.0
+    newness: float = 0.0
     formula: Formula = "paper"
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "gamma", "distance", "colour", "together"):
+        for name in ("alpha", "beta", "gamma", "distance", "colour", "together", "newness"):
             value = getattr(self, name)
             if not _is_number(value) or not math.isfinite(value) or (value < 0 and name != "colour"):
                 raise SettingError(f"{name} is {value!r}; a weight must be a finite number of at least 0")
@@ -88,14 +96,14 @@ class Weights:
             raise SettingError(f"formula is {self.formula!r}; choose 'choice' or 'paper'")
         if self.formula == "choice" and self.scaling != "none":
             raise SettingError("scaling belongs to the paper's formula; leave it out, or ask for formula paper")
-        for name in ("colour", "together"):
+        for name in ("colour", "together", "newness"):
             if self.formula == "paper" and getattr(self, name):
                 raise SettingError(f"the paper's formula has no term for {name}; leave it out, or ask for choice")
 
     @property
     def total(self) -> float:
         """The sum of the weights."""
-        return self.alpha + self.beta + self.gamma + self.distance + abs(self.colour) + self.together
+        return self.alpha + self.beta + self.gamma + self.distance + abs(self.colour) + self.together + self.newness
 
     @property
     def seen(self) -> bool:
@@ -104,7 +112,7 @@ class Weights:
 
 
 PRESETS = {
-    "balanced": Weights(2.0, 0.5, 1.0, colour=1.0, together=0.5, formula="choice"),
+    "balanced": Weights(3.0, 1.3, 1.0, colour=1.0, together=0.16, newness=1.0, formula="choice"),
     "paper": Weights(0.4, 0.2, 0.0, scaling="minmax"),
     "visual": Weights(1.0, 0.0, 0.0, colour=0.5, formula="choice"),
 }
@@ -134,6 +142,7 @@ class Terms(NamedTuple):
     category: Reals
     distance: Reals
     together: Reals
+    newness: Reals
 
     @property
     def relevance(self) -> Reals:
@@ -154,6 +163,7 @@ def terms(
     similarity: Reals | None,
     distance_km: Reals | None = None,
     together: Reals | None = None,
+    newness: Reals | None = None,
 ) -> Terms:
     """The weighted terms of n candidates, for one query or for one each, in the float type of ``popularity``.
 
@@ -169,6 +179,7 @@ def terms(
         similarity: (n,) category similarity in [0, 1]; None where the query has no category: the term is 0.
         distance_km: (n,) to each candidate's store, NaN where it is not known; None: not known for any.
         together: (n,) how much more often than by chance bought by those who bought what she did, at least 0.
+        newness: (n,) log newness, times how much it matters to her.
     """
     nothing = np.zeros_like(popularity)
     seen = alike = fashion = nothing
@@ -193,7 +204,8 @@ def terms(
     if distance_km is not None and weights.distance:
         near = weights.distance * np.nan_to_num(np.exp(distance_km * (-1 / DISTANCE_SCALE_KM)), nan=0.0)
     joint = weights.together * together if together is not None and weights.together else nothing
-    return Terms(seen, alike, fashion, category, near, joint)
+    fresh = weights.newness * newness if newness is not None and weights.newness else nothing
+    return Terms(seen, alike, fashion, category, near, joint, fresh)
 
 
 def _calibrated(cosine: Reals, scale: Scale) -> Reals:
@@ -209,21 +221,24 @@ def sentence(
     peak: float = 0.0,
     distance_km: float | None = None,
     colour: str = "",
+    habitual: bool = False,
     cause: str = "what you bought",
 ) -> str:
     """One sentence that a shopper understands, from the weighted terms of one recommendation, by their names.
 
     Only terms that speak for the item are named. ``peak`` is the highest log popularity of all. ``colour`` names the
-    item's. ``cause`` is what it was recommended for, in words that fit after "looks like": "the denim you bought",
+    item's. ``habitual`` tells whether the category's term is about the kinds that she buys, and not about one
+    purchase. ``cause`` is what it was recommended for, in words that fit after "looks like": "the denim you bought",
     "your photo". With min-max scaling, looking alike is meant among all there is.
     """
     looks = _looks(shown["look"] / weights.alpha, cause) if weights.alpha else ""
     told = [
         looks,
         _same_colour(shown["colour"] / abs(weights.colour), weights.colour < 0, colour) if weights.colour else "",
-        _kind(shown["category"] / weights.gamma, "it" if looks else cause) if weights.gamma else "",
+        _kind(shown["category"] / weights.gamma, "it" if looks else cause, habitual) if weights.gamma else "",
         _bought_together(shown["together"] / weights.together) if weights.together else "",
         _fashion(shown["popularity"] / weights.beta, weights, trendiness, peak) if weights.beta else "",
+        "is new" if weights.newness and shown["newness"] / weights.newness >= NEW else "",
         f"is sold {distance_km:.1f} km from you" if distance_km is not None and shown["distance"] > 0 else "",
     ]
     told = [reason for reason in told if reason]
@@ -264,7 +279,9 @@ def _fashion(share: float, weights: Weights, trendiness: float, peak: float) -> 
     return "is as unusual as you like things" if trendiness < 1 / 3 else "is as well known as you like things"
 
 
-def _kind(share: float, cause: str) -> str:
+def _kind(share: float, cause: str, habitual: bool) -> str:
+    if habitual:
+        return "is of a kind that you often buy" if share >= OFTEN else ""
     if share >= 0.999:
         return "is the same kind of garment" + ("" if cause == "it" else f" as {cause}")
     if share >= 0.75:

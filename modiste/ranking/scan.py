@@ -149,6 +149,8 @@ class Scan:
         taus = pairing.queries.trendiness.astype(np.float32)
         self._taus = taus[:1] if np.all(taus == taus[:1]) else taus
         self._popularity = self.shop.popularity(weights)
+        fresh = pairing.freshness.astype(np.float32)
+        self._fresh = fresh[:1] if np.all(fresh == fresh[:1]) else fresh
         self._barrier = self._barriers()
         self._chunks, self._size = self._plan()
         self._kept = np.empty((0, self.count), np.float32)
@@ -160,6 +162,9 @@ class Scan:
         table, slopes = self._worth(), np.tile(self._slope.astype(np.float32), self._size // _LAYERS)
         kin = float(np.abs(self.pairing.kinship).max(initial=1.0))
         rest = self.weights.beta * max(1.0, 3 * self.shop.peak) + self.weights.gamma * kin + self.weights.distance
+        if self.weights.newness and self.shop.newness is not None:
+            most = float(np.abs(self.pairing.freshness).max(initial=0.0))
+            rest += self.weights.newness * float(self.shop.newness.max(initial=0.0)) * most
         error = self._cosine_error * self._slope * self._gain + rest * (2 * self.weights.penalty + 16) * _UNIT
         best = Shortlist(self.pairing, top, error)
 
@@ -312,7 +317,8 @@ class Scan:
     def _base(self, rows: Rows) -> Singles | None:
         """The terms of popularity and distance, (m, 1) or (m, q), NaN for what is not allowed; None: all are 0."""
         base, km = None, self.shop.distance_km if self.weights.distance else None
-        if self.weights.beta or km is not None:
+        new = self.shop.newness if self.weights.newness and self._fresh.any() else None
+        if self.weights.beta or km is not None or new is not None:
             base = terms(
                 self.weights,
                 look=None,
@@ -321,6 +327,7 @@ class Scan:
                 trendiness=self._taus,
                 similarity=None,
                 distance_km=None if km is None else km[rows].astype(np.float32)[:, None],
+                newness=None if new is None else new[rows].astype(np.float32)[:, None] * self._fresh,
             ).relevance
         if self.shop.allowed is not None:
             allowed = self.shop.allowed[rows]

@@ -41,6 +41,12 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.items)
 
+    def part(self, start: int, end: int) -> "Ranking":
+        """Of the queries from ``start`` to before ``end``."""
+        some = slice(start, end)
+        terms = Terms(*(one[some] for one in self.terms))
+        return Ranking(self.items[some], terms, self.relevance[some], self.products[some], self.item_ids[some])
+
 
 class Proposer(Protocol):
     """Somebody's own index of nearest neighbours, of which the formula chooses: what it gives goes to `rank_among`."""
@@ -162,6 +168,7 @@ class _Best:
             similarity=pairing.kinship[query, shop.category[row]],
             distance_km=None if shop.distance_km is None else shop.distance_km[row],
             together=_looked_up(query, row, *pairing.together()) if weights.together else None,
+            newness=None if shop.newness is None else shop.newness[row] * pairing.freshness[query],
         )
         seen = shop.has_vector[row] & pairing.embedded[query]
         parts = parts._replace(look=np.where(seen, parts.look, 0.0), colour=np.where(seen, parts.colour, 0.0))

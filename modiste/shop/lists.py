@@ -2,8 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,14 @@ import sqlalchemy as sa
 
 from modiste.arrays import Ints
 from modiste.ask import Ask
-from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError, SourceError
 from modiste.ranking.candidates import Queries
-from modiste.ranking.topk import Ranking, merge
+from modiste.ranking.topk import merge
 from modiste.shop import schema
 from modiste.shop.question import Question
 from modiste.shop.recommendations import TERMS, Recommendation
 from modiste.shop.reports import Progress
 from modiste.shop.shop import Shop
-from modiste.shop.shoppers import Shopper
-from modiste.shop.snapshot import Snapshot
 
 OF = ("shoppers", "items")
 """Whose lists."""
@@ -115,77 +112,49 @@ def _rows(who: str, found: Sequence[Recommendation]) -> Iterator[_Row]:
 
 def _of_items(shop: Shop, ask: Ask, item_ids: Sequence[str]) -> Iterator[_Row]:
     with shop.moments.now(ask.space) as (snapshot, _):
-        rows = {item_id: row for item_id in item_ids if (row := snapshot.find(item_id)) >= 0}
-        if not rows:
-            return
-        question = Question.for_item(snapshot, ask, next(iter(rows)))
-    popularity = snapshot.popularity(ask.half_life).normpop
-    asked = [(one, np.array([row]), float(popularity[row]), None) for one, row in rows.items()]
-    for item_id, found in _answered(question, asked).items():
+        questions = {one: Question.for_item(snapshot, ask, one) for one in item_ids if snapshot.find(one) >= 0}
+    for item_id, found in _answered(questions).items():
         yield from _rows(item_id, found)
 
 
 def _of_shoppers(shop: Shop, ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_Row]:
     nobody: dict[tuple[float, Any], list[Recommendation]] = {}
-    many: list[_Asked] = []
-    apart: dict[str, tuple[Shopper, list[str]]] = {}  # those whose own place decides what is ranked how
     with shop.moments.now(ask.space) as (snapshot, connection):
         present: set[str] = set()
         for some in range(0, len(shopper_ids), 500):
             wanted = sa.select(schema.shoppers.c.shopper_id)
             wanted = wanted.where(schema.shoppers.c.shopper_id.in_(shopper_ids[some : some + 500]))
             present.update(connection.execute(wanted).scalars())
-        known = [shop.shoppers.read(connection, one) for one in shopper_ids if one in present]
-        bought = {one.shopper_id: shop.purchases.items_of(connection, one.shopper_id) for one in known}
-    by_place = bool(ask.weights.distance or ask.within is not None) and ask.position is None
+        questions = {one: shop.question_of(snapshot, connection, one, ask) for one in shopper_ids if one in present}
+    by_place = bool(ask.weights.distance or ask.within is not None)
     lists: dict[str, list[Recommendation]] = {}
-    for one in known:
-        rows = [row for item_id in bought[one.shopper_id] if (row := snapshot.find(item_id)) >= 0]
-        if not bought[one.shopper_id]:
-            key = one.trendiness, one.position
+    many: dict[str, Question] = {}
+    for shopper_id, question in questions.items():
+        if not question.of_items:
+            key = float(question.queries.trendiness[0]), None if question.distances is None else shopper_id
             if key not in nobody:
-                nobody[key] = Question.for_nobody(snapshot, ask, *key).spread()
-            lists[one.shopper_id] = nobody[key]
-        elif by_place and one.position is not None:
-            apart[one.shopper_id] = one, bought[one.shopper_id]
-        elif rows:
-            many.append((one.shopper_id, np.array(rows), one.trendiness, None if ask.position else one.position))
-    for shopper_id, (one, items) in apart.items():
-        lists[shopper_id] = Question.for_shopper(snapshot, ask, one, items).merged()
-    if many:
-        placeless = replace(known[0], latitude=None, longitude=None)
-        question = Question.for_shopper(snapshot, ask, placeless, [snapshot.item_ids[int(many[0][1][0])]])
-        lists |= _answered(question, many)
-    for one in known:
-        yield from _rows(one.shopper_id, lists.get(one.shopper_id, []))
+                nobody[key] = question.spread()
+            lists[shopper_id] = nobody[key]
+        elif by_place and question.distances is not None:  # her own place decides what is ranked how
+            lists[shopper_id] = question.merged()
+        else:
+            many[shopper_id] = question
+    lists |= _answered(many)
+    for shopper_id in questions:
+        yield from _rows(shopper_id, lists[shopper_id])
 
 
-def _answered(question: Question, asked: Sequence[_Asked]) -> dict[str, list[Recommendation]]:
-    """The merged list of each, as ``question`` would answer if it were about their items: all in one ranking."""
-    snapshot, ask = question.snapshot, question.ask
-    ends = np.cumsum([len(rows) for _, rows, _, _ in asked])
-    together = replace(question, queries=_queries(snapshot, ask, asked))
-    ranking = together.ranking(ask.top)
+def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
+    """The merged list of each of some questions that differ in their queries alone: all in one ranking."""
+    if not questions:
+        return {}
+    first = next(iter(questions.values()))
+    ends = np.cumsum([len(one.queries) for one in questions.values()]).tolist()
+    queries = Queries.joined([one.queries for one in questions.values()])
+    ranking = replace(first, queries=queries).ranking(first.ask.top)
     lists = {}
-    for (who, rows, _, position), end in zip(asked, ends.tolist(), strict=True):
-        start = end - len(rows)
-        own = Ranking(*(getattr(ranking, one.name)[start:end] for one in fields(ranking)))
-        shown = together if position is None else replace(together, distances=snapshot.distances_km(position))
-        found = merge(own, ask.top).tolist()
-        lists[who] = [shown._recommendation(ranking, start + query, place) for query, place in found]
+    for (who, question), end in zip(questions.items(), ends, strict=True):
+        own, start = replace(question, queries=queries), end - len(question.queries)
+        found = merge(ranking.part(start, end), question.ask.top).tolist()
+        lists[who] = [own._recommendation(ranking, start + query, place) for query, place in found]
     return lists
-
-
-def _queries(snapshot: Snapshot, ask: Ask, asked: Sequence[_Asked]) -> Queries:
-    """As Question makes them for one."""
-    rows = np.concatenate([rows for _, rows, _, _ in asked]).astype(np.int64)
-    trendiness = [ask.trendiness if ask.trendiness is not None else own for _, _, own, _ in asked]
-    each = [len(rows) for _, rows, _, _ in asked]
-    if ask.gender is None:
-        genders = snapshot.column("gender")[rows].astype(np.int8)
-    else:
-        genders = np.full(len(rows), 0 if ask.gender == "any" else GENDERS.index(ask.gender) + 1, np.int8)
-    left_out = {snapshot.find(item_id) for item_id in ask.exclude} - {-1}
-    owned = [np.array(sorted(left_out.union(rows.tolist())), np.int64) for _, rows, _, _ in asked]
-    excluded = [one for one, count in zip(owned, each, strict=True) for _ in range(count)]
-    return Queries(rows, None, np.repeat(trendiness, each), genders, excluded)

@@ -42,6 +42,9 @@ MOST_OF_ONE = 10_000
 
 _BACK = ("return", "cancel")
 _COLUMNS = ("shopper_id", "item_id", "at", "order_id", "simulated")
+BUYERS = 30
+"""Of an item's buyers so many, the last ones, tell what goes with it."""
+
 _BATCH = 20_000  # events written at once when all are counted anew
 
 
@@ -76,10 +79,36 @@ class Purchases:
         wanted = sa.select(*(table[name] for name in names)).where(table.shopper_id == shopper_id)
         return self._storage.frame(wanted.order_by(table.at, table.event_id))
 
-    def items_of(self, connection: sa.Connection, shopper_id: str) -> list[str]:
-        """The items that a shopper bought, each once, in the order of the first time."""
+    def bought(self, connection: sa.Connection, shopper_id: str) -> list[tuple[str, int]]:
+        """What a shopper bought, each with its day, in the order in which she did."""
         wanted = _made().where(schema.events.c.shopper_id == shopper_id)
-        return list(dict.fromkeys(row.item_id for row in connection.execute(wanted)))
+        return [(row.item_id, day_of(row.at)) for row in connection.execute(wanted)]
+
+    def companions(
+        self, connection: sa.Connection, shopper_id: str, item_ids: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """For each of some items, how often others were bought by the last BUYERS who bought it, her left out."""
+        table = schema.events.c
+        buyers: dict[str, list[str]] = {}
+        for item_id in item_ids:
+            those = sa.select(table.shopper_id).where(
+                table.item_id == item_id, table.kind == "purchase", table.kept > 0, table.shopper_id != shopper_id
+            )
+            latest = connection.execute(those.order_by(table.at.desc()).limit(BUYERS))
+            buyers[item_id] = list(latest.scalars())
+        baskets: defaultdict[str, set[str]] = defaultdict(set)
+        for some in chunks({one for those in buyers.values() for one in those}):
+            wanted = sa.select(table.shopper_id, table.item_id).where(
+                table.shopper_id.in_(some), table.kind == "purchase", table.kept > 0
+            )
+            for row in connection.execute(wanted):
+                baskets[row.shopper_id].add(row.item_id)
+        counted: dict[str, dict[str, float]] = {}
+        for item_id, who in buyers.items():
+            others = Counter(one for buyer in set(who) for one in baskets[buyer] if one != item_id)
+            if others:
+                counted[item_id] = dict(others)
+        return counted
 
     def latest(self, shopper_ids: Collection[str], each: int = 4) -> dict[str, list[str]]:
         """The last ``each`` items that shoppers bought, the latest first."""

@@ -17,13 +17,11 @@ from modiste.ranking.topk import Ranking, merge, rank
 from modiste.shop.recommendations import SHOWN, Recommendation, Recommendations
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import Snapshot
+from modiste.shop.taste import HALF_LIFE, USUAL, Companions, freshness, habits, taste_of, together
 from modiste.vision.colour import colour_words
 
-HALF_LIFE = 30.0
-"""Days after which a purchase counts half, in the choice formula and in what is shown to a shopper nobody knows."""
-
-USUAL = 0.5
-"""The trendiness of somebody of whom nothing is known."""
+NEWS_HALF_LIFE = 30.0
+"""Days after which a purchase counts half in what the paper's formula shows to a shopper nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +52,35 @@ class Question:
     queries: Queries
     distances: Floats | None
     verb: str
+    habitual: bool = False
 
     # What may be asked
 
     @classmethod
-    def for_shopper(cls, snapshot: Snapshot, ask: Ask, shopper: Shopper, bought: Sequence[str]) -> "Question":
-        """What suits a shopper who bought the items ``bought``. Raises SettingError, UnknownIdError."""
-        rows = [row for item_id in bought if (row := snapshot.find(item_id)) >= 0]
-        return cls._of(snapshot, ask, rows, _own(ask, shopper.trendiness), "you bought", shopper.position)
+    def for_shopper(
+        cls,
+        snapshot: Snapshot,
+        ask: Ask,
+        shopper: Shopper,
+        bought: Sequence[tuple[str, int]],
+        companions: Companions | None = None,
+    ) -> "Question":
+        """What suits a shopper who bought the items ``bought``, each with its day, the oldest first; ``companions`` are
+        what goes with them. Raises SettingError, UnknownIdError.
+        """
+        ids = list(dict.fromkeys(item_id for item_id, _ in bought))
+        rows = [row for item_id in ids if (row := snapshot.find(item_id)) >= 0]
+        if ask.weights.formula == "paper":
+            return cls._of(snapshot, ask, rows, _own(ask, shopper.trendiness), "you bought", shopper.position)
+        taste = shopper.trendiness
+        if shopper.estimated and ask.trendiness is None:
+            taste = taste_of(snapshot, bought).trendiness
+        made = cls._of(snapshot, ask, rows, _own(ask, taste), "you bought", shopper.position)
+        kinship = np.tile(habits(snapshot, ids, ask.half_life or HALF_LIFE), (len(rows), 1))
+        pairs = [together(snapshot, companions or {})] * len(rows)
+        fresh = np.full(len(rows), freshness(snapshot, bought))
+        queries = replace(made.queries, kinship=kinship, together=pairs, freshness=fresh)
+        return replace(made, queries=queries, habitual=True)
 
     @classmethod
     def for_guest(cls, snapshot: Snapshot, ask: Ask, seen: Sequence[str], trendiness: float) -> "Question":
@@ -96,7 +115,8 @@ class Question:
         cls, snapshot: Snapshot, ask: Ask, trendiness: float, position: tuple[float, float] | None = None
     ) -> "Question":
         """What to show someone of whom no purchase is known: popularity alone counts, and old purchases fade."""
-        ask = ask.model_copy(update={"half_life": ask.half_life or HALF_LIFE})
+        half_life = HALF_LIFE if ask.weights.formula == "choice" else NEWS_HALF_LIFE
+        ask = ask.model_copy(update={"half_life": ask.half_life or half_life})
         made = cls._of(snapshot, ask, [-1], _own(ask, trendiness), "you like", position)
         return replace(made, weights=Weights(0.0, 1.0, 0.0, formula=ask.weights.formula))
 
@@ -181,6 +201,7 @@ class Question:
             peak=self.candidates.peak,
             distance_km=km,
             colour=colour_words(colour) if terms["colour"] else "",
+            habitual=self.habitual,
             cause=self._cause(cause),
         )
         return Recommendation(

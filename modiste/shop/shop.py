@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from PIL import Image
 
 from modiste.ask import Ask, SearchAsk
+from modiste.behaviour.choice import LAST
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
 from modiste.catalog.taxonomy import PAPER, Taxonomy
@@ -162,7 +163,7 @@ class Shop:
         """What to show a shopper of whom no purchase is known: by popularity alone, the best of each category first.
 
         Popularity is as she likes it: her trendiness, the one in ``ask``, or the population's mean. Old purchases
-        fade with a half-life of 30 days unless ``ask`` says otherwise; its weights play no part.
+        fade with a half-life of 20 days (30 by the paper's formula) unless ``ask`` says otherwise; its weights play no part.
         Raises UnknownIdError and SettingError.
         """
         asked = Ask.of(**ask)
@@ -195,11 +196,17 @@ class Shop:
                 return Question.for_guest(snapshot, ask, items, mean_trendiness(connection))
             if shopper is None:
                 return Question.for_item(snapshot, ask, str(item))
-            known = self.shoppers.read(connection, shopper)
-            bought = self.purchases.items_of(connection, shopper)
+            return self.question_of(snapshot, connection, shopper, ask)
+
+    def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
+        """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""
+        known = self.shoppers.read(connection, shopper)
+        bought = self.purchases.bought(connection, shopper)
         if not bought:
             return Question.for_nobody(snapshot, ask, known.trendiness, known.position)
-        return Question.for_shopper(snapshot, ask, known, bought)
+        latest = list(dict.fromkeys(item_id for item_id, _ in bought))[-LAST:]
+        companions = self.purchases.companions(connection, shopper, latest) if ask.weights.together else {}
+        return Question.for_shopper(snapshot, ask, known, bought, companions)
 
     def coverage(self) -> Coverage:
         """How many items, photos, vectors, shoppers and purchases there are; vectors are those of the default space."""

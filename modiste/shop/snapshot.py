@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
+from modiste.behaviour.choice import newness_of
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
@@ -150,6 +151,13 @@ class Sales:
     log: list[tuple[int, int, float]] = field(default_factory=list)
     logged: int = 0
 
+    def rows_days(self) -> tuple[Ints, Ints, Floats]:
+        """Row, day and what was bought, in no order and several times for a row and day: to be added up."""
+        logged = np.array(self.log[: self.logged], float).reshape(-1, 3)
+        row = np.concatenate([self.keys >> _DAY_BITS, logged[:, 0].astype(np.int64)])
+        day = np.concatenate([self.keys & ((1 << _DAY_BITS) - 1), logged[:, 1].astype(np.int64)])
+        return row, day, np.concatenate([self.bought, logged[:, 2]])
+
     @staticmethod
     def key(row: int, day: int) -> int:
         """Row and day as one number, in whose order the keys are sorted."""
@@ -208,7 +216,7 @@ class Snapshot:
 
     ``columns`` are those of DTYPES, with room behind the first ``rows``. ``order`` has the rows of the first ids sorted
     by id; ``moved`` tells where ids are that came (or went: -1) since. ``similarity`` is that of ``categories``.
-    ``source`` names the files it was opened from.
+    ``source`` names the files it was opened from. ``kept`` is for what others work out once, for later snapshots too.
     """
 
     revision: int
@@ -232,6 +240,7 @@ class Snapshot:
     source: str = ""
     _candidates: dict[tuple[str, float | None], Candidates] = field(default_factory=dict, init=False)
     _popularity: dict[float | None, Popularity] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
     _lock: Any = field(default_factory=Lock)
 
     # Items
@@ -326,11 +335,22 @@ class Snapshot:
             alive = self.alive
             normpop = normalise(counts) if alive is None else _normalised(counts, alive)
             made = Popularity(sums, self.sales.day, self.sales.logged, counts, normpop, source)
+            if known is not None and "fashion" in known.__dict__ and self._kept(known, made, half_life):
+                rows = np.unique([row for row, _, _ in self.sales.log[known.position : made.position]]).astype(np.int64)
+                fashion = known.fashion.copy()
+                fashion[rows] = np.log1p(np.maximum(counts[rows], 0.0) / SMOOTHING)
+                made.__dict__["fashion"] = fashion
             if known is None or known.position <= made.position:
                 while len(self._popularity) >= MOST_HALF_LIVES:
                     self._popularity.pop(next(iter(self._popularity)))
                 self._popularity[half_life] = made
             return made
+
+    def _kept(self, known: Popularity, made: Popularity, half_life: float | None) -> bool:
+        """Whether the popularity changed at few rows, those in the log, alone."""
+        same_day = half_life is None or known.day == made.day
+        near = 0 <= made.position - known.position <= 10_000
+        return same_day and near and _same(known.source, made.source)
 
     def _sums(self, known: Popularity | None, half_life: float | None) -> Floats:
         """From what was known, if that is not far."""
@@ -345,6 +365,49 @@ class Snapshot:
         for row, day, change in sales.log[known.position : sales.logged]:
             sums[row] += change if half_life is None else change * np.exp2((day - sales.day) / half_life)
         return sums
+
+    def log_popularity(self, row: int, day: int, half_life: float) -> float:
+        """log(1 + n / s) of an item as it was before a day."""
+        before = ((day - when, bought) for _, when, bought in self.sales.of(row) if when < day)
+        count = sum(bought * 2.0 ** (-age / half_life) for age, bought in before)
+        return float(np.log1p((count + self.column("popularity")[row]) / SMOOTHING))
+
+    def came(self) -> Ints:
+        """The day on which each item sold first, int64 (rows,); 0 where it never did."""
+        position, came = self.kept.get("came", (-1, np.zeros(0, np.int64)))
+        if position < 0:
+            row, day, _ = self.sales.rows_days()
+            came = np.full(self.rows, np.iinfo(np.int64).max)
+            np.minimum.at(came, row, day)
+            came[came == np.iinfo(np.int64).max] = 0
+        else:
+            first = {row: day for row, day, _ in self.sales.log[position : self.sales.logged][::-1]}
+            first = {row: day for row, day in first.items() if row >= len(came) or not came[row]}
+            if first or len(came) < self.rows:
+                came = np.concatenate([came, np.zeros(max(0, self.rows - len(came)), np.int64)])
+                came[list(first)] = list(first.values())
+        if position < self.sales.logged or len(came) != self.rows:
+            self.kept["came"] = (self.sales.logged, came)
+        days: Ints = came[: self.rows]
+        return days
+
+    def newness(self) -> Floats:
+        """log(365 / (age + 7)) of each item, float64 (rows,); 0 from a year on, and for what never sold."""
+        came = self.came()
+        known = self.kept.get("newness")
+        if known is None or known[0] is not came.base or known[1] != self.sales.day:
+            ages: Floats = np.where(came > 0, (self.sales.day - came).astype(np.float64), np.inf)
+            known = (came.base, self.sales.day, newness_of(ages).clip(0.0))
+            self.kept["newness"] = known
+        newness: Floats = known[2][: self.rows]
+        return newness
+
+    def shares(self, half_life: float) -> Floats:
+        """Each category's share of what is bought, float64 (categories,); none is 0."""
+        category, counts = self.column("category"), self.popularity(half_life).counts
+        sold = np.bincount(category + 1, counts, minlength=len(self.categories) + 1)[1:] + 0.5
+        shares: Floats = np.divide(sold, max(float(sold.sum()), 1e-9))
+        return shares
 
     # Ranking
 
@@ -368,6 +431,7 @@ class Snapshot:
             has_vector=matrix.has[: self.rows],
             normpop=popularity.normpop,
             fashion=popularity.fashion,
+            newness=self.newness(),
             children=self.column("children"),
             colour_dim=matrix.colour_dim,
             scales=matrix.scales,

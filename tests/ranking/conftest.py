@@ -37,6 +37,7 @@ def make_candidates(n: int = 600, d: int = 24, seed: int = 0, views: int = 2, mi
         allowed=rng.random(n) < 0.9,
         children=rng.random(n) < 0.2,
         fashion=np.log1p(rng.pareto(1, n)),
+        newness=rng.uniform(0, 4, n),
         colour_dim=COLOURS,
         scales=(Scale(0.1, 0.8), Scale(0.3, 0.9)),
     )
@@ -64,6 +65,7 @@ def make_queries(candidates: Candidates, q: int = 12, seed: int = 1) -> Queries:
         gender=rng.integers(0, 3, q).astype(np.int8),
         excluded=[rng.integers(0, len(candidates), rng.integers(0, 4)) for _ in range(q)],
         children=rng.integers(0, 3, q).astype(np.int8),
+        freshness=rng.uniform(-0.1, 0.8, q),
         together=[(rows, rng.uniform(0.1, 4, len(rows))) for rows in together],
     )
 
@@ -98,6 +100,7 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
         scored = []
         pairs = queries.together[q] if queries.together else (np.empty(0), np.empty(0))
         together = dict(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True))
+        fresh = 0.0 if queries.freshness is None else queries.freshness[q]
         theta, (one, other) = 3 * queries.trendiness[q] - 1, candidates.scales
         for x in free:
             visual = cosine.get(x, 0.0)
@@ -121,6 +124,7 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
                 + weights.gamma * similarity
                 + weights.distance * near
                 + weights.together * together.get(x, 0.0)
+                + weights.newness * fresh * (0.0 if candidates.newness is None else candidates.newness[x])
             )
         best, seen = [], set()
         for place in sorted(range(len(free)), key=lambda p: (-round(scored[p], 11), candidates.item_ids[free[p]])):

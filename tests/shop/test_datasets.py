@@ -20,7 +20,7 @@ def odd(small: Shop) -> Shop:
     small.items.put(Item("0007", category="Dresses", price=12.5, title='A "long"\ttitle,\nover two lines; é', stock=3))
     small.purchases.record(
         [
-            Event("anna", "0007", datetime(2025, 3, 1, 12, 30, 15, 250_000), "o1"),
+            Event("anna", "0007", datetime(2025, 3, 1, 12, 30, 15, 250_000), order_id="o1"),
             Event("béa 2", "a", datetime(2025, 3, 2)),
         ]
     )

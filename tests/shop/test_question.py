@@ -92,13 +92,17 @@ def someone(trendiness: float = 0.5, position: tuple[float, float] | None = None
     return Shopper("ann", trendiness, False, latitude, longitude, False, 1)
 
 
+def on_a_day(*item_ids: str) -> list[tuple[str, int]]:
+    return [(one, 740_000) for one in item_ids]
+
+
 def ids(found: list[Any]) -> str:
     return "".join(one.item_id for one in found)
 
 
 def test_a_question_is_answered_by_the_formula_from_arrays_alone(by_hand):
     ask = Ask(preset="paper", alpha=0.5, beta=0.3, gamma=0.2, scaling="none", gender="any", top=10)
-    found = Question.for_shopper(by_hand, ask, someone(0.4), ["a"]).merged()
+    found = Question.for_shopper(by_hand, ask, someone(0.4), on_a_day("a")).merged()
     # counts 0, 4, 8, 10 (2 and 8 sold), 10 → n = 0, .4, .8, 1, 1; cosines 1, ½, 0, -1, none; Denim:Pants .8, :Skirts .1
     expected = {
         "b": (0.25, 0.3 * (1 - 0.0), 0.2),
@@ -167,18 +171,21 @@ def test_nearness_counts_by_the_asker_s_position_else_the_shopper_s(by_hand):
     away = distances_km(here, np.array([[48.9, 2.4]]))[0]
     weights = {"preset": "paper", "alpha": 0, "beta": 0, "gamma": 0, "distance": 2.0, "gender": "any"}
     found = {
-        one.item_id: one for one in Question.for_shopper(by_hand, Ask(**weights), someone(0.5, here), ["a"]).merged()
+        one.item_id: one
+        for one in Question.for_shopper(by_hand, Ask(**weights), someone(0.5, here), on_a_day("a")).merged()
     }
     assert found["c"].relevance == pytest.approx(2.0)
     assert found["b"].relevance == pytest.approx(2.0 * np.exp(-away / 10))
     assert found["d"].relevance == 0
     assert (found["b"].distance_km, found["d"].distance_km) == (pytest.approx(away), None)
-    other = Question.for_shopper(by_hand, Ask(**weights, near=(48.9, 2.4)), someone(0.5, here), ["a"]).merged()
+    other = Question.for_shopper(by_hand, Ask(**weights, near=(48.9, 2.4)), someone(0.5, here), on_a_day("a")).merged()
     assert sorted(ids(other)[:2]) == ["b", "e"]
 
 
 def test_lists_for_each_purchase_are_merged_into_one_without_repeats(by_hand):
-    question = Question.for_shopper(by_hand, Ask(preset="visual", gender="any", top=3), someone(), ["a", "d", "gone"])
+    question = Question.for_shopper(
+        by_hand, Ask(preset="visual", gender="any", top=3), someone(), on_a_day("a", "d", "gone")
+    )
     each = question.each()
     assert [(bought, ids(found)) for bought, found in each] == [("a", "bce"), ("d", "ceb")]
     assert [one.because for one in each[1][1]] == ["d"] * 3

@@ -29,7 +29,7 @@ PURCHASES_SHOWN = 12
 """A shopper's latest purchases that get a list each, until all are asked for."""
 
 SLIDERS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("alpha", "beta", "gamma", "together"), (0, MOST_WEIGHT)),
+    **dict.fromkeys(("alpha", "beta", "gamma", "together", "newness"), (0, MOST_WEIGHT)),
     "colour": (-MOST_WEIGHT, MOST_WEIGHT), "trendiness": (0, 1), "penalty": (2, 8), "top": (1, MOST_TOP),
 }  # fmt: skip
 """The sliders by the names that Ask has, each with its range."""
@@ -53,7 +53,7 @@ def steered(query: Mapping[str, str], own: float) -> Ask:
     for name, choices in (("preset", PRESETS), ("scaling", get_args(Scaling))):
         given[name] = query[name] if query.get(name) in choices else None
     formula = PRESETS[given["preset"] or "balanced"].formula
-    given |= dict.fromkeys(("penalty", "scaling") if formula == "choice" else ("colour", "together"))
+    given |= dict.fromkeys(("penalty", "scaling") if formula == "choice" else ("colour", "together", "newness"))
     return Ask.of(**{name: value for name, value in given.items() if value is not None})
 
 
