@@ -164,6 +164,8 @@ class _Table:
         """Of several columns' texts the first that is understood, else the first; our words for the shop's own."""
         own = self.layout.words.get(name, {})
         filled = [own.get(one, one) for one in filled]
+        if (len(filled) == 1 and name != "category") or (name == "category" and self.knows(filled[0])):
+            return filled[0]
         if name == "available":
             means = [availability(one) for one in filled]
             return filled[means.index(False) if False in means else means.index(True) if True in means else 0]
