@@ -400,7 +400,7 @@ def _stock(written: str) -> int | None:
 
 
 def _photo_like(written: str) -> bool:
-    return urlsplit(written.partition(",")[0]).path.lower().endswith((*PHOTO_SUFFIXES, ".avif", ".heic"))
+    return _path(written.partition(",")[0]).lower().endswith((*PHOTO_SUFFIXES, ".avif", ".heic"))
 
 
 def _size_variants(found: Sequence[Found], remarks: list[str]) -> None:
@@ -429,20 +429,17 @@ class Files:
 
     def photos(self, written: str, name: str) -> list[str]:
         """What a cell names: files and addresses, one or several. Raises SettingError for what is neither."""
-        if written.startswith("["):
-            try:
-                listed = json.loads(written)
-            except ValueError:
-                listed = [written]
+        if written.startswith("[") and (listed := _listed(written)) is not None:
             texts = [
                 str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed
             ]
             return [path for one in texts for path in self.photos(one, name)]
         if is_address(written):
-            parts = [one.strip() for one in _BETWEEN_ADDRESSES.split(written)]
-            return [
-                f"https:{one}" if one.startswith("//") else one for one in (part.replace(" ", "%20") for part in parts)
-            ]
+            parts = [one.strip().replace(" ", "%20") for one in _BETWEEN_ADDRESSES.split(written)]
+            addresses = [f"https:{one}" if one.startswith("//") else one for one in parts]
+            if wrong := [one for one in addresses if not _path(f"{one}/")]:
+                raise SettingError(f"{name} {wrong[0][:80]!r} is no address")
+            return addresses
         try:
             return [self.find(written, name)] if written else []
         except SettingError:
@@ -465,7 +462,7 @@ class Files:
 
         Raises SettingError if there is none.
         """
-        plain_path = unquote(urlsplit(written).path) if written.lower().startswith("file:") else written
+        plain_path = _path(written) if written.lower().startswith("file:") else written
         if is_address(plain_path) or _SCHEME.match(plain_path):
             raise SettingError(f"{name} {written[:80]!r} is an address of another kind than http; give that, or a path")
         path = self.folder / plain_path
@@ -498,6 +495,23 @@ class Files:
             if number == len(parts):
                 return None if trouble_of(here) else here
         return None
+
+
+def _path(address: str) -> str:
+    """The path in an address; what is none has none."""
+    try:
+        return unquote(urlsplit(address).path)
+    except ValueError:
+        return ""
+
+
+def _listed(written: str) -> list[Any] | None:
+    """A list in JSON; None for anything else."""
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _spoken(name: str) -> str:
