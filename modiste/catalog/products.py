@@ -5,7 +5,6 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -168,6 +167,8 @@ class _Table:
         """Of several columns' texts the first that is understood, else the first; our words for the shop's own."""
         own = self.layout.words.get(name, {})
         filled = [own.get(one, one) for one in filled]
+        if (len(filled) == 1 and name != "category") or (name == "category" and self.knows(filled[0])):
+            return filled[0]
         if name == "available":
             means = [availability(one) for one in filled]
             return filled[means.index(False) if False in means else means.index(True) if True in means else 0]
@@ -402,7 +403,7 @@ def _stock(written: str) -> int | None:
 
 
 def _photo_like(written: str) -> bool:
-    return urlsplit(written.partition(",")[0]).path.lower().endswith(PHOTO_SUFFIXES)
+    return _path(written.partition(",")[0]).lower().endswith(PHOTO_SUFFIXES)
 
 
 def _size_variants(found: Sequence[Found], remarks: list[str]) -> None:
@@ -431,26 +432,24 @@ class Files:
 
     def photos(self, written: str, name: str) -> list[str]:
         """What a cell names: files and addresses, one or several. Raises SettingError for what is neither."""
-        listed: list[Any] = [written]
-        if written.startswith("["):
-            with suppress(ValueError, RecursionError):
-                listed = json.loads(written)
-        texts = [str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed]
-        return [path for one in texts for path in self._each(one, name)]
-
-    def _each(self, written: str, name: str) -> list[str]:
-        if is_address(written):
-            parts = [one.strip() for one in _BETWEEN_ADDRESSES.split(written)]
-            return [
-                f"https:{one}" if one.startswith("//") else one for one in (part.replace(" ", "%20") for part in parts)
+        if written.startswith("[") and (listed := _listed(written)) is not None:
+            texts = [
+                str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed
             ]
+            return [path for one in texts for path in self.photos(one, name)]
+        if is_address(written):
+            parts = [one.strip().replace(" ", "%20") for one in _BETWEEN_ADDRESSES.split(written)]
+            addresses = [f"https:{one}" if one.startswith("//") else one for one in parts]
+            if wrong := [one for one in addresses if not _path(f"{one}/")]:
+                raise SettingError(f"{name} {wrong[0][:80]!r} is no address")
+            return addresses
         try:
             return [self.find(written, name)] if written else []
         except SettingError:
             parts = [part for one in re.split(r"[|;,\n]", written) if (part := one.strip())]
             if len(parts) < 2:
                 raise
-            return [path for one in parts for path in self._each(one, name)]
+            return [path for one in parts for path in self.photos(one, name)]
 
     def first(self, candidates: Iterator[str]) -> list[str]:
         """The first of some files that is there, if any."""
@@ -466,7 +465,7 @@ class Files:
 
         Raises SettingError if there is none.
         """
-        plain_path = unquote(urlsplit(written).path) if written.lower().startswith("file:") else written
+        plain_path = _path(written) if written.lower().startswith("file:") else written
         if is_address(plain_path) or _SCHEME.match(plain_path):
             raise SettingError(f"{name} {written[:80]!r} is an address of another kind than http; give that, or a path")
         path = self.folder / plain_path
@@ -499,6 +498,23 @@ class Files:
             if number == len(parts):
                 return None if trouble_of(here) else here
         return None
+
+
+def _path(address: str) -> str:
+    """The path in an address; what is none has none."""
+    try:
+        return unquote(urlsplit(address).path)
+    except ValueError:
+        return ""
+
+
+def _listed(written: str) -> list[Any] | None:
+    """A list in JSON; None for anything else."""
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _spoken(name: str) -> str:

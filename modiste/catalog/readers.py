@@ -73,8 +73,10 @@ def read_source(source: Path, taxonomy: Taxonomy, masks: Path | None = None, map
         )
     masked = _with_masks(found, masks and masks.resolve(), rejected)
     means = {word: taxonomy.canonical(word) for word in {one.item.category for one in masked}}
-    mapped = [replace(one, item=replace(one.item, category=means[one.item.category])) for one in masked]
-    items, again = _once_each(mapped, rejected)
+    for one in masked:
+        if means[one.item.category] != one.item.category:
+            one.item = replace(one.item, category=means[one.item.category])
+    items, again = _once_each(masked, rejected)
     known = {word for word in means.values() if taxonomy.knows(word)}
     words = Counter(item.category for item in items if item.category is not None and item.category not in known)
     unknown = dict(words.most_common())
