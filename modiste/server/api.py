@@ -74,6 +74,7 @@ def _picture(*formats: str) -> dict[int | str, dict[str, Any]]:
 
 ItemId = Annotated[Id, InPath(description="The item's id; a slash in it is written %2F.")]
 ShopperId = Annotated[Id, InPath(description="The shopper's id.", examples=["1"])]
+EventId = Annotated[int, InPath(ge=1, le=2**31 - 1, description="As in a shopper's export.", examples=[1])]
 _PHOTO = "JPEG, PNG, WebP, GIF, BMP or TIFF."
 
 Many = Annotated[
@@ -389,7 +390,7 @@ def post_purchases(
     "/v1/purchases/{event_id}", tags=["purchases"], summary="Take a purchase back", status_code=204,
     responses=_refusals(404),
 )  # fmt: skip
-def delete_purchase(shop: TheShop, event_id: Annotated[int, InPath(ge=1, le=2**31 - 1)]) -> None:
+def delete_purchase(shop: TheShop, event_id: EventId) -> None:
     """Forget a purchase or another event that never was; a shopper's data has their ``event_id``."""
     shop.purchases.remove(event_id)
 

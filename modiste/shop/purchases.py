@@ -10,7 +10,7 @@ files come plays no part.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ MOST_OF_ONE = 10_000
 """The highest quantity of an event."""
 
 _BACK = ("return", "cancel")
+_GIVEN = ("shopper_id", "item_id", "at", "kind", "quantity", "order_id")
 _COLUMNS = ("shopper_id", "item_id", "at", "order_id", "simulated")
 BUYERS = 30
 """Of an item's buyers so many, the last ones, tell what goes with it."""
@@ -341,7 +342,8 @@ def insert(writing: Writing, events: Sequence[Event], *, simulated: bool = False
         writing.execute(schema.shoppers.insert(), new)
     shares = _count(writing, ordered)
     rows = [
-        asdict(one) | {"line": _line(one), "kept": one.quantity, "simulated": simulated, "normpop": share}
+        {name: getattr(one, name) for name in _GIVEN}
+        | {"line": _line(one), "kept": one.quantity, "simulated": simulated, "normpop": share}
         for one, share in zip(ordered, shares, strict=True)
     ]
     writing.execute(schema.events.insert(), rows)

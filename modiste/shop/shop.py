@@ -163,7 +163,8 @@ class Shop:
         """What to show a shopper of whom no purchase is known: by popularity alone, the best of each category first.
 
         Popularity is as she likes it: her trendiness, the one in ``ask``, or the population's mean. Old purchases
-        fade with a half-life of 20 days (30 by the paper's formula) unless ``ask`` says otherwise; its weights play no part.
+        fade with a half-life of 20 days (30 by the paper's formula) unless ``ask`` says otherwise; its weights play no
+        part.
         Raises UnknownIdError and SettingError.
         """
         asked = Ask.of(**ask)

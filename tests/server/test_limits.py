@@ -29,10 +29,14 @@ ORDER = {"shopper_id": "7", "item_id": DRESS}
 def write_all(client: httpx.Client, **headers: str) -> set[int]:
     """Every route that writes, tried with these headers; the statuses."""
     return {
-        client.put("/v1/items/x", headers=headers).status_code,
+        client.put("/v1/items/x", data={"title": "X"}, headers=headers).status_code,
         client.delete("/v1/items/x", headers=headers).status_code,
         client.put("/v1/shoppers/x", json={}, headers=headers).status_code,
         client.post("/v1/purchases", json=ORDER, headers=headers).status_code,
+        client.post("/v1/items", json=[{"item_id": "y"}], headers=headers).status_code,
+        client.post("/v1/events", json=[ORDER], headers=headers).status_code,
+        client.get("/v1/shoppers/x/export", headers=headers).status_code,
+        client.delete("/v1/shoppers/x", headers=headers).status_code,
     }
 
 

@@ -95,7 +95,7 @@ def test_head_is_counted_as_head(service: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/v1/items", "GET, HEAD"), ("POST", "/v1/items/x", "DELETE, GET, HEAD, PUT"),
+        ("PUT", "/v1/items", "GET, HEAD, POST"), ("POST", "/v1/items/x", "DELETE, GET, HEAD, PUT"),
         ("GET", "/v1/search", "POST"), ("HEAD", "/v1/search", "POST"), ("GET", "/v1/purchases", "POST"),
         ("PUT", "/search", "GET, HEAD, POST"), ("POST", "/shoppers", "GET, HEAD"), ("DELETE", "/items/x", "GET, HEAD"),
         ("POST", "/", "GET, HEAD"), ("POST", "/health", "GET, HEAD"), ("POST", "/static/icon.svg", "GET, HEAD"),
