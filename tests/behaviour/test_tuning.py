@@ -67,9 +67,9 @@ def test_the_simulator_s_weights_are_found_within_two_standard_errors(alternativ
 
 def test_the_half_life_and_the_prior_are_found():
     truth = ChoiceModel({}, 30.0, Prior(0.9, 0.4))
-    made = simulate(ITEMS.with_columns(popularity=0.0), 1_500, 20, seed=5, model="choice", choice=truth)
+    made = simulate(ITEMS.with_columns(popularity=0.0), 1_000, 20, seed=5, model="choice", choice=truth)
     kept = history(made)
-    found = fit(History(kept.events, N, offer_days=None), sample=6_000)
+    found = fit(History(kept.events, N, offer_days=None), sample=4_000)
     assert found.model.half_life == pytest.approx(30, rel=0.35)
     assert abs(found.model.prior.mean - 0.9) < 0.1
     assert abs(found.model.prior.sd - 0.4) < 0.1
