@@ -405,21 +405,28 @@ def recommend(
             _print_table(f"for {shopper or item}" + (f", who bought {bought}" if bought else ""), many)
 
 
-@app.command(epilog="Example: modiste evaluate street all --out runs/street")
+@app.command(epilog="Examples: modiste evaluate street all --out runs/street | modiste evaluate street views")
 def evaluate(
     path: ShopPath,
-    what: Annotated[str, typer.Argument(help="backbones, ablation, trendiness or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="backbones, ablation, trendiness, all or views.")] = "all",
     out: Annotated[
         Path | None, typer.Option(help="A folder for the tables and figures; default: SHOP/experiments.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 42,
+    sample: Annotated[int | None, typer.Option(min=2, help="views: at most so many photos.")] = None,
 ) -> None:
-    """Work out the paper's tables and figures for this shop, beside the paper's own numbers."""
+    """Work out the paper's tables for this shop, or how well its photos find others of the same product (views)."""
     from modiste.evaluation import evaluate as run
+    from modiste.evaluation import evaluate_views
+    from modiste.evaluation.views import SAMPLE
 
     with _open(path) as shop:
         folder = out or path / "experiments"
-        report = run(shop, what, folder, seed=seed)
+        if what == "views":
+            with _progress("embedding without masks") as progress:
+                report = evaluate_views(shop, folder, sample=sample or SAMPLE, seed=seed, progress=progress)
+        else:
+            report = run(shop, what, folder, seed=seed)
     print(report.markdown)
     _console(stderr=True).print(f"wrote {folder}")
 
