@@ -4,7 +4,9 @@
 
 First: simulate() against the obvious way, which weighs every item the shopper may buy anew for each purchase and asks
 numpy to choose one; medians of interleaved runs. Then: the correlation of the true trendiness with the estimate, by
-the most a shopper buys in the year (she buys 1 to that many, the first at random).
+the most a shopper buys in the year (she buys 1 to that many, the first at random). Last: how well any estimate at all
+can do from so many purchases, each a choice among all items, under the paper's model and under P ∝ popularity^θ; the
+posterior mean by exact quadrature, which nothing beats, its correlation with the truth over 4,000 shoppers.
 """
 
 import argparse
@@ -115,14 +117,57 @@ def compare_trendiness(sizes: list[int], runs: int) -> None:
         print(f"{items:>8} " + " ".join(f"{cell:>9.2f}" for cell in cells))
 
 
+def best_correlations(popularity: Floats, many: int, seed: int = 1, shoppers: int = 4_000) -> tuple[float, float]:
+    """Of the posterior mean with the truth, from ``many`` purchases: of τ, uniform, and of θ ~ N(0.8, 0.4²).
+
+    ``popularity`` float64 (n,): counts, which stay as they are.
+    """
+    rng = np.random.default_rng(seed)
+    n, logs = normalise(popularity), np.log1p(popularity)
+    tau, theta = np.linspace(0, 1, 101), np.linspace(-1, 2, 121)
+    follow = np.log(tau[:, None] * n + (1 - tau[:, None]) * (1 - n) + 1e-12)
+    power = theta[:, None] * logs
+    found = []
+    for grid, weight, prior in (
+        (tau, follow, np.zeros(len(tau))),
+        (theta, power, -0.5 * ((theta - 0.8) / 0.4) ** 2),
+    ):
+        chance = np.exp(weight - weight.max(axis=1, keepdims=True))
+        chance /= chance.sum(axis=1, keepdims=True)
+        density = np.exp(prior) / np.exp(prior).sum()
+        true = rng.choice(len(grid), shoppers, p=density)
+        means = np.empty(shoppers)
+        told = np.log(chance).T
+        for row in np.unique(true):
+            hers = np.flatnonzero(true == row)
+            bought = rng.choice(len(n), (len(hers), many), p=chance[row])
+            posterior = told[bought].sum(axis=1) + prior
+            posterior = np.exp(posterior - posterior.max(axis=1, keepdims=True))
+            means[hers] = posterior @ grid / posterior.sum(axis=1)
+        found.append(float(np.corrcoef(means, grid[true])[0, 1]))
+    return found[0], found[1]
+
+
+def compare_limits() -> None:
+    """Print the best correlations that any estimate can reach."""
+    rng = np.random.default_rng(0)
+    shops = {"uniform": rng.uniform(0, 100, 2_000), "lognormal": np.floor(rng.lognormal(1.5, 1.5, 2_000))}
+    print(f"\n{'popularity':>12} {'purchases':>10} {'paper, τ':>10} {'choice, θ':>10}   best possible correlation")
+    for name, popularity in shops.items():
+        for many in (5, 20, 100):
+            paper, choice = best_correlations(popularity, many)
+            print(f"{name:>12} {many:>10} {paper:>10.2f} {choice:>10.2f}")
+
+
 def main() -> None:
-    """Read the options and print both tables."""
+    """Read the options and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[2000, 20_000])
     parser.add_argument("--runs", type=int, default=5)
     chosen = parser.parse_args()
     compare_speed(chosen.items, chosen.runs)
     compare_trendiness(chosen.items, chosen.runs)
+    compare_limits()
 
 
 if __name__ == "__main__":

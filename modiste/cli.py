@@ -363,7 +363,7 @@ def simulate(
     purchases: Annotated[int, typer.Option(min=1, help="At most so many each.")] = 5,
     year: Annotated[int, typer.Option(min=1, max=9999)] = 2025,
     seed: Annotated[int, typer.Option(min=0)] = 42,
-    model: Annotated[str, typer.Option(help="paper, or pools: the authors' code.")] = "paper",
+    model: Annotated[str, typer.Option(help="paper, pools (the authors' code) or choice.")] = "paper",
 ) -> None:
     """Simulate a year of purchases with trendiness and popularity; replaces an earlier simulation."""
     with _open(path) as shop:
@@ -429,6 +429,54 @@ def evaluate(
             report = run(shop, what, folder, seed=seed)
     print(report.markdown)
     _console(stderr=True).print(f"wrote {folder}")
+
+
+@app.command(
+    epilog="Examples: modiste tune street | modiste tune street --use own | modiste tune street --use defaults"
+)
+def tune(
+    path: ShopPath,
+    name: Annotated[str, typer.Option(help="What to keep the weights under.")] = "own",
+    weeks: Annotated[float, typer.Option(min=1, max=520, help="The last weeks, to judge by.")] = 8,
+    use: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Learn nothing; use these weights from now on, or: defaults.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+) -> None:
+    """Learn the choice model's weights from the shop's own orders; nothing changes until --use says so."""
+    from rich.table import Table
+
+    from modiste.behaviour.choice import DEFAULT
+
+    console = _console()
+    with _open(path) as shop:
+        if use is not None:
+            shop.tunings.use(None if use == "defaults" else use)
+            console.print(f"{path} uses {_plain(use)} from now on", highlight=False)
+            return
+        with _progress("reading choices") as progress:
+            made = shop.tunings.learn(name, weeks, seed, progress)
+    table = Table("feature", "weight", "standard error", "default", box=None)
+    for feature, weight in made.model.weights.items():
+        default = f"{DEFAULT.weights[feature]:.2f}" if feature in DEFAULT.weights else ""
+        table.add_row(feature, f"{weight:.3f}", f"{made.errors[feature]:.3f}", default)
+    console.print(table)
+    prior, (mean, sd), gain, recall = made.model.prior, made.prior_errors, made.likelihood, made.recall
+    console.print(f"half-life {made.model.half_life:g} days (default {DEFAULT.half_life:g})", highlight=False)
+    console.print(f"theta: mean {prior.mean:.2f} ± {mean:.2f}, spread {prior.sd:.2f} ± {sd:.2f}", highlight=False)
+    console.print(
+        f"on {made.judged} purchases of the last {made.weeks:g} weeks, by weights that had not seen them, against the "
+        f"defaults:\n  log-likelihood {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] a purchase\n"
+        f"  recall@20 {recall.mean:+.1f} [{recall.low:+.1f}, {recall.high:+.1f}] points",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if gain.low <= 0:
+        console.print("so they are not shown to be better than the defaults")
+    if made.simulated:
+        console.print("the purchases are simulated: this says nothing of people")
+    console.print(f"nothing has changed; to use it: modiste tune {path} --use {_plain(name)}", soft_wrap=True)
 
 
 @backbones.command("list")

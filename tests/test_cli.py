@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +254,24 @@ def test_a_sheet_of_masks_is_drawn(type_, street, tmp_path):
     code, shown, _ = type_("masks", "street", "--out", "sheet.png", "--count", 2)
     assert (code, shown) == (0, "drew sheet.png\n")
     assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_weights_are_learnt_told_and_used_when_someone_says_so(type_, street):
+    code, _, complaint = type_("tune", "street")
+    assert code == 2
+    assert "the defaults stay" in complaint
+    days = [datetime(2025, 7, 1) + timedelta(days=number // 3) for number in range(600)]
+    street.purchases.record([Purchase(f"{n % 70}", f"i{n * n % 5 % 6}", day) for n, day in enumerate(days)])
+    code, shown, _ = type_("tune", "street")
+    assert code == 0
+    assert "half-life" in shown
+    assert "simulated" not in shown
+    assert "nothing has changed; to use it: modiste tune street --use own" in shown
+    assert type_("tune", "street", "--use", "own")[0] == 0
+    assert street.tunings.used().name == "own"
+    assert type_("tune", "street", "--use", "defaults")[0] == 0
+    assert street.tunings.used() is None
+    assert "no tuning 'mine'" in type_("tune", "street", "--use", "mine")[2]
 
 
 def test_networks_are_listed(type_):

@@ -1,5 +1,8 @@
 """A year of purchases by simulated shoppers, after the paper: each buys along or against the trend, by her τ.
 
+``simulate`` has the paper's model, the authors' code and, by ``choice``, the choice model of
+:mod:`modiste.behaviour.choice`, whose weights and θ are then known and can be looked for. What follows is the paper's.
+
 A purchase's item is drawn with probability proportional to
 
     τ · n + (1 − τ) · (1 − n)
@@ -18,12 +21,14 @@ from random import Random
 import numpy as np
 import polars as pl
 
-from modiste.arrays import Floats, Ints
+from modiste.arrays import Array, Floats, Ints
+from modiste.behaviour.choice import DEFAULT, LAST, ChoiceModel, category_lift
 from modiste.behaviour.popularity import RunningCounts
+from modiste.behaviour.taste import HIGHEST, LOWEST
 from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
 
-MODELS = ("paper", "pools")
+MODELS = ("paper", "pools", "choice")
 POPULAR_SHARE = 0.15
 """In the authors' code an item is popular from this share of *all* purchases on: in a large catalogue none is."""
 
@@ -34,7 +39,8 @@ _PATIENCE = 64  # rejections before the draw is made over the whole pool, so tha
 class Simulation:
     """A year's purchases: two frames.
 
-    ``shoppers``: shopper_id (String, "1" on), trendiness (Float64 in [0, 1]).
+    ``shoppers``: shopper_id (String, "1" on), trendiness (Float64 in [0, 1]); under the choice model, whose θ has
+    another scale, theta (Float64) as well, and trendiness is null.
     ``purchases``, in the order in which they were made, on one day too: shopper_id, item_id (String), date (Date).
     """
 
@@ -49,6 +55,8 @@ def simulate(
     year: int = 2025,
     seed: int = 42,
     model: str = "paper",
+    choice: ChoiceModel = DEFAULT,
+    vectors: Array | None = None,
 ) -> Simulation:
     """Simulate ``shoppers`` of uniform τ who each buy 1 to ``purchases`` items on random days of ``year``.
 
@@ -57,8 +65,12 @@ def simulate(
     and any if the first had none. She may buy an item again. Popularity is normalised over the whole catalogue.
 
     ``model`` "paper" is the formula above; "pools" is what the authors' code does: with probability τ a uniform
-    draw from the popular items (``POPULAR_SHARE``), else from the others; where one is empty, from the other. The same
-    seed gives the same result.
+    draw from the popular items (``POPULAR_SHARE``), else from the others; where one is empty, from the other.
+
+    ``model`` "choice" draws from the whole catalogue, gender or not, with P ∝ exp(θ · popularity + category + look):
+    each shopper's θ is drawn from the prior of ``choice``, which has the half-life too, and the weights of "category"
+    and, with the items' ``vectors`` float (n, d), "look"; its other weights have no part in it. What was bought on the
+    day itself is not seen. The same seed gives the same result.
 
     Raises SettingError for an empty catalogue, an item without a count, or a parameter out of range.
     """
@@ -82,14 +94,19 @@ def simulate(
     day = rng.integers(0, days, len(buyer))
     order = np.lexsort((rng.random(len(buyer)), day))
     buyer, day = buyer[order], day[order]
-    market = _Market(start_counts, catalogue["gender"].to_list(), Random(int(rng.integers(2**63))))
-    draw = market.draw_by_trend if model == "paper" else market.draw_from_pools
-    bought = _play(buyer.tolist(), tau.tolist(), market, draw)
     names = np.array([str(number + 1) for number in range(shoppers)])
+    if model == "choice":
+        theta = np.clip(rng.normal(choice.prior.mean, choice.prior.sd, shoppers), LOWEST, HIGHEST)
+        kinds = catalogue["category"] if "category" in catalogue.columns else pl.Series([None] * len(catalogue))
+        bought = _choose(buyer, day, theta, start_counts, _codes(kinds), choice, vectors, rng)
+        people = pl.DataFrame({"shopper_id": names.tolist(), "trendiness": None, "theta": theta})
+    else:
+        bought = _by_trend(buyer, tau, start_counts, catalogue, model, rng)
+        people = pl.DataFrame({"shopper_id": names.tolist(), "trendiness": tau})
     start = date(year, 1, 1)
     calendar = [start + timedelta(days=number) for number in range(days)]
     return Simulation(
-        pl.DataFrame({"shopper_id": names.tolist(), "trendiness": tau}),
+        people.with_columns(pl.col("trendiness").cast(pl.Float64)),
         pl.DataFrame(
             {
                 "shopper_id": names[buyer].tolist(),
@@ -99,6 +116,58 @@ def simulate(
             schema={"shopper_id": pl.String, "item_id": pl.String, "date": pl.Date},
         ),
     )
+
+
+def _codes(kinds: pl.Series) -> Ints:
+    """The categories numbered by name, −1 where there is none."""
+    codes: Ints = (kinds.cast(pl.String).rank("dense").fill_null(0).cast(pl.Int64) - 1).to_numpy()
+    return codes
+
+
+def _choose(
+    buyer: Ints,
+    day: Ints,
+    theta: Floats,
+    start: Floats,
+    category: Ints,
+    choice: ChoiceModel,
+    vectors: Array | None,
+    rng: np.random.Generator,
+) -> list[int]:
+    """The row of each purchase's item under the choice model; purchases in the order of their days."""
+    weight = {"category": 0.0, "look": 0.0} | dict(choice.weights)
+    past: list[list[int]] = [[] for _ in theta]
+    counts, known = np.zeros(len(start)), category >= 0
+    bought = np.zeros(len(buyer), np.int64)
+    days, firsts = np.unique(day, return_index=True)
+    ends, before = np.append(firsts[1:], len(day)), 0
+    for today, first, end in zip(days.tolist(), firsts.tolist(), ends.tolist(), strict=True):
+        counts *= 2.0 ** ((before - today) / choice.half_life)
+        popularity = np.log1p(counts + start)
+        shares = np.bincount(category[known], (counts + start)[known], minlength=category.max(initial=-1) + 1) + 0.5
+        for number in range(first, end):
+            hers = np.array(past[buyer[number]], np.int64)
+            utility = theta[buyer[number]] * popularity
+            if len(hers) and known.any():
+                utility = utility + weight["category"] * category_lift(hers, category, shares / shares.sum())[category]
+            if len(hers) and vectors is not None:
+                utility = utility + weight["look"] * (vectors @ vectors[hers[-LAST:]].mean(axis=0))
+            bought[number] = np.argmax(utility + rng.gumbel(size=len(utility)))
+        for number in range(first, end):
+            past[buyer[number]].append(int(bought[number]))
+        counts += np.bincount(bought[first:end], minlength=len(counts))
+        before = today
+    chosen: list[int] = bought.tolist()
+    return chosen
+
+
+def _by_trend(
+    buyer: Ints, tau: Floats, start: Floats, catalogue: pl.DataFrame, model: str, rng: np.random.Generator
+) -> list[int]:
+    """The row of each purchase's item under the paper's model, or the authors' code."""
+    market = _Market(start, catalogue["gender"].to_list(), Random(int(rng.integers(2**63))))
+    draw = market.draw_by_trend if model == "paper" else market.draw_from_pools
+    return _play(buyer.tolist(), tau.tolist(), market, draw)
 
 
 def _play(buyers: list[int], tau: list[float], market: "_Market", draw: Callable[["_Pool", float], int]) -> list[int]:

@@ -150,3 +150,12 @@ settings = Table(
     Column("name", String, primary_key=True),
     Column("value", String, nullable=False, comment="a number"),
 )
+
+tunings = Table(
+    "tunings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("made", DateTime, nullable=False),
+    Column("used", Boolean, nullable=False, comment="at most one is"),
+    Column("content", Text, nullable=False, comment="weights, half-life, prior and their evidence, JSON"),
+)

@@ -30,6 +30,7 @@ from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage
 from modiste.shop.stores import Stores
+from modiste.shop.tuning import Tunings
 from modiste.shop.vectors import Vectors
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.photos import MAX_PIXELS, open_photo
@@ -41,7 +42,7 @@ START_COUNTS = 100
 class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
-    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases`` and ``vectors``.
+    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors`` and ``tunings``.
 
     Example::
 
@@ -60,6 +61,7 @@ class Shop:
         self.shoppers = Shoppers(storage)
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
+        self.tunings = Tunings(storage, self.vectors)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
 
     # Making, opening, closing

@@ -125,7 +125,7 @@ def test_each_shopper_buys_one_to_n_items_and_trendiness_is_uniform():
     assert made.shoppers["shopper_id"].to_list() == [str(number) for number in range(1, 5_001)]
 
 
-@pytest.mark.parametrize("model", ["paper", "pools"])
+@pytest.mark.parametrize("model", ["paper", "pools", "choice"])
 def test_the_same_seed_gives_the_same_year_and_another_another(model):
     items = MARKETS["small counts"]
     first, again, other = (simulate(items, seed=seed, model=model) for seed in (42, 42, 43))
@@ -166,7 +166,7 @@ def test_a_single_item_is_bought_every_time():
         ({"purchases": 0}, "purchases must be at least 1"),
         ({"year": 0}, "year must be at least 1"),
         ({"year": 10_000}, "year must be at most 9999"),
-        ({"model": "popular"}, "there are: paper, pools"),
+        ({"model": "popular"}, "there are: paper, pools, choice"),
     ],
 )
 def test_a_parameter_out_of_range_is_refused(change, complaint):

@@ -1,0 +1,59 @@
+"""Weights learnt from a shop's own purchases: what is kept, and that nothing changes until someone says so."""
+
+import json
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+
+from modiste.behaviour.choice import DEFAULT
+from modiste.catalog.purchases import Purchase
+from modiste.errors import SettingError, UnknownIdError
+
+
+def test_learning_keeps_weights_with_their_evidence_and_changes_nothing(shop):
+    shop.simulate(shoppers=80, purchases=12, model="choice")
+    before = shop.recommend(shopper="1", top=3)
+    made = shop.tunings.learn("own", weeks=10)
+    assert {*DEFAULT.weights, "gender", "look"} == set(made.model.weights)
+    assert made.simulated
+    assert made.choices > 300
+    assert made.judged >= 50
+    assert made.likelihood.low <= made.likelihood.mean <= made.likelihood.high
+    assert shop.tunings.used() is None
+    assert [one.as_json() for one in shop.recommend(shopper="1", top=3)] == [one.as_json() for one in before]
+    (kept,) = shop.tunings.all()
+    assert kept.model == made.model
+    assert kept.likelihood == made.likelihood
+    assert json.loads(kept.as_json()) == json.loads(made.as_json())
+
+
+def test_one_tuning_at_most_is_in_use(small):
+    rng = np.random.default_rng(0)
+    start = datetime(2025, 1, 1)
+    days = np.sort(rng.integers(0, 200, 600)).tolist()
+    liked = rng.choice(list("abcde"), 600, p=[0.5, 0.2, 0.1, 0.1, 0.1]).tolist()
+    small.purchases.record(
+        [Purchase(f"{number % 90}", item, start + timedelta(days=day)) for number, (item, day) in
+         enumerate(zip(liked, days, strict=True))]
+    )  # fmt: skip
+    for name in ("one", "two"):
+        made = small.tunings.learn(name)
+    assert not made.simulated
+    assert made.model.weights["popularity"] + made.model.weights["lasting"] > 0
+    small.tunings.use("one")
+    small.tunings.use("two")
+    assert small.tunings.used().name == "two"
+    assert [one.used for one in small.tunings.all()] == [False, True]
+    small.tunings.use(None)
+    assert small.tunings.used() is None
+    small.tunings.use("two")
+    with pytest.raises(UnknownIdError, match="no tuning 'three'"):
+        small.tunings.use("three")
+    assert small.tunings.used().name == "two"  # what failed has changed nothing
+
+
+def test_without_enough_orders_the_defaults_stay(small):
+    with pytest.raises(SettingError, match=r"0 purchases before its last 8 weeks and 0 in them.*the defaults stay"):
+        small.tunings.learn()
+    assert small.tunings.all() == []
