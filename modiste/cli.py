@@ -408,16 +408,22 @@ def recommend(
 @app.command(epilog="Examples: modiste evaluate street all --out runs/street | modiste evaluate street views")
 def evaluate(
     path: ShopPath,
-    what: Annotated[str, typer.Argument(help="backbones, ablation, trendiness, all or views.")] = "all",
+    what: Annotated[str, typer.Argument(help="backbones, ablation, trendiness, all, views or benchmark.")] = "all",
     out: Annotated[
         Path | None, typer.Option(help="A folder for the tables and figures; default: SHOP/experiments.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 42,
-    sample: Annotated[int | None, typer.Option(min=2, help="views: at most so many photos.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=2, help="At most so many photos (views) or shoppers (benchmark).")
+    ] = None,
+    repeats: Annotated[
+        bool, typer.Option("--repeats", help="benchmark: what a shopper bought before counts again.")
+    ] = False,
 ) -> None:
-    """Work out the paper's tables for this shop, or how well its photos find others of the same product (views)."""
+    """Work out the paper's tables for this shop, how well its photos find each other, or who ranks best."""
     from modiste.evaluation import evaluate as run
     from modiste.evaluation import evaluate_views
+    from modiste.evaluation.benchmark import Protocol, benchmark, data_of
     from modiste.evaluation.views import SAMPLE
 
     with _open(path) as shop:
@@ -425,6 +431,12 @@ def evaluate(
         if what == "views":
             with _progress("embedding without masks") as progress:
                 report = evaluate_views(shop, folder, sample=sample or SAMPLE, seed=seed, progress=progress)
+        elif what == "benchmark":
+            protocol = Protocol(seed=seed, repeats=repeats, **({"sample": sample} if sample else {}))
+            with _progress("judging") as progress:
+                report = benchmark(
+                    data_of(shop), protocol, folder, title=f"Benchmark of {shop.name}", progress=progress
+                )
         else:
             report = run(shop, what, folder, seed=seed)
     print(report.markdown)

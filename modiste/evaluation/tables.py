@@ -24,6 +24,20 @@ COLUMNS: Mapping[str, str] = {
     "kind": "Neighbours of the same category, %",
     "sex": "Neighbours of the same gender, %",
     "colour": "Neighbours of the same colour, %",
+    **{
+        f"{metric}_at_{k}": f"{name}@{k}, %"
+        for k in (5, 10, 20)
+        for metric, name in (("ndcg", "nDCG"), ("recall", "Recall"), ("mrr", "MRR"), ("hit", "Hit rate"))
+    },
+    "likelihood": "Log-likelihood",
+    "cold_recall_at_20": "Recall@20, %",
+    "difference": "nDCG@20, points",
+    "coverage": "Coverage, % of the offer",
+    "tail": "Long tail, %",
+    "hers": "Popularity of what they bought, percentile",
+    "popularity": "Popularity of the lists, percentile",
+    "novelty": "Novelty, bits",
+    "variety": "Pairs of other categories, %",
 }
 """What can be measured, and the words for it; a table shows those that any of its rows has."""
 
