@@ -352,6 +352,7 @@ def embed(
         report = shop.vectors.embed(*chosen, parser=parser, fill=_colour(fill), progress=progress)
     rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
     _console().print(f"embedded {report.embedded}{rate}, {report.present} were there; vector space {report.space.key}")
+    _console().print(f"how well it finds another photo of a product: modiste evaluate {path} views", soft_wrap=True)
     _report(report.remarks, path, False, "remarks")
     _report(report.failures, path, strict)
 

@@ -5,8 +5,10 @@ A new one needs ``fit`` and ``scores``, and a line in :func:`recommenders`.
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from io import StringIO
 from typing import Any, Protocol
 
 import numpy as np
@@ -147,7 +149,8 @@ class Neighbourhood:
             raise MissingExtraError("evaluate", f"irspack's {self.kind}") from error
         pairs = np.unique(np.stack([train.events.shopper, train.events.item]), axis=1)
         seen = csr_matrix((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(train.shoppers, train.items))
-        self.model = getattr(irspack, self.kind)(seen, **self.settings).learn()
+        with redirect_stdout(StringIO()):  # it draws a bar of its own
+            self.model = getattr(irspack, self.kind)(seen, **self.settings).learn()
         self.popular = Popular(HALF_LIFE)
         self.popular.fit(train, cut)
 

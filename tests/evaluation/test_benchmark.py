@@ -1,6 +1,7 @@
 """The benchmark: metrics as ir-measures has them, a time line that nothing crosses, and leaks that are found."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import ir_measures
@@ -8,14 +9,17 @@ import numpy as np
 import pytest
 from ir_measures import RR, Qrel, R, ScoredDoc, Success, nDCG
 
+from modiste import Item, Purchase, Shop
 from modiste.arrays import Array, Ints
 from modiste.behaviour.choice import Events
+from modiste.errors import SettingError
 from modiste.evaluation.benchmark import (
     Protocol,
     audit_future,
     audit_products,
     audit_time,
     benchmark,
+    data_of,
     holm,
     judge,
     list_metrics,
@@ -151,3 +155,23 @@ def test_what_is_finished_is_not_done_again(data, tmp_path: Path):
     many = len(made)
     assert benchmark(data, PROTOCOL, tmp_path, {"random": factory}).markdown == first.markdown
     assert len(made) == many
+
+
+def test_a_shop_of_plain_events_is_judged_without_photos(tmp_path: Path, data):
+    with Shop.create(tmp_path / "plain") as shop:
+        with pytest.raises(SettingError, match="no purchases to judge by"):
+            data_of(shop)
+        for item in range(60):
+            shop.items.put(Item(f"i{item:02d}", ("Denim", "Dresses", "Shorts")[item % 3], product=f"p{item // 2}"))
+        start = datetime(2025, 1, 1)
+        rows = zip(data.events.shopper.tolist(), data.events.item.tolist(), data.events.day.tolist(), strict=True)
+        shop.purchases.record([Purchase(f"s{who}", f"i{what:02d}", start + timedelta(day)) for who, what, day in rows])
+        found = data_of(shop)
+        names = np.array(shop.snapshot().item_ids)[found.events.item]
+    assert names.tolist() == [f"i{item:02d}" for item in data.events.item.tolist()]
+    assert found.events.day.tolist() == (data.events.day - data.events.day[0]).tolist()
+    assert len(np.unique(found.product)) == 30
+    assert found.looks is None
+    factories = {"random": lambda _: Random(), "decayed popular": lambda _: Popular(HALF_LIFE)}
+    benchmark(found, PROTOCOL, tmp_path / "out", factories, title="Plain")
+    assert "decayed popular" in (tmp_path / "out" / "tables.md").read_text()
