@@ -5,6 +5,7 @@ matplotlib is imported when a picture is drawn, never before; it needs no screen
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -68,9 +69,7 @@ def measures(
             paper = None if row.published is None else getattr(row.published, name, None)
             if paper is not None:
                 axis.plot(paper, place, "D", color=PAPER, markersize=6, markerfacecolor="none", markeredgewidth=1.5)
-        axis.set_title(
-            COLUMNS[name].replace(" without the filter", "\nwithout the filter").replace(", ", ",\n", 1), fontsize=9
-        )
+        axis.set_title(fill(COLUMNS[name], 26), fontsize=9)
         axis.grid(axis="x", color=scheme.lines, linewidth=0.8)
         axis.set_axisbelow(True)
         axis.margins(x=0.08)
