@@ -418,6 +418,7 @@ def embed(
         report = shop.vectors.embed(*chosen, parser=parser, fill=_colour(fill), progress=progress)
     rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
     _console().print(f"embedded {report.embedded}{rate}, {report.present} were there; vector space {report.space.key}")
+    _console().print(f"how well it finds another photo of a product: modiste evaluate {path} views", soft_wrap=True)
     _report(report.remarks, path, False, "remarks")
     _report(report.failures, path, strict)
 
@@ -507,21 +508,40 @@ def export_dataset(
     _console().print(f"wrote {', '.join(map(str, files))}")
 
 
-@app.command(epilog="Example: modiste evaluate street all --out runs/street")
+@app.command(epilog="Examples: modiste evaluate street all --out runs/street | modiste evaluate street views")
 def evaluate(
     path: ShopPath,
-    what: Annotated[str, typer.Argument(help="backbones, ablation, trendiness or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="backbones, ablation, trendiness, all, views or benchmark.")] = "all",
     out: Annotated[
         Path | None, typer.Option(help="A folder for the tables and figures; default: SHOP/experiments.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 42,
+    sample: Annotated[
+        int | None, typer.Option(min=2, help="At most so many photos (views) or shoppers (benchmark).")
+    ] = None,
+    repeats: Annotated[
+        bool, typer.Option("--repeats", help="benchmark: what a shopper bought before counts again.")
+    ] = False,
 ) -> None:
-    """Work out the paper's tables and figures for this shop, beside the paper's own numbers."""
+    """Work out the paper's tables for this shop, how well its photos find each other, or who ranks best."""
     from modiste.evaluation import evaluate as run
+    from modiste.evaluation import evaluate_views
+    from modiste.evaluation.benchmark import Protocol, benchmark, data_of
+    from modiste.evaluation.views import SAMPLE
 
     with _open(path) as shop:
         folder = out or path / "experiments"
-        report = run(shop, what, folder, seed=seed)
+        if what == "views":
+            with _progress("embedding without masks") as progress:
+                report = evaluate_views(shop, folder, sample=sample or SAMPLE, seed=seed, progress=progress)
+        elif what == "benchmark":
+            protocol = Protocol(seed=seed, repeats=repeats, **({"sample": sample} if sample else {}))
+            with _progress("judging") as progress:
+                report = benchmark(
+                    data_of(shop), protocol, folder, title=f"Benchmark of {shop.name}", progress=progress
+                )
+        else:
+            report = run(shop, what, folder, seed=seed)
     print(report.markdown)
     _console(stderr=True).print(f"wrote {folder}")
 

@@ -2,5 +2,6 @@
 
 from modiste.evaluation.experiments import evaluate
 from modiste.evaluation.tables import EvaluationReport
+from modiste.evaluation.views import evaluate_views
 
-__all__ = ["EvaluationReport", "evaluate"]
+__all__ = ["EvaluationReport", "evaluate", "evaluate_views"]

@@ -5,7 +5,8 @@ matplotlib is imported when a picture is drawn, never before; it needs no screen
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,9 +21,41 @@ OURS, PAPER, QUIET = "#1f5f8b", "#c4572e", "#8a8a8a"
 _DPI = 150
 
 
-def measures(table: Table, path: Path) -> Path:
+class Scheme(NamedTuple):
+    """The colours of a page that a figure stands on."""
+
+    ground: str
+    ink: str
+    lines: str
+    ours: str
+
+
+LIGHT = Scheme("#ffffff", "#222222", "#e4e4e4", OURS)
+DARK = Scheme("#16181c", "#e6e6e6", "#3a3d42", "#6fb1dd")
+
+
+class Miss(NamedTuple):
+    """A photo that found another of its product only at ``place``; (item id, path) of it, the other, and the first
+    ones that it found."""
+
+    place: int
+    photos: Sequence[tuple[str, str]]
+
+
+def both_schemes(table: Table, path: Path, columns: Sequence[str]) -> list[Path]:
+    """:func:`measures` of ``columns`` for light pages at ``path`` and for dark ones beside it, as ``STEM-dark``."""
+    dark = path.with_name(f"{path.stem}-dark{path.suffix}")
+    return [measures(table, path, columns), measures(table, dark, columns, scheme=DARK)]
+
+
+def measures(
+    table: Table,
+    path: Path,
+    columns: Sequence[str] = ("category", "mae", "gender_unfiltered"),
+    scheme: Scheme = LIGHT,
+) -> Path:
     """The table as dots with their intervals, one panel per metric, the paper's figures as hollow diamonds."""
-    names = [name for name in ("category", "mae", "gender_unfiltered") if name in table.columns]
+    names = [name for name in columns if name in table.columns]
     names = [name for name in names if any(row.measures.get(name) and row.measures[name].n for row in table.rows)]
     figure = _figure(3.2 * max(1, len(names)) + 2.2, 0.42 * len(table.rows) + 1.5)
     places = np.arange(len(table.rows))[::-1]
@@ -31,23 +64,40 @@ def measures(table: Table, path: Path) -> Path:
         for place, row in zip(places, table.rows, strict=True):
             one = row.measures.get(name)
             if one and one.n:
-                axis.plot([one.low, one.high], [place, place], color=OURS, linewidth=2, solid_capstyle="round")
-                axis.plot(one.mean, place, "o", color=OURS, markersize=6)
+                axis.plot([one.low, one.high], [place, place], color=scheme.ours, linewidth=2, solid_capstyle="round")
+                axis.plot(one.mean, place, "o", color=scheme.ours, markersize=6)
             paper = None if row.published is None else getattr(row.published, name, None)
             if paper is not None:
                 axis.plot(paper, place, "D", color=PAPER, markersize=6, markerfacecolor="none", markeredgewidth=1.5)
-        axis.set_title(COLUMNS[name].replace(" without the filter", "\nwithout the filter"), fontsize=9)
-        axis.grid(axis="x", color="#e4e4e4", linewidth=0.8)
+        axis.set_title(fill(COLUMNS[name], 26), fontsize=9)
+        axis.grid(axis="x", color=scheme.lines, linewidth=0.8)
         axis.set_axisbelow(True)
         axis.margins(x=0.08)
         _plain(axis)
     axes[0].set_yticks(places, [row.name for row in table.rows], fontsize=9)
     axes[0].set_ylim(-0.6, len(table.rows) - 0.4)
     figure.suptitle(table.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    legend = "● here, with the 95% interval over shoppers"
+    legend = f"● here, with the 95% interval over {table.units}"
     if any(row.published for row in table.rows):
         legend += "      ◇ the paper"
-    figure.supxlabel(legend, fontsize=8, color="#555555")
+    figure.supxlabel(legend, fontsize=8)
+    if scheme is not LIGHT:
+        _repaint(figure, scheme)
+    return _saved(figure, path)
+
+
+def worst(misses: Sequence[Miss], path: Path) -> Path:
+    """A line for each photo that missed its product: the photo, the one it should have found, what it found first."""
+    columns = max(len(miss.photos) for miss in misses)
+    figure = _figure(1.55 * columns + 0.3, 2.3 * len(misses) + 0.5)
+    axes = figure.subplots(len(misses), columns, squeeze=False)
+    for line, miss in zip(axes, misses, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for number, (axis, (name, image)) in enumerate(zip(line, miss.photos, strict=False)):
+            _photo(axis, name, image, edge=(PAPER, OURS, "#d0d0d0")[min(number, 2)])
+        line[0].set_title(f"found at place {miss.place}", loc="left", fontsize=9)
+    figure.suptitle("A photo, another of its product, and what it found first", x=0.01, ha="left", fontsize=11)
     return _saved(figure, path)
 
 
@@ -103,6 +153,19 @@ def _plain(axis: Any) -> None:
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     axis.tick_params(labelsize=8)
+
+
+def _repaint(figure: "Figure", scheme: Scheme) -> None:
+    from matplotlib.text import Text
+
+    figure.set_facecolor(scheme.ground)
+    for text in figure.findobj(Text):
+        text.set_color(scheme.ink)
+    for axis in figure.axes:
+        axis.set_facecolor(scheme.ground)
+        axis.tick_params(colors=scheme.ink)
+        for spine in axis.spines.values():
+            spine.set_color(scheme.lines)
 
 
 def _saved(figure: "Figure", path: Path) -> Path:

@@ -15,6 +15,29 @@ COLUMNS: Mapping[str, str] = {
     "gender": "Gender alignment with the filter, %",
     "gender_unfiltered": "Gender alignment without the filter, %",
     "gender_authors": "The authors' self-comparison of gender, %",
+    "recall_1": "Same product, R@1, %",
+    "recall_5": "Same product, R@5, %",
+    "recall_10": "Same product, R@10, %",
+    "same_colour_1": "Same product and colour, R@1, %",
+    "same_colour_5": "Same product and colour, R@5, %",
+    "same_colour_10": "Same product and colour, R@10, %",
+    "kind": "Neighbours of the same category, %",
+    "sex": "Neighbours of the same gender, %",
+    "colour": "Neighbours of the same colour, %",
+    **{
+        f"{metric}_at_{k}": f"{name}@{k}, %"
+        for k in (5, 10, 20)
+        for metric, name in (("ndcg", "nDCG"), ("recall", "Recall"), ("mrr", "MRR"), ("hit", "Hit rate"))
+    },
+    "likelihood": "Log-likelihood",
+    "cold_recall_at_20": "Recall@20, %",
+    "difference": "nDCG@20, points",
+    "coverage": "Coverage, % of the offer",
+    "tail": "Long tail, %",
+    "hers": "Popularity of what they bought, percentile",
+    "popularity": "Popularity of the lists, percentile",
+    "novelty": "Novelty, bits",
+    "variety": "Pairs of other categories, %",
 }
 """What can be measured, and the words for it; a table shows those that any of its rows has."""
 
@@ -34,12 +57,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: ``name`` is its file's stem, ``caption`` says what a reader must know to judge it."""
+    """A table: ``name`` is its file's stem, ``caption`` says what a reader must know to judge it.
+
+    ``units`` are what was resampled for the intervals.
+    """
 
     name: str
     title: str
     rows: Sequence[Row]
     caption: str = ""
+    units: str = "shoppers"
 
     @property
     def columns(self) -> list[str]:
@@ -51,7 +78,7 @@ class Table:
     def markdown(self) -> str:
         """A heading, the table and its caption. Cells: mean [95% interval]; n where it is not the row's."""
         beside = any(row.published for row in self.rows)
-        header = ["", *(COLUMNS[name] for name in self.columns), "n", "shoppers"]
+        header = ["", *(COLUMNS[name] for name in self.columns), "n", self.units]
         if beside:
             header.append("Paper: category / gender / MAE")
         noted = any(row.note for row in self.rows)
@@ -74,18 +101,22 @@ class Table:
 
     def csv(self) -> str:
         """One line per row, numbers unrounded, empty where nothing was measured."""
-        parts = ("mean", "low", "high", "n", "shoppers")
+        parts = {"mean": "mean", "low": "low", "high": "high", "n": "n", "shoppers": self.units}
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        measured = [f"{name}_{part}" for name in self.columns for part in parts]
-        writer.writerow(["row", *measured, "paper_category", "paper_gender", "paper_mae", "note"])
+        measured = [f"{name}_{part}" for name in self.columns for part in parts.values()]
+        beside = any(row.published for row in self.rows)
+        writer.writerow(
+            ["row", *measured, *(("paper_category", "paper_gender", "paper_mae") if beside else ()), "note"]
+        )
         for row in self.rows:
             cells: list[object] = [row.name]
             for name in self.columns:
                 one = row.measures.get(name)
                 cells += [getattr(one, part) if one and one.n else "" for part in parts]
             paper = row.published
-            cells += [paper.category, paper.gender, paper.mae] if paper else [None, None, None]
+            if beside:
+                cells += [paper.category, paper.gender, paper.mae] if paper else [None, None, None]
             writer.writerow(["" if cell is None else cell for cell in [*cells, row.note]])
         return out.getvalue()
 

@@ -1,0 +1,177 @@
+"""The benchmark: metrics as ir-measures has them, a time line that nothing crosses, and leaks that are found."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import ir_measures
+import numpy as np
+import pytest
+from ir_measures import RR, Qrel, R, ScoredDoc, Success, nDCG
+
+from modiste import Item, Purchase, Shop
+from modiste.arrays import Array, Ints
+from modiste.behaviour.choice import Events
+from modiste.errors import SettingError
+from modiste.evaluation.benchmark import (
+    Protocol,
+    audit_future,
+    audit_products,
+    audit_time,
+    benchmark,
+    data_of,
+    holm,
+    judge,
+    list_metrics,
+    parts,
+)
+from modiste.evaluation.recommenders import HALF_LIFE, Data, Popular, Random, recommenders
+
+PROTOCOL = Protocol(cuts=2, sample=60, window=30.0)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    """200 days, 60 items of three kinds with a Zipf tail, 80 shoppers who each keep to one kind."""
+    rng = np.random.default_rng(5)
+    shopper = rng.integers(0, 80, 1500)
+    category = np.arange(60) % 3
+    shares = 1 / np.arange(1, 61)
+    item = np.array([rng.choice(60, p=(w := shares * (1 + 8 * (category == one % 3))) / w.sum()) for one in shopper])
+    day = np.sort(rng.integers(0, 200, 1500)).astype(float)
+    return Data(Events(shopper, item, day), 80, np.arange(60), category, np.eye(3))
+
+
+def test_metrics_are_those_of_ir_measures():
+    rng = np.random.default_rng(1)
+    qrels, run, ours = [], [], []
+    for query in range(40):
+        order = rng.permutation(60)
+        wanted = rng.choice(60, rng.integers(1, 30), replace=False)
+        run += [ScoredDoc(str(query), str(item), float(-place)) for place, item in enumerate(order)]
+        qrels += [Qrel(str(query), str(item), 1) for item in wanted]
+        ours.append(list_metrics(np.flatnonzero(np.isin(order, wanted))))
+    for k in (5, 10, 20):
+        for name, theirs in (("ndcg", nDCG @ k), ("recall", R @ k), ("mrr", RR @ k), ("hit", Success @ k)):
+            expected = ir_measures.calc_aggregate([theirs], qrels, run)[theirs]
+            assert np.mean([one[f"{name}_at_{k}"] for one in ours]) == pytest.approx(100 * expected), (name, k)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_training_ends_at_the_cut_and_what_was_bought_before_is_left_out(data):
+    for part in parts(data, PROTOCOL):
+        assert part.train.events.day.max() < part.cut
+        for shopper, wanted in zip(part.shoppers, part.wanted, strict=True):
+            mine = data.events.shopper == shopper
+            later = mine & (data.events.day >= part.cut) & (data.events.day < part.cut + 30)
+            assert set(wanted) <= set(data.events.item[later]) - set(
+                data.events.item[mine & (data.events.day < part.cut)]
+            )
+        assert audit_time(part) is None
+        assert audit_products(part) is None
+
+
+def test_a_random_order_reaches_what_chance_says(data):
+    part = parts(data, replace(PROTOCOL, repeats=True))[0]
+    random = Random()
+    random.fit(part.train, part.cut)
+    frames = [judge(part, random.scores, logits=True, seed=seed) for seed in range(40)]
+    expected = 100 * 20 / part.offer.sum()
+    assert np.mean([frame["recall_at_20"].mean() for frame in frames]) == pytest.approx(expected, abs=3)
+    assert frames[0]["likelihood"].to_list() == pytest.approx([-np.log(part.offer.sum())] * len(frames[0]))
+
+
+def test_a_planted_size_of_what_she_bought_is_found(data):
+    part = parts(data, PROTOCOL)[0]
+    product = data.product.copy()
+    bought = data.events.item[(data.events.shopper == part.shoppers[0]) & (data.events.day < part.cut)][0]
+    product[part.wanted[0][0]] = product[bought]
+    planted = replace(part, train=replace(part.train, product=product))
+    assert "size of a product that they had bought" in (audit_products(planted) or "")
+    again = parts(replace(data, product=product), PROTOCOL)[0]
+    assert audit_products(again) is None
+
+
+def test_planted_purchases_after_the_cut_are_found(data):
+    part = parts(data, PROTOCOL)[0]
+    assert "after the cut" in (audit_time(replace(part, train=data)) or "")
+
+
+class _AllTime(Popular):
+    """Popularity counted to the end, whatever it is handed."""
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(HALF_LIFE)
+        self.data = data
+
+    def fit(self, train: Data, cut: float) -> None:
+        super().fit(self.data, float(self.data.events.day[-1]))
+
+
+class _Calibrated(Popular):
+    """Its weight is chosen by what is judged."""
+
+    def __init__(self, data: Data) -> None:
+        super().__init__()
+        self.data = data
+
+    def scores(self, shoppers: Ints) -> Array:
+        later = self.data.events.item[-200:]
+        weights = np.linspace(0, 2, 2001)[:, None]
+        fits = weights[:, 0] * self.fashion[later].mean() - np.log(np.exp(weights * self.fashion).sum(axis=1))
+        return weights[np.argmax(fits)] * super().scores(shoppers)
+
+
+@pytest.mark.parametrize("leaky", [_AllTime, _Calibrated])
+def test_a_recommender_that_peeks_is_found(data, leaky):
+    part = parts(data, PROTOCOL)[0]
+    made = leaky(data)
+    made.fit(part.train, part.cut)
+    assert "depend on what was bought after" in (audit_future(leaky, data, part, made.scores) or "")
+
+
+def test_everything_runs_finds_no_leak_and_beats_chance(data, tmp_path: Path):
+    pytest.importorskip("scipy")
+    report = benchmark(data, replace(PROTOCOL, cuts=1, sample=30), tmp_path)
+    assert report.notes == ["The audits found no leak."]
+    rows = {row.name: row.measures for row in report.tables[0].rows}
+    assert set(rows) == set(recommenders(data))
+    assert rows["choice model"]["ndcg_at_20"].mean > rows["random"]["ndcg_at_20"].mean
+    assert rows["choice model"]["likelihood"].mean > rows["random"]["likelihood"].mean
+    assert {"tables.md", "accuracy.csv", "accuracy-dark.png", "beyond.csv"} <= {one.name for one in tmp_path.iterdir()}
+
+
+def test_what_is_finished_is_not_done_again(data, tmp_path: Path):
+    made = []
+
+    def factory(_: Data) -> Random:
+        made.append(1)
+        return Random()
+
+    first = benchmark(data, PROTOCOL, tmp_path, {"random": factory})
+    many = len(made)
+    assert benchmark(data, PROTOCOL, tmp_path, {"random": factory}).markdown == first.markdown
+    assert len(made) == many
+
+
+def test_a_shop_of_plain_events_is_judged_without_photos(tmp_path: Path, data):
+    with Shop.create(tmp_path / "plain") as shop:
+        with pytest.raises(SettingError, match="no purchases to judge by"):
+            data_of(shop)
+        for item in range(60):
+            shop.items.put(Item(f"i{item:02d}", ("Denim", "Dresses", "Shorts")[item % 3], product=f"p{item // 2}"))
+        start = datetime(2025, 1, 1)
+        rows = zip(data.events.shopper.tolist(), data.events.item.tolist(), data.events.day.tolist(), strict=True)
+        shop.purchases.record([Purchase(f"s{who}", f"i{what:02d}", start + timedelta(day)) for who, what, day in rows])
+        found = data_of(shop)
+        names = np.array(shop.snapshot().item_ids)[found.events.item]
+    assert names.tolist() == [f"i{item:02d}" for item in data.events.item.tolist()]
+    assert found.events.day.tolist() == (data.events.day - data.events.day[0]).tolist()
+    assert len(np.unique(found.product)) == 30
+    assert found.looks is None
+    factories = {"random": lambda _: Random(), "decayed popular": lambda _: Popular(HALF_LIFE)}
+    benchmark(found, PROTOCOL, tmp_path / "out", factories, title="Plain")
+    assert "decayed popular" in (tmp_path / "out" / "tables.md").read_text()
