@@ -1,6 +1,6 @@
 """``shop.vectors``: from the photos of a shop's items to vectors that can be compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Lock
 from time import perf_counter
@@ -20,7 +20,15 @@ from modiste.shop.moments import Moments
 from modiste.shop.reports import EmbedReport, Progress
 from modiste.shop.storage import Storage, chunks
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone, list_backbones
-from modiste.vision.embedding import EmbeddedPhoto, Embedder, PhotoJob, VectorSpace, embed_photos, labels_of
+from modiste.vision.embedding import (
+    EmbeddedBatch,
+    EmbeddedPhoto,
+    Embedder,
+    PhotoJob,
+    VectorSpace,
+    embed_photos,
+    labels_of,
+)
 from modiste.vision.masks import garment_pixels
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
@@ -94,7 +102,7 @@ class Vectors:
             encoder = encoder or Encoder(spec)
             jobs, by_id = [self._job(row, masks) for row in missing], {row["item_id"]: row for row in missing}
             for batch in embed_photos(jobs, encoder, masking, space.crop, reader, fill=fill):
-                embedded += self._store(space, by_id, batch.item_ids, batch.vectors, batch.failures)
+                embedded += self._store(space, by_id, batch)
                 handled += len(batch.item_ids) + len(batch.failures)
                 remarks += [Rejected(item_id, None, said) for item_id, said in batch.remarks]
                 if progress:
@@ -121,7 +129,7 @@ class Vectors:
             parser_ = embedder.parser if space.masks != "given" else None
             batches = embed_photos([job], embedder.encoder, space.masking, space.crop, parser_, fill=space.fill)
             for batch in batches:
-                self._store(space, {item_id: rows[0]}, batch.item_ids, batch.vectors, batch.failures)
+                self._store(space, {item_id: rows[0]}, batch)
                 if batch.failures and self._with_photo(schema.items.c.item_id == item_id) == rows:
                     return batch.failures[0][1]
         return None if self._storage.row(there) else "it was changed again while it was being embedded"
@@ -163,25 +171,19 @@ class Vectors:
             if writing.execute(spaces.update().where(spaces.c.key == space.key).values(used=now)).rowcount == 0:
                 writing.execute(spaces.insert().values(key=space.key, settings=space.to_json(), used=now))
 
-    def _store(
-        self,
-        space: VectorSpace,
-        made_of: Mapping[str, Any],
-        item_ids: Sequence[str],
-        vectors: Singles,
-        failures: Sequence[tuple[str, str]],
-    ) -> int:
+    def _store(self, space: VectorSpace, made_of: Mapping[str, Any], batch: EmbeddedBatch) -> int:
         """Store what was made of items, unless they have changed since or another process was quicker; how many."""
         made = {
-            item_id: {"vector": vector.astype("<f2").tobytes()}
-            for item_id, vector in zip(item_ids, vectors, strict=True)
+            item_id: {"vector": vector.astype("<f2").tobytes(), "colour": colour.astype("<f2").tobytes()}
+            for item_id, vector, colour in zip(batch.item_ids, batch.vectors, batch.colours, strict=True)
         }
         with self._storage.writing() as writing:
             stored = self._insert(writing, schema.vectors, space, made_of, made, revision=writing.revision)
             failed = schema.failures
             for some in chunks(made):  # a photo that could not be read before
                 writing.execute(failed.delete().where(failed.c.space == space.key, failed.c.item_id.in_(some)))
-            self._insert(writing, schema.failures, space, made_of, {one: {"reason": why} for one, why in failures})
+            reasons = {one: {"reason": why} for one, why in batch.failures}
+            self._insert(writing, schema.failures, space, made_of, reasons)
         return stored
 
     def _insert(

@@ -16,6 +16,7 @@ from PIL import Image
 from modiste.arrays import Bools, Singles
 from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
+from modiste.vision.colour import COLOUR_DIM, colour_of
 from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
@@ -101,13 +102,15 @@ class PhotoJob:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBatch:
-    """A batch's items with their unit vectors, float32 (n, dim), and those set aside, each with its reason.
+    """A batch's items with their unit vectors, float32 (n, dim), the colours of their kept pixels, float32
+    (n, COLOUR_DIM), and those set aside, each with its reason.
 
     ``remarks`` are about items that were embedded all the same: pixels of a mask that lay off the palette.
     """
 
     item_ids: list[str]
     vectors: Singles
+    colours: Singles
     failures: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[tuple[str, str]] = field(default_factory=list)
 
@@ -154,11 +157,13 @@ def embed_photos(
 @dataclass(frozen=True, slots=True)
 class EmbeddedPhoto:
     """One photo as a vector space sees it: its labels in the palette, uint8 (h, w), the pixels kept, bool (h, w), both
-    None where it was taken whole, and its unit vector, float32 (dim,), before any reduction."""
+    None where it was taken whole, its unit vector, float32 (dim,), before any reduction, and the colour vector of the
+    kept pixels, float32 (COLOUR_DIM,)."""
 
     labels: NDArray[np.uint8] | None
     keep: Bools | None
     vector: Singles
+    colour: Singles
 
 
 class Embedder:
@@ -185,7 +190,8 @@ class Embedder:
             keep = garment_pixels(labels, self.space.masking, own)
             keep = keep if keep.any() else None
         square = prepare(photo, keep, self.encoder.spec, self.space.crop, self.space.fill)
-        return EmbeddedPhoto(labels, keep, self.encoder.embed(normalise(square[None], self.encoder.spec))[0])
+        vector = self.encoder.embed(normalise(square[None], self.encoder.spec))[0]
+        return EmbeddedPhoto(labels, keep, vector, colour_of(np.asarray(photo), keep))
 
 
 def labels_of(photo: Image.Image, mask: str | None, parser: Parser | None) -> NDArray[np.uint8] | None:
@@ -218,6 +224,7 @@ class _Prepared:
 
     item_id: str
     square: NDArray[np.uint8] | None
+    colour: Singles | None
     said: str = ""
 
 
@@ -229,7 +236,7 @@ def _prepared(
     try:
         photo = open_photo(image if isinstance(image, bytes) else Path(image))
     except PhotoError as error:
-        return [_Prepared(job.item_id, None, str(error)) for job in same]
+        return [_Prepared(job.item_id, None, None, str(error)) for job in same]
     masks: dict[str | None, Mask | None] = {}
     prepared = []
     for job in same:
@@ -241,9 +248,10 @@ def _prepared(
             if job.mask is None and keep is not None and not keep.any():
                 keep = None
             remark = f"{mask.off_palette} pixels of the mask lie off the palette" if mask and mask.off_palette else ""
-            prepared.append(_Prepared(job.item_id, prepare(photo, keep, spec, crop, fill), remark))
+            square, colour = prepare(photo, keep, spec, crop, fill), colour_of(np.asarray(photo), keep)
+            prepared.append(_Prepared(job.item_id, square, colour, remark))
         except MaskError as error:
-            prepared.append(_Prepared(job.item_id, None, str(error)))
+            prepared.append(_Prepared(job.item_id, None, None, str(error)))
     return prepared
 
 
@@ -255,6 +263,7 @@ def _embedded(prepared: list[_Prepared], encoder: Encoder) -> EmbeddedBatch:
     return EmbeddedBatch(
         [one.item_id for one in prepared if one.square is not None],
         vectors,
+        np.array([one.colour for one in prepared if one.colour is not None], np.float32).reshape(-1, COLOUR_DIM),
         [(one.item_id, one.said) for one in prepared if one.square is None],
         [(one.item_id, one.said) for one in prepared if one.square is not None and one.said],
     )
