@@ -46,7 +46,8 @@ def colour_of(photo: NDArray[np.uint8], keep: Bools | None = None) -> Singles:
     if not len(pixels):
         raise ValueError("no pixel to take a colour from")
     shares = _shares(pixels[:: -(-len(pixels) // _PIXELS)]).mean(0)
-    return np.sqrt(shares / shares.sum()).astype(np.float32)
+    vector: Singles = np.sqrt(shares / shares.sum()).astype(np.float32)
+    return vector
 
 
 def colour_words(vector: Singles, most: int = 3) -> str:

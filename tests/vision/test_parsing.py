@@ -71,7 +71,7 @@ def test_labels_outside_the_palette_have_to_be_mapped(by_colour: BackboneSpec) -
 def test_an_entry_with_too_few_labels_is_refused(by_colour: BackboneSpec) -> None:
     entry = by_colour.path.with_suffix(".toml")
     entry.write_text(re.sub("labels = .*", 'labels = ["frock", "grass"]', entry.read_text()))
-    with pytest.raises(SourceError, match=r"gave \(1, 3, 96, 64\), its entry promises \(n, 2, h, w\)"):
+    with pytest.raises(SourceError, match=r"gave \(1, 4, 96, 64\), its entry promises \(n, 2, h, w\)"):
         Parser(read_entry(entry)).parse(meadow(64, 96))
 
 
