@@ -88,7 +88,7 @@ def test_several_garments_of_one_photo_are_told_apart_at_the_cost_of_one_parse(
             return super().parse(photo)
 
     with Image.open(outfit.image) as photo:
-        photo.paste((255, 255, 0), (24, 0, 40, 8))  # without a face it would be one thing
+        photo.paste((255, 255, 255), (24, 0, 40, 8))  # without a face it would be one thing
         photo.save(outfit.image)
     parser = Counted(by_colour)
     jobs = [PhotoJob(name, outfit.image, None, frozenset({name})) for name in ("dress", "pants")]

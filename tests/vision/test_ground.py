@@ -90,7 +90,7 @@ def test_of_two_people_apart_the_larger_one_stays(by_colour: BackboneSpec) -> No
     noise = np.random.default_rng(0).integers(0, 90, (192, 256, 1)) * [0, 1, 0]
     photo = Image.fromarray((noise + np.array([0, 160, 0])).astype(np.uint8))
     for left, right, top in ((90, 150, 40), (5, 35, 80)):
-        photo.paste((255, 255, 0), (left, top - 20, right, top))
+        photo.paste((255, 255, 255), (left, top - 20, right, top))
         photo.paste((255, 0, 0), (left, top, right, 180))
     labels = parser.labels(photo, look(photo))
     assert shows_person(labels)
