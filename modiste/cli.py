@@ -357,28 +357,42 @@ def masks(
     _report(failures, path, False)
 
 
-@app.command(epilog="Examples: modiste parse street --out masks | modiste parse coat.jpg dress.png --out masks")
+@app.command(epilog="Examples: modiste parse street --out masks | modiste parse photos coat.jpg --out masks")
 def parse(
-    sources: Annotated[list[Path], typer.Argument(metavar="SHOP|PHOTO...", help="A shop's folder, or photos.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SHOP|FOLDER|PHOTO...", help="A shop's folder, a folder of photos, or photos."),
+    ],
     out: Annotated[Path, typer.Option(help="A folder for the masks, <stem>_segm.png in the paper's colours.")],
     parser: Annotated[str, typer.Option(help="The parser's name, see: modiste backbones list.")] = "garment_parser",
     strict: Strict = False,
 ) -> None:
-    """Write the parser's masks; they can go in again as given masks (modiste add items --masks)."""
+    """Write masks of what is seen on photos; they can go in again as given masks (modiste add items --masks).
+
+    On a plain ground with nobody on it the mask is what isn't ground. A photo that shows nothing gets none.
+    """
     from modiste.catalog.items import Rejected
-    from modiste.errors import PhotoError
+    from modiste.catalog.readers import MASK_ENDING, PHOTO_SUFFIXES
+    from modiste.errors import MaskError, PhotoError, SourceError
+    from modiste.shop.database import is_shop
     from modiste.vision.backbones import get_backbone
+    from modiste.vision.embedding import see
     from modiste.vision.masks import encode_mask
     from modiste.vision.parsing import Parser
     from modiste.vision.photos import open_photo
 
     photos: list[Path] = []
     for source in sources:
-        if source.is_dir():
+        if is_shop(source):
             with _open(source) as shop:
                 photos += [
                     Path(image) for image in shop.items.frame()["image"].drop_nulls().unique(maintain_order=True)
                 ]
+        elif source.is_dir():
+            found = [one for one in sorted(source.rglob("*")) if one.suffix.lower() in PHOTO_SUFFIXES]
+            photos += (found := [one for one in found if not one.name.endswith(MASK_ENDING)])
+            if not found:
+                raise SourceError(f"{source} is neither a shop nor a folder with photos")
         else:
             photos.append(source)
     stem, times = Counter(photo.stem for photo in photos).most_common(1)[0] if photos else ("", 0)
@@ -389,8 +403,12 @@ def parse(
     with _progress("parsing") as progress:
         for done, photo in enumerate(photos, 1):
             try:
-                encode_mask(network.parse(open_photo(photo))).save(out / f"{photo.stem}_segm.png")
-            except PhotoError as error:
+                labels = see(open_photo(photo), None, network).labels
+                if labels is not None and labels.any():
+                    encode_mask(labels).save(out / f"{photo.stem}_segm.png")
+                else:
+                    rejected.append(Rejected(str(photo), None, "no garment was found on it"))
+            except (PhotoError, MaskError) as error:
                 rejected.append(Rejected(str(photo), None, str(error)))
             progress(done, len(photos))
     _console().print(f"wrote {len(photos) - len(rejected)} masks to {out}")
@@ -407,7 +425,7 @@ def embed(
         str, typer.Option("--masks", help="given, parser, or auto: the parser where no mask is given.")
     ] = "auto",
     parser: Annotated[str, typer.Option(help="The parser's name, see: modiste backbones list.")] = "garment_parser",
-    fill: Annotated[str, typer.Option(metavar="R,G,B", help="The colour of removed pixels.")] = "0,0,0",
+    fill: Annotated[str, typer.Option(metavar="R,G,B", help="The colour of removed pixels.")] = "255,255,255",
     strict: Strict = False,
 ) -> None:
     """Embed every photo that has no vector yet. Interrupt it at will: the next run goes on."""

@@ -20,7 +20,7 @@ def drawn(
     """An encoded photo of a garment, ``slimmer`` by so many pixels on either side."""
     left, top, right, bottom = BOXES[category]
     photo = Image.new("RGB", (96, 144), "white")
-    ImageDraw.Draw(photo).rectangle((left + slimmer, top, right - slimmer, bottom), fill=COLOURS[colour])
+    ImageDraw.Draw(photo).rectangle((left + slimmer, top, right - slimmer, bottom), fill=COLOURS.get(colour, colour))
     buffer = BytesIO()
     photo.resize(size).save(buffer, form)
     return buffer.getvalue()

@@ -294,7 +294,9 @@ def test_an_error_is_one_line_without_a_traceback(tmp_path):
 def test_a_shop_from_photos_to_recommendations(tmp_path):
     for kind, colour in (("Denim", "navy"), ("Denim", "blue"), ("Dresses", "red"), ("Dresses", "darkred")):
         (tmp_path / "photos" / kind).mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (60, 90), colour).save(tmp_path / "photos" / kind / f"{colour}.jpg")
+        photo = Image.new("RGB", (60, 90), "white")
+        photo.paste(colour, (15, 10, 45, 80))
+        photo.save(tmp_path / "photos" / kind / f"{colour}.jpg")
     (tmp_path / "photos" / "Denim" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     assert run("new", "shop", cwd=tmp_path).returncode == 0
     strict = run("add", "items", "shop", "photos", "--strict", cwd=tmp_path)
@@ -316,8 +318,10 @@ def test_a_shop_from_photos_to_recommendations(tmp_path):
 
 def test_masks_that_the_parser_writes_go_in_again_as_given_masks(type_, tmp_path):
     book = unpack(tmp_path / "book", 2)
-    _, shown, _ = type_("parse", *sorted(book.photos.iterdir()), "--out", "masks")
+    Image.new("RGB", (90, 120), "white").save(tmp_path / "nothing.png")
+    _, shown, said = type_("parse", book.photos, tmp_path / "nothing.png", "--out", "masks")
     assert "wrote 4 masks" in shown
+    assert "shows no garment" in shown + said
     type_("new", "shop")
     assert "4 added" in type_("add", "items", "shop", book.photos, "--masks", "masks", "--strict")[1]
     for masks in ("given", "parser"):

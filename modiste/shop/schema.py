@@ -127,7 +127,7 @@ spaces = Table(
     Column("key", ID, primary_key=True),
     Column("settings", Text, nullable=False, comment="the vector space as JSON"),
     Column("reduction", LargeBinary, comment="mean and components, .npy without pickle"),
-    Column("calibration", Text, comment="JSON"),
+    Column("calibration", Text, comment="JSON: look and colour, each [mean of strangers, of photos of one product]"),
     Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
 )
 
@@ -137,7 +137,7 @@ vectors = Table(
     Column("space", ForeignKey("spaces.key", ondelete="CASCADE"), primary_key=True),
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
     Column("vector", LargeBinary, nullable=False, comment="float16, little endian, of unit length"),
-    Column("colour", LargeBinary, comment="float16, little endian, of unit length"),
+    Column("colour", LargeBinary, comment="float16, little endian, unit length, nothing negative; see vision.colour"),
     _revision(index=False),
     Index("vectors_by_item", "item_id"),
     Index("vectors_by_revision", "space", "revision"),

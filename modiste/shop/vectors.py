@@ -1,5 +1,6 @@
 """``shop.vectors``: from the photos of a shop's items to vectors that can be compared."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from threading import Lock
@@ -27,17 +28,18 @@ from modiste.vision.embedding import (
     PhotoJob,
     VectorSpace,
     embed_photos,
-    labels_of,
+    see,
 )
-from modiste.vision.masks import garment_pixels
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
-from modiste.vision.reduction import fit_reduction
+from modiste.vision.reduction import Reduction, fit_reduction
 from modiste.vision.sheets import Row, contact_sheet
 
 DEFAULT_BACKBONE = "modiste_s"
 
 DEFAULT_MASKING = "own"
+
+DEFAULT_FILL = (255, 255, 255)
 
 DEFAULT_PARSER = "garment_parser"
 
@@ -46,6 +48,13 @@ REDUCED_DIM = 128
 
 REDUCED_FROM = 4 * REDUCED_DIM
 """A catalogue with fewer photos than this is not enough to fit a reduction on; its vectors stay whole."""
+
+CALIBRATION = {"look": (0.34, 0.7), "colour": (0.25, 0.88)}
+"""Mean similarity of two strangers and of two photos of one product (of one colour), where a shop's own photos can't
+say. Measured on Luma's studio photos with the default network; see benchmarks/views.py."""
+
+_PAIRS = 30  # of photos of one product, or of strangers, from which a shop's own mean counts
+_SAMPLE = 4000  # photos that a calibration looks at
 
 _ROUNDS = 3  # of embedding what was changed while it was being embedded
 _SOURCE = ("image", "mask", "stamp", "category")  # of a vector
@@ -70,7 +79,7 @@ class Vectors:
         masks: str = "auto",
         *,
         parser: str = DEFAULT_PARSER,
-        fill: tuple[int, int, int] = (0, 0, 0),
+        fill: tuple[int, int, int] = DEFAULT_FILL,
         progress: Progress | None = None,
     ) -> EmbedReport:
         """Embed every photo that has no vector in this vector space yet.
@@ -108,6 +117,7 @@ class Vectors:
                 if progress:
                     progress(handled, max(handled, len(jobs)))
         self._reduce(space)
+        self._calibrate(space)
         return EmbedReport(space, embedded, here, self.failures(space), remarks, perf_counter() - began)
 
     def embed_item(self, item_id: str) -> str | None:
@@ -115,7 +125,7 @@ class Vectors:
         spaces = self.spaces()
         if not spaces:
             spec, parser = get_backbone(DEFAULT_BACKBONE), get_backbone(DEFAULT_PARSER)
-            spaces = [VectorSpace.of(spec, DEFAULT_MASKING, spec.crop, "auto", parser)]
+            spaces = [VectorSpace.of(spec, DEFAULT_MASKING, spec.crop, "auto", parser, DEFAULT_FILL)]
             self._register(spaces[0])
         space, vectors = spaces[0], schema.vectors.c
         there = sa.select(vectors.item_id).where(vectors.space == space.key, vectors.item_id == item_id)
@@ -171,12 +181,7 @@ class Vectors:
             if writing.execute(spaces.update().where(spaces.c.key == space.key).values(used=now)).rowcount == 0:
                 writing.execute(spaces.insert().values(key=space.key, settings=space.to_json(), used=now))
 
-    def _store(
-        self,
-        space: VectorSpace,
-        made_of: Mapping[str, Any],
-        batch: EmbeddedBatch,
-    ) -> int:
+    def _store(self, space: VectorSpace, made_of: Mapping[str, Any], batch: EmbeddedBatch) -> int:
         """Store what was made of items, unless they have changed since or another process was quicker; how many."""
         made = {
             item_id: {"vector": vector.astype("<f2").tobytes(), "colour": colour.astype("<f2").tobytes()}
@@ -187,9 +192,8 @@ class Vectors:
             failed = schema.failures
             for some in chunks(made):  # a photo that could not be read before
                 writing.execute(failed.delete().where(failed.c.space == space.key, failed.c.item_id.in_(some)))
-            self._insert(
-                writing, schema.failures, space, made_of, {one: {"reason": why} for one, why in batch.failures}
-            )
+            reasons = {one: {"reason": why} for one, why in batch.failures}
+            self._insert(writing, schema.failures, space, made_of, reasons)
         return stored
 
     def _insert(
@@ -233,12 +237,50 @@ class Vectors:
             with self._storage.writing() as writing:
                 writing.execute(spaces.update().where(spaces.c.key == space.key).values(reduction=fitted))
 
+    def _calibrate(self, space: VectorSpace) -> None:
+        """Measure what two strangers and two photos of one product have in common in a space, by the shop's own photos.
+
+        Of large shops some thousand products are looked at. A product may come in several colours: the colour of two
+        photos of one and the same is not measured.
+        """
+        vectors, items = schema.vectors.c, schema.items.c
+        rows = self._storage.rows(
+            sa.select(vectors.vector, vectors.colour, items.product)
+            .join(schema.items, items.item_id == vectors.item_id)
+            .where(vectors.space == space.key, vectors.colour.is_not(None))
+            .order_by(items.product, items.item_id)
+            .limit(_SAMPLE)
+        )
+        if not rows:
+            return
+        settings = self._storage.row(sa.select(schema.spaces.c.reduction).where(schema.spaces.c.key == space.key))
+        looks, colours = (
+            np.frombuffer(b"".join(row[name] for row in rows), "<f2").reshape(len(rows), -1).astype(np.float32)
+            for name in ("vector", "colour")
+        )
+        if settings["reduction"] is not None:
+            looks = Reduction.from_bytes(settings["reduction"]).apply(looks)
+        product = np.unique([row["product"] for row in rows], return_inverse=True)[1]
+        found = {"look": calibrated(looks, product, "look"), "colour": calibrated(colours, product, "colour")}
+        with self._storage.writing() as writing:
+            spaces = schema.spaces
+            writing.execute(spaces.update().where(spaces.c.key == space.key).values(calibration=json.dumps(found)))
+
     # Reading
 
     def spaces(self) -> list[VectorSpace]:
         """The vector spaces that photos were embedded into, the latest (the default) first."""
         rows = self._storage.rows(sa.select(schema.spaces.c.settings).order_by(schema.spaces.c.used.desc()))
         return [VectorSpace.from_json(row["settings"]) for row in rows]
+
+    def calibration(self, space: VectorSpace | str | None = None) -> dict[str, list[float]]:
+        """The mean similarity of two strangers and of two photos of one product in a space, [low, high], of its looks
+        and of its colours."""
+        spaces = schema.spaces.c
+        row = self._storage.row(sa.select(spaces.calibration).where(spaces.key == self.space(space).key))
+        found: dict[str, list[float]] = {term: list(pair) for term, pair in CALIBRATION.items()}
+        found.update(json.loads(row["calibration"] or "{}"))
+        return found
 
     def space(self, wanted: VectorSpace | str | None = None) -> VectorSpace:
         """A vector space by its key or backbone, by default the latest. Raises UnknownIdError."""
@@ -276,7 +318,7 @@ class Vectors:
             if self._labeller is None and row["mask"] is None:
                 self._labeller = Parser(get_backbone(DEFAULT_PARSER))
         photo = open_photo(self._storage.path / row["image"])
-        return labels_of(photo, self._storage.absolute(row["mask"]), self._labeller)
+        return see(photo, self._storage.absolute(row["mask"]), self._labeller).labels
 
     def contact_sheet(
         self, masking: str = DEFAULT_MASKING, count: int = 12, progress: Progress | None = None
@@ -298,15 +340,39 @@ class Vectors:
             image = self._storage.path / row["image"]
             try:
                 photo = open_photo(image)
-                labels = labels_of(photo, self._storage.absolute(row["mask"]), parser)
-                own = self._taxonomy.labels(row["category"])
-                keep = None if labels is None else garment_pixels(labels, masking, own)
-                drawn.append((photo, labels, keep, f"{row['item_id']}  {row['category'] or ''}"))
+                seen = see(photo, self._storage.absolute(row["mask"]), parser)
+                keep, _ = seen.keep(masking, self._taxonomy.labels(row["category"]))
+                drawn.append((photo, seen.labels, keep, f"{row['item_id']}  {row['category'] or ''}"))
             except (PhotoError, MaskError) as error:
                 rejected.append(Rejected(str(image), None, str(error)))
             if progress:
                 progress(done, len(chosen))
         return contact_sheet(drawn), rejected
+
+
+def calibrated(vectors: Singles, product: NDArray[np.intp], term: str) -> list[float]:
+    """The mean cosines of strangers and, for looks, of two photos of one product, [low, high], low < high.
+
+    ``vectors`` float32 (n, d) of unit length, ``product`` int (n,) in ascending order. Where under 30 pairs can be had,
+    it is ``CALIBRATION``'s.
+    """
+    low, high = CALIBRATION[term]
+    if len(vectors) < 2:
+        return [low, high]
+    one, other = np.random.default_rng(0).integers(0, len(vectors), (2, 20_000))
+    strangers = product[one] != product[other]
+    if len(vectors) >= _PAIRS and strangers.sum() >= _PAIRS:
+        low = float(np.einsum("ij,ij->i", vectors[one[strangers]], vectors[other[strangers]]).mean())
+    alike: list[Singles] = []
+    starts = np.flatnonzero(np.diff(product, prepend=-1))
+    for group in np.split(vectors, starts[1:]):
+        if len(group) > 1 and term == "look":
+            cosine = group @ group.T
+            alike.append(cosine[np.triu_indices(len(group), 1)])
+    pairs = np.concatenate(alike) if alike else np.zeros(0, np.float32)
+    if len(pairs) >= _PAIRS:
+        high = float(pairs.mean())
+    return [round(low, 4), round(max(high, low + 0.05), 4)]
 
 
 def _parser_of(space: VectorSpace) -> BackboneSpec:

@@ -1,89 +1,98 @@
-"""The colour of a garment's pixels as a vector, and in words.
-
-A palette of named colours with shares: each pixel belongs to those nearest to it in CIELAB, with lightness squeezed,
-since light changes it, and strong chroma as well. The roots of the shares have unit length, and the inner product of
-two is their Bhattacharyya coefficient: 1 for the same palette, 0 for palettes without a colour in common. A patterned
-garment keeps its several colours.
-"""
-
-from functools import cache
+"""Colour: the shares of named shades among a garment's pixels, as a vector that a person can read."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modiste.arrays import Array, Floats, Singles
+from modiste.arrays import Bools, Singles
 
-PALETTE = {
-    "black": (20, 20, 22), "charcoal": (62, 63, 66), "dark grey": (92, 92, 95), "grey": (128, 128, 130),
-    "light grey": (190, 190, 192), "silver grey": (214, 214, 218), "off-white": (232, 232, 228),
-    "white": (246, 246, 246), "cream": (250, 244, 226), "ivory": (240, 232, 212), "sand": (226, 208, 180),
-    "beige": (214, 192, 158), "taupe": (142, 122, 106), "camel": (182, 138, 88), "cognac": (150, 82, 40),
-    "brown": (104, 66, 42), "dark brown": (64, 42, 32), "brick": (150, 66, 54), "terracotta": (196, 98, 72),
-    "rust": (166, 78, 40), "orange": (240, 132, 40), "apricot": (250, 186, 130), "peach": (250, 206, 176),
-    "mustard": (206, 160, 44), "gold": (186, 148, 60), "yellow": (248, 220, 70), "pale yellow": (250, 240, 170),
-    "khaki": (158, 150, 112), "olive": (104, 104, 58), "sage": (150, 168, 140), "mint green": (164, 220, 190),
-    "lime green": (166, 208, 60), "bright green": (70, 190, 80), "green": (44, 128, 66),
-    "emerald green": (0, 140, 100), "forest green": (30, 92, 48), "dark green": (28, 64, 46), "teal": (30, 122, 126),
-    "petrol": (22, 78, 92), "turquoise": (70, 196, 200), "ice blue": (214, 230, 240), "light blue": (160, 198, 230),
-    "sky blue": (96, 164, 222), "cobalt blue": (0, 80, 200), "blue": (44, 92, 188), "royal blue": (36, 58, 160),
-    "steel blue": (110, 134, 164), "denim blue": (82, 110, 148), "navy": (30, 36, 72), "lilac": (190, 166, 214),
-    "violet": (136, 92, 190), "purple": (108, 58, 142), "plum": (78, 40, 76), "mauve": (160, 120, 136),
-    "wine": (122, 30, 60), "burgundy": (104, 26, 46), "dark red": (140, 24, 32), "red": (204, 34, 42),
-    "coral": (244, 120, 104), "rose": (206, 100, 116), "pink": (240, 150, 182), "pale pink": (244, 208, 210),
-    "fuchsia": (214, 40, 132), "magenta": (170, 30, 120),
-}  # fmt: skip
-"""Colours as shoppers name them, in sRGB."""
+_SHADES = """
+black 0b0b0c, black 202022, charcoal 37383b, dark grey 545559, grey 7c7d80, light grey a5a6a8, silver grey c8c9cb,
+white e4e5e7, white fafafa, cream f3ead8, beige dccbb0, taupe a39486, dark taupe 857565, grey brown 6b625b,
+khaki a59a73, camel bd8f5b, tan a5673b, brown 6b4a34, dark brown 3a2a23, rust a1461f, red c8202b, bright red f23a2a,
+dark red 951c24, burgundy 641a2b, coral f26a5c, salmon pink f3a08f, pale pink f5d5d8, pink f09cb4, hot pink e0408a,
+rose c4707f, dusty pink cfa5a4, raspberry a8185f, lavender c9b8e6, lilac b18fcf, purple 7a3fa0, dark purple 40264d,
+violet 5a48c2, periwinkle 8f96dd, mauve 9b7f95, plum 6d3a5a, pale blue d3e3f2, light blue a3c6ea, sky blue 5fb1ea,
+blue 1f74d6, royal blue 2a3fc0, dark blue 25387a, navy 1d2547, navy 13182c, denim blue 55749b, dark denim 37475f,
+slate 5c6875, grey blue 93a4b5, turquoise 3fc2c8, pale turquoise b5e4e4, teal 14727a, dark teal 0f4650,
+petrol 2c5d70, mint green a8e3c6, pale green d5ebd5, light green 78cc6c, sea green 55b58f, green 2d9a4d,
+emerald 10805f, dark green 1d4a32, grey green 76856f, sage 9db08e, lime b7d63c, olive 6b6b34, dark olive 42432c,
+pale yellow f6efb1, yellow f4d43a, mustard c99a1f, ochre 8f7330, orange f08424, burnt orange c85a1c, peach f8c8a0
+"""
+_ENTRIES = [entry.rsplit(maxsplit=1) for entry in _SHADES.replace("\n", " ").split(",")]
 
-COLOUR_DIM = len(PALETTE)
-"""The length of a colour's vector."""
+SHADES: tuple[str, ...] = tuple(word.strip() for word, _ in _ENTRIES)
+"""The word for each dimension of a colour vector; light and dark shades of one word have a dimension each."""
 
-_LIGHT, _CHROMA = 0.6, 20.0  # what lightness counts for; the chroma from which on differences are squeezed
-_BLUR = 5.0  # how far colours run into each other
-_BITS = 5  # of a channel that are looked at
-_MOST_PIXELS = 1 << 16  # more are not looked at
-_NAMED_FROM = 0.2  # the share from which on a second colour is named
+COLOUR_DIM = len(SHADES)
+
+_LIGHTNESS = 0.8  # how much lightness counts beside chroma: light and shadow change it first
+_CHROMA = 0.7  # the exponent that draws saturated colours together: sRGB has far more room there than shops have words
+_BLUR = 8.0  # how far a pixel's share is spread, in units of CIELAB: within it two shades are one to the eye
+_PIXELS = 2048  # looked at, spread evenly
+
+_NAMED = 0.16
+"""The share from which a second or third colour is named."""
 
 
-def colour_vector(pixels: NDArray[np.uint8]) -> Singles:
-    """The shares of the palette in sRGB ``pixels`` uint8 (n, 3), as roots: float32 (COLOUR_DIM,), of unit length and at
-    least 0; zeros without a pixel."""
-    step = -(-len(pixels) // _MOST_PIXELS) or 1
-    red, green, blue = (pixels[::step] >> (8 - _BITS)).astype(np.intp).T
-    bins = (red << 2 * _BITS) | (green << _BITS) | blue
-    shares = np.bincount(bins, minlength=1 << 3 * _BITS).astype(np.float32) @ _membership()
-    roots: Singles = np.sqrt(shares / max(float(shares.sum()), 1e-9)).astype(np.float32)
-    return roots
+def colour_of(photo: NDArray[np.uint8], keep: Bools | None = None) -> Singles:
+    """The colour vector of the kept pixels of an sRGB photo, uint8 (h, w, 3): float32 (COLOUR_DIM,).
+
+    The square roots of the shades' shares, so that it has unit length, nothing negative, and the inner product of two
+    is their similarity in [0, 1] (Bhattacharyya's coefficient). A pixel is shared among the shades around it in CIELAB,
+    with its chroma compressed and lightness counting less; a patterned garment has all its colours.
+    Raises ValueError where nothing is kept.
+    """
+    pixels = photo.reshape(-1, 3) if keep is None else photo[keep]
+    if not len(pixels):
+        raise ValueError("no pixel to take a colour from")
+    shares = _shares(pixels[:: -(-len(pixels) // _PIXELS)]).mean(0)
+    vector: Singles = np.sqrt(shares / shares.sum()).astype(np.float32)
+    return vector
 
 
-def colour_words(vector: Array) -> str:
-    """The main colours of a palette, at most two, in words: "navy and white"; empty for zeros."""
-    shares, names = np.square(vector), list(PALETTE)
-    first, second = np.argsort(-shares, kind="stable")[:2].tolist()
-    if not shares[first]:
-        return ""
-    return f"{names[first]} and {names[second]}" if shares[second] >= _NAMED_FROM else names[first]
+def colour_words(vector: Singles, most: int = 3) -> str:
+    """The colours that a colour vector is made of in a shopper's words, the largest first: "mint green", "navy and
+    white", "white, red and black"."""
+    left = np.square(vector.astype(np.float64))
+    total = float(left.sum())
+    found: dict[str, float] = {}
+    for _ in range(2 * most):
+        largest = int(left.argmax())
+        share = min(left[largest] / _PURE[largest, largest], left.sum())
+        if found and share < _NAMED * total:
+            break
+        found[SHADES[largest]] = found.get(SHADES[largest], 0.0) + share
+        # what one shade spreads to its neighbours, and their like, is not another colour
+        near = np.linalg.norm(_PLACES - _PLACES[largest], axis=1) < 2.5 * _BLUR
+        left[near] = 0.0
+    words = sorted(found, key=lambda word: -found[word])[:most]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _squeezed(rgb: Array) -> Floats:
-    """sRGB (n, 3) in 0 to 255 as CIELAB (D65), squeezed, float64 (n, 3)."""
-    part = np.asarray(rgb, np.float64) / 255
-    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
-    xyz = linear @ np.array([[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]])
-    root = xyz / [0.9505, 1.0, 1.0888]
-    root = np.where(root > 0.008856, np.cbrt(root), 7.787 * root + 16 / 116)
-    a, b = 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])
-    chroma = np.hypot(a, b)
-    squeeze = _CHROMA * np.log1p(chroma / _CHROMA) / np.maximum(chroma, 1e-9)
-    return np.stack([_LIGHT * (116 * root[:, 1] - 16), a * squeeze, b * squeeze], axis=1)
+def _place(rgb: NDArray[np.uint8]) -> Singles:
+    """sRGB colours (n, 3) in the space that shades are compared in, float32 (n, 3)."""
+    x, y, z = (_LINEAR[rgb] @ _TO_XYZ).T
+    x, y, z = (np.where(v > 216 / 24389, np.cbrt(v), v * (24389 / 3132) + 4 / 29) for v in (x, y, z))
+    a, b = 500 * (x - y), 200 * (y - z)
+    chroma = np.maximum(np.hypot(a, b), 1e-3)
+    squeeze = (60 / chroma) ** (1 - _CHROMA)
+    return np.stack([_LIGHTNESS * (116 * y - 16), a * squeeze, b * squeeze], 1).astype(np.float32)
 
 
-@cache
-def _membership() -> Singles:
-    """How much of each bin's pixels goes to each colour, float32 (bins, COLOUR_DIM), rows adding up to 1."""
-    levels = (np.arange(1 << _BITS) + 0.5) * (1 << (8 - _BITS))
-    bins = _squeezed(np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3))
-    palette = _squeezed(np.array(list(PALETTE.values())))
-    apart = np.square(bins).sum(axis=1)[:, None] + np.square(palette).sum(axis=1) - 2 * bins @ palette.T
-    close = np.exp(-apart / (2 * _BLUR**2)) + 1e-12
-    made: Singles = (close / close.sum(axis=1, keepdims=True)).astype(np.float32)
-    return made
+def _shares(rgb: NDArray[np.uint8]) -> Singles:
+    """Each pixel's shares of the shades, float32 (n, COLOUR_DIM), rows of sum 1."""
+    place = _place(rgb)
+    gap = np.square(place).sum(1)[:, None] + np.square(_PLACES).sum(1) - 2 * place @ _PLACES.T
+    weights = np.exp((gap.min(1, keepdims=True) - gap) / _BLUR**2 / 2)
+    shares: Singles = weights / weights.sum(1, keepdims=True)
+    return shares
+
+
+_LEVEL = np.arange(256) / 255
+_LINEAR = np.where(_LEVEL <= 0.04045, _LEVEL / 12.92, ((_LEVEL + 0.055) / 1.055) ** 2.4)
+_TO_XYZ = np.array(  # under D65, white at 1
+    [[0.4124564, 0.2126729, 0.0193339], [0.3575761, 0.7151522, 0.1191920], [0.1804375, 0.0721750, 0.9503041]]
+) / [0.95047, 1.0, 1.08883]
+_RGB = np.array([list(bytes.fromhex(code)) for _, code in _ENTRIES], np.uint8)
+_PLACES = _place(_RGB)
+_PURE = _shares(_RGB)

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -16,8 +16,9 @@ from PIL import Image
 from modiste.arrays import Bools, Singles
 from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
-from modiste.vision.colour import COLOUR_DIM, colour_vector
-from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels
+from modiste.vision.colour import COLOUR_DIM, colour_of
+from modiste.vision.ground import look
+from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels, one_thing
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.preparing import BLACK, Fill, normalise, prepare
@@ -102,8 +103,8 @@ class PhotoJob:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBatch:
-    """A batch's items with their looks and colours, float32 (n, dim) and (n, COLOUR_DIM), both of unit length, and
-    those set aside, each with its reason.
+    """A batch's items with their unit vectors, float32 (n, dim), the colours of their kept pixels, float32
+    (n, COLOUR_DIM), and those set aside, each with its reason.
 
     ``remarks`` are about items that were embedded all the same: pixels of a mask that lay off the palette.
     """
@@ -127,9 +128,10 @@ def embed_photos(
 ) -> Iterator[EmbeddedBatch]:
     """Embed photos in batches. While one batch is in the network, the next ones are decoded and masked by ``workers``.
 
-    Jobs that share a photo are decoded and parsed once. A photo or mask that can't be used is a failure of its items
-    and stops nothing. Photos without a given mask get the parser's; without a parser, or where it finds no garment,
-    they are embedded whole. At most two batches wait for the network, however long ``jobs`` is.
+    Jobs that share a photo are decoded and parsed once. A photo or mask that can't be used, or a photo that shows
+    nothing, is a failure of its items and stops nothing. Photos without a given mask get the parser's; without one,
+    or where no garment is found, they are embedded whole. At most two batches wait for the network, however long
+    ``jobs`` is.
     """
     photos: dict[str | bytes, list[PhotoJob]] = {}
     for job in jobs:
@@ -157,8 +159,8 @@ def embed_photos(
 @dataclass(frozen=True, slots=True)
 class EmbeddedPhoto:
     """One photo as a vector space sees it: its labels in the palette, uint8 (h, w), the pixels kept, bool (h, w), both
-    None where it was taken whole, its look, a unit vector, float32 (dim,), before any reduction, and its colour,
-    float32 (COLOUR_DIM,)."""
+    None where it was taken whole, its unit vector, float32 (dim,), before any reduction, and the colour vector of the
+    kept pixels, float32 (COLOUR_DIM,)."""
 
     labels: NDArray[np.uint8] | None
     keep: Bools | None
@@ -183,32 +185,59 @@ class Embedder:
         self.parser = Parser(parser) if parser else None
 
     def embed(self, photo: Image.Image, own: frozenset[str] = frozenset()) -> EmbeddedPhoto:
-        """Parse an RGB photo, keep its garment pixels, embed it. ``own``: the labels of the garment that is meant."""
-        labels = keep = None
-        if self.parser and self.space.masking != "none":
-            labels = self.parser.parse(photo)
-            keep = garment_pixels(labels, self.space.masking, own)
-            keep = keep if keep.any() else None
+        """Parse an RGB photo, keep its garment pixels, embed it. ``own``: the labels of the garment that is meant.
+
+        Raises MaskError for a photo that shows nothing at all.
+        """
+        seen = see(photo, None, self.parser if self.space.masking != "none" else None)
+        keep, _ = seen.keep(self.space.masking, own)
         square = prepare(photo, keep, self.encoder.spec, self.space.crop, self.space.fill)
         vector = self.encoder.embed(normalise(square[None], self.encoder.spec))[0]
-        return EmbeddedPhoto(labels, keep, vector, _colour(photo, keep))
+        return EmbeddedPhoto(seen.labels, keep, vector, colour_of(np.asarray(photo), keep))
 
 
-def labels_of(photo: Image.Image, mask: str | None, parser: Parser | None) -> NDArray[np.uint8] | None:
-    """The labels of :func:`mask_of` alone."""
-    found = mask_of(photo, mask, parser)
-    return found.labels if found else None
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a photo shows: its labels in the palette, uint8 (h, w), None where it has to be taken whole, and what there
+    is to say about it."""
+
+    labels: NDArray[np.uint8] | None
+    said: str = ""
+
+    def keep(self, masking: str, own: Set[str] = frozenset()) -> tuple[Bools | None, str]:
+        """The pixels that stay, bool (h, w), None for all, and what there is to say."""
+        keep = None if self.labels is None or masking == "none" else garment_pixels(self.labels, masking, own)
+        if keep is None or keep.any():
+            return keep, self.said
+        return None, self.said or "no garment was found on it; it was taken whole"
 
 
-def mask_of(photo: Image.Image, path: str | None, parser: Parser | None) -> Mask | None:
-    """The photo's mask at its size: the given one at ``path``, else the parser's, else None.
+def see(photo: Image.Image, mask: str | None, parser: Parser | None) -> Seen:
+    """What an RGB photo shows, by its given mask at that path, else at first sight, else by the parser.
 
     A given mask may also have the size of the file that the photo was read smaller from.
 
-    Raises MaskError if the given mask is unreadable, of another size, empty, or hardly in the palette at all.
+    Raises MaskError for a photo that shows nothing at all, and for a given mask that is unreadable, of another size, or
+    hardly in the palette. A given mask of nothing but background counts as none.
     """
-    if path is None:
-        return Mask(parser.parse(photo), 0) if parser else None
+    scene = look(photo)
+    if scene.empty:
+        raise MaskError("photo shows no garment: it is empty, or a placeholder")
+    if mask is not None:
+        given = mask_of(photo, mask)
+        if given.labels.any():
+            return Seen(
+                given.labels, f"{given.off_palette} pixels of the mask lie off the palette" * bool(given.off_palette)
+            )
+        mask = f"mask {Path(mask).name} is nothing but background and was not used"
+    if parser is not None:
+        return Seen(parser.labels(photo, scene), mask or "")
+    sure = scene.thing if scene.nobody else None
+    return Seen(None if sure is None else one_thing(np.zeros(sure.shape, np.uint8), sure), mask or "")
+
+
+def mask_of(photo: Image.Image, path: str) -> Mask:
+    """A photo's given mask. Raises MaskError if it is unreadable, of another size, or hardly in the palette at all."""
     mask, name = decode_mask(Path(path)), Path(path).name
     height, width = mask.labels.shape
     full = photo.info.get("full_size", photo.size)
@@ -216,8 +245,6 @@ def mask_of(photo: Image.Image, path: str | None, parser: Parser | None) -> Mask
         raise MaskError(f"mask {name} is {width}×{height}, its photo {full[0]}×{full[1]}")
     if mask.off_palette > OFF_PALETTE_AT_MOST * mask.labels.size:
         raise MaskError(f"mask {name} has {mask.off_palette / mask.labels.size:.0%} of its pixels off the palette")
-    if not mask.labels.any():
-        raise MaskError(f"mask {name} is empty: nothing but background")
     if (width, height) != photo.size:  # the photo was read at a part of its size
         small = Image.fromarray(mask.labels).resize(photo.size, Image.Resampling.NEAREST)
         return replace(mask, labels=np.asarray(small))
@@ -231,7 +258,7 @@ class _Prepared:
 
     item_id: str
     square: NDArray[np.uint8] | None
-    colour: Singles | None = None
+    colour: Singles | None
     said: str = ""
 
 
@@ -244,28 +271,18 @@ def _prepared(
         photo = open_photo(image if isinstance(image, bytes) else Path(image))
     except PhotoError as error:
         return [_Prepared(job.item_id, None, None, str(error)) for job in same]
-    masks: dict[str | None, Mask | None] = {}
+    masks: dict[str | None, Seen] = {}
     prepared = []
     for job in same:
         try:
             if job.mask not in masks:
-                masks[job.mask] = None if masking == "none" else mask_of(photo, job.mask, parser)
-            mask = masks[job.mask]
-            keep = None if mask is None else garment_pixels(mask.labels, masking, job.own)
-            if job.mask is None and keep is not None and not keep.any():
-                keep = None
-            remark = f"{mask.off_palette} pixels of the mask lie off the palette" if mask and mask.off_palette else ""
-            square, colour = prepare(photo, keep, spec, crop, fill), _colour(photo, keep)
+                masks[job.mask] = see(photo, *((None, None) if masking == "none" else (job.mask, parser)))
+            keep, remark = masks[job.mask].keep(masking, job.own)
+            square, colour = prepare(photo, keep, spec, crop, fill), colour_of(np.asarray(photo), keep)
             prepared.append(_Prepared(job.item_id, square, colour, remark))
         except MaskError as error:
             prepared.append(_Prepared(job.item_id, None, None, str(error)))
     return prepared
-
-
-def _colour(photo: Image.Image, keep: Bools | None) -> Singles:
-    """The colour of the pixels that are kept."""
-    pixels = np.asarray(photo)
-    return colour_vector(pixels.reshape(-1, 3) if keep is None else pixels[keep])
 
 
 def _embedded(prepared: list[_Prepared], encoder: Encoder) -> EmbeddedBatch:
@@ -277,7 +294,7 @@ def _embedded(prepared: list[_Prepared], encoder: Encoder) -> EmbeddedBatch:
     return EmbeddedBatch(
         [one.item_id for one in prepared if one.square is not None],
         vectors,
-        np.stack(colours) if colours else np.zeros((0, COLOUR_DIM), np.float32),
+        np.array([one.colour for one in prepared if one.colour is not None], np.float32).reshape(-1, COLOUR_DIM),
         [(one.item_id, one.said) for one in prepared if one.square is None],
         [(one.item_id, one.said) for one in prepared if one.square is not None and one.said],
     )

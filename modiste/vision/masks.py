@@ -13,7 +13,17 @@ from modiste.catalog.palette import LABELS, PALETTE
 from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.photos import MAX_PIXELS, decoded
 
-__all__ = ["LABELS", "MASKINGS", "PALETTE", "Mask", "apply_mask", "decode_mask", "encode_mask", "garment_pixels"]
+__all__ = [
+    "LABELS",
+    "MASKINGS",
+    "PALETTE",
+    "Mask",
+    "apply_mask",
+    "decode_mask",
+    "encode_mask",
+    "garment_pixels",
+    "shows_person",
+]
 
 MASKINGS = ("none", "paper", "clothes", "own")
 """What stays of a photo: all of it; all but background, hair, face and skin; also no accessories; the item's own."""
@@ -21,13 +31,21 @@ MASKINGS = ("none", "paper", "clothes", "own")
 TOLERANCE = 12
 """How far from a palette colour (largest channel difference, in levels) a pixel still takes its label."""
 
-OWN_AT_LEAST = 0.01
-"""Where an item's own labels cover less than this share of the photo, ``own`` falls back to ``clothes``."""
+OWN_AT_LEAST = 0.1
+"""Where an item's own labels cover less than this share of the clothes found, ``own`` falls back to ``clothes``."""
+
+SMALL_AT_LEAST = 0.01
+"""The same for what is small beside clothes: shoes, bags, hats, jewellery."""
+
+PERSON_AT_LEAST = 0.02
+"""The share of hair, face and skin among a mask's labelled pixels from which it shows a person."""
 
 _BAND = 250_000  # pixels whose colours are looked at at a time
 
 _BODY = ("background", "hair", "face", "skin")
 _ACCESSORIES = ("bag", "eyeglass", "wrist wearing", "ring", "necklace", "earrings")
+_SMALL = frozenset((*_ACCESSORIES, "headwear", "neckwear", "belt", "footwear", "socks", "gloves", "tie"))
+_PERSON = np.array([label in ("hair", "face", "skin") for label in LABELS])
 _KEPT = {
     "paper": np.array([label not in _BODY for label in LABELS]),
     "clothes": np.array([label not in _BODY + _ACCESSORIES for label in LABELS]),
@@ -114,20 +132,43 @@ def encode_mask(labels: Pixels) -> Image.Image:
     return picture
 
 
+def shows_person(labels: Pixels) -> bool:
+    """Whether a mask's labels, uint8 (h, w), have as much hair, face and skin as a dressed person shows."""
+    counts = np.bincount(labels.ravel(), minlength=len(LABELS))
+    return bool(counts[_PERSON].sum() >= PERSON_AT_LEAST * max(1, counts[1:].sum()))
+
+
+def one_thing(labels: Pixels, thing: Bools | None = None) -> Pixels:
+    """A mask without a person, uint8 (h, w), with one label for all of the ``thing``: the most frequent one.
+
+    A parser learns its labels on bodies, and mixes them up on single things.
+    ``thing`` is by default what has a label of clothes or accessories.
+    """
+    counts = np.where(_KEPT["paper"], np.bincount(labels.ravel(), minlength=len(LABELS)), 0)
+    label = counts.argmax() if counts.any() else LABELS.index("top")
+    return np.where(_KEPT["paper"][labels] if thing is None else thing, label, 0).astype(np.uint8)
+
+
 def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) -> Bools:
     """Which pixels stay, bool (height, width), under one of ``MASKINGS``.
 
-    ``own`` names the labels that belong to the item's category; without any, or where they cover under 1% of the photo,
-    masking ``own`` keeps what ``clothes`` keeps. Raises SettingError for an unknown masking.
+    ``own`` names the labels that belong to the item's category. Masking ``own`` keeps them where they are sure, which
+    is from 10% of the clothes found (small things such as shoes: 1%); otherwise what ``clothes`` keeps, and where that
+    is nothing, what ``paper`` keeps.
+    Raises SettingError for an unknown masking.
     """
     if masking not in MASKINGS:
         raise SettingError(f"no masking {masking!r}; there are: {', '.join(MASKINGS)}")
     if masking == "none":
         return np.ones(labels.shape, dtype=bool)
-    if masking == "own":
-        kept: Bools = np.array([label in own for label in LABELS])[labels]
-        return kept if kept.mean() >= OWN_AT_LEAST else _KEPT["clothes"][labels]
-    return _KEPT[masking][labels]
+    if masking != "own":
+        return _KEPT[masking][labels]
+    clothes = _KEPT["clothes"][labels]
+    kept: Bools = np.array([label in own for label in LABELS])[labels]
+    sure = SMALL_AT_LEAST if own <= _SMALL else OWN_AT_LEAST
+    if kept.any() and kept.sum() >= sure * clothes.sum():
+        return kept
+    return clothes if clothes.any() else _KEPT["paper"][labels]
 
 
 def apply_mask(photo: Pixels, keep: Bools, fill: tuple[int, int, int] = (0, 0, 0)) -> Pixels:

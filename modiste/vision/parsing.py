@@ -2,12 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from modiste.arrays import Singles
+from modiste.arrays import Bools, Singles
 from modiste.errors import SourceError
 from modiste.vision.backbones import BackboneSpec, open_session, run
-from modiste.vision.masks import LABELS
+from modiste.vision.ground import Scene, flooded
+from modiste.vision.masks import LABELS, one_thing, shows_person
 from modiste.vision.preparing import normalise
 
 
@@ -40,6 +41,47 @@ class Parser:
         if scores.ndim != 4 or scores.shape[:2] != (1, len(self._label)):
             raise SourceError(f"{self.spec.name} gave {scores.shape}, its entry promises (n, {len(self._label)}, h, w)")
         return self._label[_likeliest(scores[0], photo.size)]
+
+    def labels(self, photo: Image.Image, scene: Scene) -> NDArray[np.uint8]:
+        """What an RGB photo shows, as :meth:`parse`, with what was seen at first sight.
+
+        Where nobody is on it, all of a thing has one label; on a plain ground the thing is what isn't ground, and the
+        network doesn't run where that is sure.
+        Of several people the largest and most central one stays.
+        """
+        if scene.thing is not None and scene.nobody:
+            return one_thing(np.zeros(scene.thing.shape, np.uint8), scene.thing)
+        found = self.parse(photo)
+        return _one_person(found) if shows_person(found) else one_thing(found, scene.thing)
+
+
+_APART = 96  # pixels of the longer side that people are told apart at
+_ANOTHER = 0.1  # of the largest figure, the least that is somebody else
+
+
+def _one_person(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The labels without those of other people, who stand apart from the largest and most central figure."""
+    factor = max(1, -(-max(labels.shape) // _APART))
+    small = labels[factor // 2 :: factor, factor // 2 :: factor]
+    rest = small > 0
+    x = np.abs(np.linspace(-1, 1, small.shape[1]))
+    figures: list[tuple[float, int, Bools]] = []
+    whole = int(rest.sum())
+    while int(rest.sum()) > _ANOTHER / 2 * whole and len(figures) < 8:
+        seed = np.zeros_like(rest)
+        seed.flat[int((rest * (2 - x)).argmax())] = True
+        figure = flooded(seed, rest)
+        rest = rest & ~figure
+        figures.append((float((figure * (1.5 - x)).sum()), int(figure.sum()), figure))
+    figures.sort(key=lambda one: -one[0])
+    others = [
+        figure for _, size, figure in figures[1:] if size >= _ANOTHER * figures[0][1] and shows_person(small[figure])
+    ]
+    if not others:
+        return labels
+    gone = Image.fromarray(np.any(others, axis=0).astype(np.uint8)).filter(ImageFilter.MaxFilter(3))
+    away = np.asarray(gone.resize(labels.shape[::-1], Image.Resampling.NEAREST))
+    return np.where(away, 0, labels).astype(np.uint8)
 
 
 def _likeliest(scores: Singles, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -7,11 +7,11 @@ from threading import Event as Signal
 from time import sleep
 
 import pytest
-from PIL import Image
 
 from modiste import Event, Item, Shop
 from modiste.errors import PhotoError, SourceError, UnknownIdError
 from modiste.shop import items as items_module
+from tests.garments import drawn
 
 NOON = datetime(2026, 3, 1, 12)
 
@@ -28,7 +28,7 @@ def test_adding_a_catalogue_again_changes_nothing(shop, catalogue):
 
 
 def test_a_changed_photo_is_updated_and_embedded_anew(shop, catalogue):
-    Image.new("RGB", (96, 144), "green").save(catalogue.parent / "Denim-red-men-0.png")
+    (catalogue.parent / "Denim-red-men-0.png").write_bytes(drawn("Denim", "green"))
     report = shop.items.add(catalogue)
     assert (report.added, report.updated, report.unchanged) == (0, 1, 23)
     assert shop.vectors.embed(masking="none").embedded == 1

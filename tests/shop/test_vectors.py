@@ -17,6 +17,7 @@ from modiste.shop import schema
 from modiste.shop import vectors as vectors_module
 from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import EmbeddedBatch, VectorSpace
+from tests.garments import drawn
 
 SPACE = VectorSpace("resnet50", "0" * 64, "none", "fit", "auto", "", 128)
 SOURCE = ("image", "mask", "stamp", "category")
@@ -127,14 +128,17 @@ def test_a_large_catalogue_s_vectors_are_reduced_once_and_alike_ever_after(shop,
     monkeypatch.setattr(vectors_module, "REDUCED_DIM", 8)
     monkeypatch.setattr(vectors_module, "REDUCED_FROM", 25)
     assert shop.snapshot().matrix().looks.shape[1] == 128
-    shop.vectors.embed(masking="none")
+    space = shop.vectors.embed(masking="none").space
     assert shop.vectors.matrix()[1].shape == (24, 128), "too few to fit a reduction on"
+    calibration = shop.vectors.calibration(space)
+    assert set(calibration) == {"look", "colour"}
+    assert all(low < high for low, high in calibration.values())
     shop.items.put(Item("new", "Dresses"), encoded("Dresses-red-women-0"))
     shop.vectors.embed(masking="none")
     item_ids, before = shop.vectors.matrix()
     assert before.shape == (25, 8)
     assert np.allclose(np.linalg.norm(before, axis=1), 1, atol=1e-5)
-    Image.new("RGB", (96, 144), "green").save(catalogue.parent / "Denim-blue-men-0.png")
+    (catalogue.parent / "Denim-blue-men-0.png").write_bytes(drawn("Denim", "green"))
     shop.items.add(catalogue)
     shop.vectors.embed(masking="none")
     after = shop.vectors.matrix()
@@ -256,6 +260,20 @@ def few(shop: Shop, catalogue: Path) -> Shop:
     return shop
 
 
+def test_a_calibration_tells_strangers_from_photos_of_one_product() -> None:
+    rng = np.random.default_rng(0)
+    product = np.repeat(np.arange(40), 2)
+    centres = rng.normal(size=(40, 16))[product]
+    vectors = (centres + rng.normal(size=centres.shape) * 0.3).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    low, high = vectors_module.calibrated(vectors, product, "look")
+    assert abs(low) < 0.1
+    assert 0.85 < high < 0.97
+    alone = vectors_module.calibrated(vectors, np.arange(80), "look")
+    assert alone[1] == vectors_module.CALIBRATION["look"][1], "no product has two photos"
+    assert vectors_module.calibrated(vectors[:1], product[:1], "colour") == list(vectors_module.CALIBRATION["colour"])
+
+
 @pytest.mark.usefixtures("quick_network")
 def test_what_changes_while_the_catalogue_is_embedded_is_embedded_as_it_is_in_the_end(
     few, other, catalogue, encoded, meanwhile
@@ -265,9 +283,7 @@ def test_what_changes_while_the_catalogue_is_embedded_is_embedded_as_it_is_in_th
 
     def change() -> None:
         one = next(changes)
-        Image.new("RGB", (96, 144), "green" if one.startswith("Denim") else "orange").save(
-            catalogue.parent / f"{one}.png"
-        )
+        (catalogue.parent / f"{one}.png").write_bytes(drawn(one.split("-")[0], "green"))
         other.items.add(catalogue)
         other.items.put(Item("Denim-blue-men-0", "Denim"), encoded("Tees_Tanks-red-men-0"))
         other.items.put(Item("Dresses-blue-men-0", "Tees_Tanks"))  # its category alone: other pixels are its own
@@ -365,20 +381,20 @@ with Shop.open(folder) as shop:
     assert shop.coverage().missing == 0
 
 
+def batch(item_ids: list[str], vectors: np.ndarray, failures: list[tuple[str, str]] | None = None) -> EmbeddedBatch:
+    return EmbeddedBatch(item_ids, vectors, np.eye(COLOUR_DIM, dtype=np.float32)[[0] * len(item_ids)], failures or [])
+
+
 def test_vectors_come_back_bit_for_bit(small, fill):
     ids = [f"{number:05d}" for number in range(4_000)]
     fill(small, ids)
     small.vectors._register(SPACE)
     vectors = np.random.default_rng(1).normal(size=(4_000, 128)).astype("<f2")
     vectors[0, :4] = (0.0, -0.0, 6e-8, 65504)  # the smallest and the largest that float16 knows
-    assert small.vectors._store(SPACE, made_of(small, ids), batch(ids, vectors, [])) == 4_000
+    assert small.vectors._store(SPACE, made_of(small, ids), batch(ids, vectors)) == 4_000
     names, stored = small.vectors.matrix(SPACE.key)
     assert names == ids
     assert stored.astype("<f2").tobytes() == vectors.tobytes()
-
-
-def batch(item_ids: list[str], vectors: np.ndarray, failures: list[tuple[str, str]]) -> EmbeddedBatch:
-    return EmbeddedBatch(item_ids, vectors, np.zeros((len(item_ids), COLOUR_DIM), np.float32), failures)
 
 
 def made_of(shop: Shop, item_ids: list[str]) -> dict[str, dict[str, Any]]:
@@ -409,5 +425,5 @@ def test_what_was_made_of_something_else_is_not_stored(small, changed):
     sources = made_of(small, ["a", "b"])
     sources["b"][changed] = "something else"
     vectors = np.ones((2, 128), "<f2")
-    assert small.vectors._store(SPACE, sources, batch(["a", "b"], vectors, [])) == 1
+    assert small.vectors._store(SPACE, sources, batch(["a", "b"], vectors)) == 1
     assert small.vectors.matrix(SPACE)[0] == ["a"]

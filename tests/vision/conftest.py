@@ -67,16 +67,16 @@ def mean_colour(tmp_path: Path) -> BackboneSpec:
 
 @pytest.fixture
 def by_colour(tmp_path: Path) -> BackboneSpec:
-    """A parser for which red is a frock, green is grass and blue is pants, on a grid of 64 × 96."""
-    weights = (np.eye(3) * 20).reshape(3, 3, 1, 1)
+    """A parser for which red is a frock, green is grass, blue is pants and white skin, on a grid of 64 × 96."""
+    weights = (np.vstack([np.eye(3), [[0.4, 0.4, 0.4]]]) * 20).reshape(4, 3, 1, 1)
     network = _model(
         [_node("Conv", ["photo", "weights"], "scores")],
         [_tensor("weights", weights)],
         ["n", 3, 96, 64],
-        _value("scores", ["n", 3, 96, 64]),
+        _value("scores", ["n", 4, 96, 64]),
     )
     entry = (
-        'kind = "parser"\noutput = "scores"\nwidth = 64\nheight = 96\nlabels = ["frock", "grass", "pants"]\n'
+        'kind = "parser"\noutput = "scores"\nwidth = 64\nheight = 96\nlabels = ["frock", "grass", "pants", "skin"]\n'
         '[palette]\nfrock = "dress"\ngrass = "background"\n'
     )
     return _install(tmp_path, "by_colour", network, entry)

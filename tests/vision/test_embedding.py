@@ -15,7 +15,7 @@ from PIL import Image
 from modiste.errors import MaskError, SettingError
 from modiste.vision import embedding
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone
-from modiste.vision.embedding import EmbeddedBatch, PhotoJob, VectorSpace, embed_photos, labels_of
+from modiste.vision.embedding import EmbeddedBatch, PhotoJob, VectorSpace, embed_photos, see
 from modiste.vision.masks import LABELS, encode_mask
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
@@ -87,6 +87,9 @@ def test_several_garments_of_one_photo_are_told_apart_at_the_cost_of_one_parse(
             self.parsed += 1
             return super().parse(photo)
 
+    with Image.open(outfit.image) as photo:
+        photo.paste((255, 255, 255), (24, 0, 40, 8))  # without a face it would be one thing
+        photo.save(outfit.image)
     parser = Counted(by_colour)
     jobs = [PhotoJob(name, outfit.image, None, frozenset({name})) for name in ("dress", "pants")]
     vectors, _, _ = together(embed_photos(jobs, encoder, "own", "garment", parser))
@@ -107,7 +110,8 @@ def test_a_given_mask_counts_more_than_the_parser(outfit: Outfit, encoder: Encod
 def test_a_photo_without_mask_or_garment_is_embedded_whole(
     outfit: Outfit, encoder: Encoder, by_colour: BackboneSpec
 ) -> None:
-    Image.new("RGB", (64, 96), (0, 255, 0)).save(outfit.image)
+    meadow = np.array([0, 220, 0]) + np.random.default_rng(0).integers(0, 2, (96, 64, 1)) * [0, 35, 0]
+    Image.fromarray(meadow.astype(np.uint8)).save(outfit.image)
     for parser in (None, Parser(by_colour)):
         vectors, _, _ = together(embed_photos([PhotoJob("a", outfit.image)], encoder, "own", "garment", parser))
         assert vectors["a"] == pytest.approx(GREEN)
@@ -133,13 +137,13 @@ def test_broken_photos_and_masks_are_told_and_stop_nothing(outfit: Outfit, encod
         PhotoJob("lost", outfit.image, str(tmp_path / "lost.png")),
         PhotoJob("good", outfit.image, outfit.mask),
     ]
-    vectors, failures, _ = together(embed_photos(jobs, encoder, "clothes", "garment", batch_size=3))
-    assert set(vectors) == {"good"}
+    vectors, failures, remarks = together(embed_photos(jobs, encoder, "clothes", "garment", batch_size=3))
+    assert set(vectors) == {"good", "empty", "hair"}
+    assert remarks["empty"] == "mask empty.png is nothing but background and was not used"
+    assert remarks["hair"] == "no garment was found on it; it was taken whole"
     assert "truncated" in failures["half"]
     assert failures["gone"] == "there is no such photo"
-    assert failures["empty"] == "mask empty.png is empty: nothing but background"
     assert failures["small"] == "mask small.png is 20×10, its photo 64×96"
-    assert failures["hair"] == "mask keeps no pixel of the photo"
     assert failures["purple"] == "mask purple.png has 100% of its pixels off the palette"
     assert failures["lost"] == "there is no mask lost.png"
 
@@ -193,7 +197,7 @@ def test_no_more_than_two_batches_wait_for_the_network(
 def test_order_and_vectors_do_not_depend_on_batches_or_workers(tmp_path: Path, encoder: Encoder) -> None:
     rng = np.random.default_rng(1)
     for number in range(23):
-        Image.new("RGB", (40, 40), tuple(rng.integers(0, 256, 3).tolist())).save(tmp_path / f"{number}.png")
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / f"{number}.png")
     jobs = [PhotoJob(str(number), str(tmp_path / f"{number}.png")) for number in range(23)]
     one_by_one, _, _ = together(embed_photos(jobs, encoder, "none", "centre", batch_size=1, workers=1))
     batches = list(embed_photos(jobs, encoder, "none", "centre", batch_size=5, workers=4))
@@ -217,14 +221,25 @@ def test_nothing_to_embed_gives_nothing(encoder: Encoder) -> None:
 
 def test_labels_come_from_the_given_mask_else_the_parser_else_nowhere(outfit: Outfit, by_colour: BackboneSpec) -> None:
     with Image.open(outfit.image) as photo:
-        given = labels_of(photo, outfit.mask, None)
-        parsed = labels_of(photo, None, Parser(by_colour))
+        given = see(photo, outfit.mask, None).labels
+        parsed = see(photo, None, Parser(by_colour)).labels
         assert given is not None
         assert parsed is not None
-        assert (given == parsed).mean() > 0.99
-        assert labels_of(photo, None, None) is None
+        assert ((given > 0) == (parsed > 0)).mean() > 0.98
         with pytest.raises(MaskError, match="64×96, its photo 32×96"):
-            labels_of(photo.crop((0, 0, 32, 96)), outfit.mask, None)
+            see(photo.crop((0, 0, 32, 96)), outfit.mask, None)
+    noise = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
+    assert see(Image.fromarray(noise), None, None).labels is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 96)])
+def test_a_photo_of_nothing_gets_no_vector(size: tuple[int, int], encoder: Encoder, tmp_path: Path) -> None:
+    Image.new("RGB", size, (238, 238, 238)).save(tmp_path / "empty.png")
+    vectors, failures, _ = together(
+        embed_photos([PhotoJob("a", str(tmp_path / "empty.png"))], encoder, "own", "garment")
+    )
+    assert not vectors
+    assert failures == {"a": "photo shows no garment: it is empty, or a placeholder"}
 
 
 def test_a_vector_space_comes_back_from_json(mean_colour: BackboneSpec, by_colour: BackboneSpec) -> None:

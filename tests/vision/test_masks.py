@@ -11,7 +11,16 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from modiste.errors import MaskError, SettingError
-from modiste.vision.masks import LABELS, PALETTE, apply_mask, decode_mask, encode_mask, garment_pixels
+from modiste.vision.masks import (
+    LABELS,
+    PALETTE,
+    apply_mask,
+    decode_mask,
+    encode_mask,
+    garment_pixels,
+    one_thing,
+    shows_person,
+)
 
 L = {name: number for number, name in enumerate(LABELS)}
 ONE_OF_EACH = np.arange(24, dtype=np.uint8)[None]
@@ -112,16 +121,39 @@ def test_each_masking_keeps_what_it_says() -> None:
     assert kept("own", {"pants", "leggings"}) == {"pants", "leggings"}
 
 
-def test_own_falls_back_to_clothes_below_one_hundredth_of_the_photo() -> None:
+def test_own_falls_back_to_clothes_below_a_tenth_of_them() -> None:
+    labels = np.zeros((10, 100), np.uint8)
+    labels[:2] = L["top"]
+    labels[0, :19] = L["skirt"]
+    assert garment_pixels(labels, "own", {"skirt"}).sum() == 200
+    labels[0, :20] = L["skirt"]
+    assert garment_pixels(labels, "own", {"skirt"}).sum() == 20
+
+
+def test_shoes_and_bags_are_small_beside_clothes() -> None:
     labels = np.full((10, 100), L["top"], np.uint8)
-    labels[0, :9] = L["skirt"]
-    assert garment_pixels(labels, "own", {"skirt"}).all()
-    labels[0, :10] = L["skirt"]
-    assert garment_pixels(labels, "own", {"skirt"}).sum() == 10
+    labels[0, :10] = L["footwear"]
+    labels[1, :10] = L["bag"]
+    assert garment_pixels(labels, "own", {"footwear"}).sum() == 10
+    assert garment_pixels(labels, "own", {"bag"}).sum() == 10
 
 
-def test_own_without_labels_of_its_own_is_clothes() -> None:
+def test_own_without_labels_of_its_own_is_clothes_and_without_clothes_whatever_there_is() -> None:
     assert kept("own") == kept("clothes")
+    bag = np.zeros((10, 10), np.uint8)
+    bag[:5] = L["bag"]
+    assert garment_pixels(bag, "own", {"top"}).sum() == 50
+
+
+def test_a_thing_without_a_person_has_one_label() -> None:
+    labels = np.zeros((10, 10), np.uint8)
+    labels[:5], labels[5:7], labels[7] = L["bag"], L["outer"], L["skin"]
+    assert set(one_thing(labels)[:7].ravel()) == {L["bag"]}
+    assert not one_thing(labels)[7:].any()
+    thing = np.eye(10, dtype=bool)
+    assert np.array_equal(one_thing(labels, thing) > 0, thing)
+    assert not shows_person(one_thing(labels))
+    assert shows_person(labels)
 
 
 def test_an_unknown_masking_is_named() -> None:

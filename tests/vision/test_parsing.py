@@ -71,7 +71,7 @@ def test_labels_outside_the_palette_have_to_be_mapped(by_colour: BackboneSpec) -
 def test_an_entry_with_too_few_labels_is_refused(by_colour: BackboneSpec) -> None:
     entry = by_colour.path.with_suffix(".toml")
     entry.write_text(re.sub("labels = .*", 'labels = ["frock", "grass"]', entry.read_text()))
-    with pytest.raises(SourceError, match=r"gave \(1, 3, 96, 64\), its entry promises \(n, 2, h, w\)"):
+    with pytest.raises(SourceError, match=r"gave \(1, 4, 96, 64\), its entry promises \(n, 2, h, w\)"):
         Parser(read_entry(entry)).parse(meadow(64, 96))
 
 
@@ -105,7 +105,9 @@ def test_a_shop_embeds_with_a_parser_of_its_owner_s(
     monkeypatch.setenv("MODISTE_CACHE", str(by_colour.path.parent))
     photos = tmp_path / "photos" / "Pants"
     photos.mkdir(parents=True)
-    meadow(128, 192).save(photos / "meadow.png")
+    photo = np.array(meadow(128, 192))
+    photo[..., 1] -= np.random.default_rng(0).integers(0, 90, (192, 128)).astype(np.uint8) * (photo[..., 1] > 0)
+    Image.fromarray(photo).save(photos / "meadow.png")  # not plain, so that a parser has to look
     with Shop.create(tmp_path / "shop") as shop:
         shop.items.add(tmp_path / "photos")
         report = shop.vectors.embed(parser="by_colour")
