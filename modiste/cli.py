@@ -512,20 +512,6 @@ def recommend_all(
     _console().print(f"wrote {out}: the lists of {count} {of}")
 
 
-@app.command("export", epilog="Example: modiste export street --form recbole --out street-recbole")
-def export_dataset(
-    path: ShopPath,
-    form: Annotated[str, typer.Option(help="recbole or lenskit.")],
-    out: Annotated[Path, typer.Option(help="A folder for the files.")],
-) -> None:
-    """Write the catalogue and the purchases in the form of another recommender's library."""
-    from modiste.shop.datasets import export_dataset as run
-
-    with _open(path) as shop:
-        files = run(shop, out, form)
-    _console().print(f"wrote {', '.join(map(str, files))}")
-
-
 @app.command(epilog="Examples: modiste evaluate street all --out runs/street | modiste evaluate street views")
 def evaluate(
     path: ShopPath,
@@ -746,13 +732,26 @@ def forget(
     _console().print("forgotten; copies of the shop and of its pages elsewhere are yours to delete")
 
 
-@app.command("export", epilog="Example: modiste export street --shopper 4711")
-def export_shopper(
-    path: ShopPath, shopper: Annotated[str, typer.Option(help="Whose data.", show_default=False)]
+@app.command(
+    "export",
+    epilog="Examples: modiste export street --shopper 4711 | modiste export street --form recbole --out street-recbole",
+)
+def export_data(
+    path: ShopPath,
+    shopper: Annotated[str | None, typer.Option(help="Print all that is known of this shopper, as JSON.")] = None,
+    form: Annotated[str | None, typer.Option(help="Write the catalogue and the purchases: recbole or lenskit.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for those files.")] = None,
 ) -> None:
-    """Print all that the shop knows of a shopper as JSON, for herself."""
+    """Give out what is known of a shopper, or all that was bought in the form of another recommender's library."""
+    if (shopper is None) == (form is None) or (form is None) != (out is None):
+        raise SettingError("say --shopper ID, or --form recbole with --out FOLDER")
     with _open(path) as shop:
-        print(json.dumps(shop.known_of(shopper), indent=2, ensure_ascii=False, default=str))
+        if shopper is not None:
+            print(json.dumps(shop.known_of(shopper), indent=2, default=str))
+        elif form is not None and out is not None:
+            from modiste.shop.datasets import export_dataset as run
+
+            _console().print(f"wrote {', '.join(map(str, run(shop, out, form)))}")
 
 
 @app.command(epilog="Example: modiste backup street backups/2026-11-25")

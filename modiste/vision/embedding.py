@@ -191,18 +191,21 @@ class Embedder:
         """
         seen = see(photo, None, self.parser if self.space.masking != "none" else None)
         keep, _ = seen.keep(self.space.masking, own)
-        square = prepare(photo, keep, self.encoder.spec, self.space.crop, self.space.fill)
+        shown = seen.shown(self.space.masking, keep)
+        square = prepare(photo, shown, self.encoder.spec, self.space.crop, self.space.fill)
         vector = self.encoder.embed(normalise(square[None], self.encoder.spec))[0]
-        return EmbeddedPhoto(seen.labels, keep, vector, colour_of(np.asarray(photo), keep))
+        labels = seen.labels if self.parser and self.space.masking != "none" else None
+        return EmbeddedPhoto(labels, keep, vector, colour_of(np.asarray(photo), keep))
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a photo shows: its labels in the palette, uint8 (h, w), None where it has to be taken whole, and what there
-    is to say about it."""
+    """What a photo shows: its labels in the palette, uint8 (h, w), None where it has to be taken whole, what there is
+    to say about it, and whether its ground is plain."""
 
     labels: NDArray[np.uint8] | None
     said: str = ""
+    plain: bool = False
 
     def keep(self, masking: str, own: Set[str] = frozenset()) -> tuple[Bools | None, str]:
         """The pixels that stay, bool (h, w), None for all, and what there is to say."""
@@ -210,6 +213,11 @@ class Seen:
         if keep is None or keep.any():
             return keep, self.said
         return None, self.said or "no garment was found on it; it was taken whole"
+
+    def shown(self, masking: str, keep: Bools | None) -> Bools | None:
+        """The pixels that the look is taken from, None for all. ``own`` removes a street, but nothing from a plain
+        ground, where networks know things better whole; the colour is that of the pixels that stay all the same."""
+        return None if masking == "own" and self.plain else keep
 
 
 def see(photo: Image.Image, mask: str | None, parser: Parser | None) -> Seen:
@@ -226,12 +234,11 @@ def see(photo: Image.Image, mask: str | None, parser: Parser | None) -> Seen:
     if mask is not None:
         given = mask_of(photo, mask)
         if given.labels.any():
-            return Seen(
-                given.labels, f"{given.off_palette} pixels of the mask lie off the palette" * bool(given.off_palette)
-            )
+            said = f"{given.off_palette} pixels of the mask lie off the palette" * bool(given.off_palette)
+            return Seen(given.labels, said, scene.thing is not None)
         mask = f"mask {Path(mask).name} is nothing but background and was not used"
     if parser is not None:
-        return Seen(parser.labels(photo, scene), mask or "")
+        return Seen(parser.labels(photo, scene), mask or "", scene.thing is not None)
     sure = scene.thing if scene.nobody else None
     return Seen(None if sure is None else one_thing(np.zeros(sure.shape, np.uint8), sure), mask or "")
 
@@ -278,7 +285,8 @@ def _prepared(
             if job.mask not in masks:
                 masks[job.mask] = see(photo, *((None, None) if masking == "none" else (job.mask, parser)))
             keep, remark = masks[job.mask].keep(masking, job.own)
-            square, colour = prepare(photo, keep, spec, crop, fill), colour_of(np.asarray(photo), keep)
+            square = prepare(photo, masks[job.mask].shown(masking, keep), spec, crop, fill)
+            colour = colour_of(np.asarray(photo), keep)
             prepared.append(_Prepared(job.item_id, square, colour, remark))
         except MaskError as error:
             prepared.append(_Prepared(job.item_id, None, None, str(error)))
@@ -290,7 +298,6 @@ def _embedded(prepared: list[_Prepared], encoder: Encoder) -> EmbeddedBatch:
     vectors = np.zeros((0, encoder.spec.dim), np.float32)
     if squares:
         vectors = encoder.embed(normalise(np.stack(squares), encoder.spec))
-    colours = [one.colour for one in prepared if one.colour is not None]
     return EmbeddedBatch(
         [one.item_id for one in prepared if one.square is not None],
         vectors,

@@ -148,7 +148,7 @@ def test_a_large_catalogue_s_vectors_are_reduced_once_and_alike_ever_after(shop,
         assert np.allclose(anew.vectors.matrix()[1], after[1], atol=1e-5)
     found = shop.search(encoded("Tees_Tanks-blue-men-6"), top=1).recommendations
     assert found[0].item_id == "Tees_Tanks-blue-men-6"
-    assert found[0].terms["look"] == pytest.approx(1, abs=0.01)
+    assert found[0].terms["look"] > 1
 
 
 # What a vector is made of
