@@ -191,7 +191,7 @@ class Embedder:
         """
         seen = see(photo, None, self.parser if self.space.masking != "none" else None)
         keep, _ = seen.keep(self.space.masking, own)
-        shown = seen.shown(self.space.masking, keep)
+        shown = seen.shown(self.space.masking, keep, alone=not own)
         square = prepare(photo, shown, self.encoder.spec, self.space.crop, self.space.fill)
         vector = self.encoder.embed(normalise(square[None], self.encoder.spec))[0]
         labels = seen.labels if self.parser and self.space.masking != "none" else None
@@ -201,7 +201,7 @@ class Embedder:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a photo shows: its labels in the palette, uint8 (h, w), None where it has to be taken whole, what there is
-    to say about it, and whether its ground is plain."""
+    to say about it, and whether its ground is plain, as far as nobody gave a mask."""
 
     labels: NDArray[np.uint8] | None
     said: str = ""
@@ -214,10 +214,11 @@ class Seen:
             return keep, self.said
         return None, self.said or "no garment was found on it; it was taken whole"
 
-    def shown(self, masking: str, keep: Bools | None) -> Bools | None:
+    def shown(self, masking: str, keep: Bools | None, *, alone: bool) -> Bools | None:
         """The pixels that the look is taken from, None for all. ``own`` removes a street, but nothing from a plain
-        ground, where networks know things better whole; the colour is that of the pixels that stay all the same."""
-        return None if masking == "own" and self.plain else keep
+        ground, where networks know things better whole, if the photo is of one item ``alone``; the colour is that of
+        the pixels that stay all the same."""
+        return None if masking == "own" and self.plain and alone else keep
 
 
 def see(photo: Image.Image, mask: str | None, parser: Parser | None) -> Seen:
@@ -235,7 +236,7 @@ def see(photo: Image.Image, mask: str | None, parser: Parser | None) -> Seen:
         given = mask_of(photo, mask)
         if given.labels.any():
             said = f"{given.off_palette} pixels of the mask lie off the palette" * bool(given.off_palette)
-            return Seen(given.labels, said, scene.thing is not None)
+            return Seen(given.labels, said)
         mask = f"mask {Path(mask).name} is nothing but background and was not used"
     if parser is not None:
         return Seen(parser.labels(photo, scene), mask or "", scene.thing is not None)
@@ -279,13 +280,14 @@ def _prepared(
     except PhotoError as error:
         return [_Prepared(job.item_id, None, None, str(error)) for job in same]
     masks: dict[str | None, Seen] = {}
+    alone = len({job.own for job in same}) == 1
     prepared = []
     for job in same:
         try:
             if job.mask not in masks:
                 masks[job.mask] = see(photo, *((None, None) if masking == "none" else (job.mask, parser)))
             keep, remark = masks[job.mask].keep(masking, job.own)
-            square = prepare(photo, masks[job.mask].shown(masking, keep), spec, crop, fill)
+            square = prepare(photo, masks[job.mask].shown(masking, keep, alone=alone), spec, crop, fill)
             colour = colour_of(np.asarray(photo), keep)
             prepared.append(_Prepared(job.item_id, square, colour, remark))
         except MaskError as error:
