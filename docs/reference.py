@@ -206,6 +206,8 @@ def range_of(about: dict[str, Any]) -> str:
         return f"texts, at most {one['maxItems']}"
     if one["type"] == "string":
         return "text"
+    if one["type"] == "boolean":
+        return "true or false"
     low, high = one.get("minimum"), one.get("maximum")
     start = f"above {one['exclusiveMinimum']:g}, up to" if low is None else f"{low:g} to"
     return f"{'even, ' if one.get('multipleOf') == 2 else ''}{start} {high:g}"

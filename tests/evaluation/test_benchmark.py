@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ir_measures import RR, Qrel, R, ScoredDoc, Success, nDCG
 
-from modiste import Item, Purchase, Shop
+from modiste import Item, Event, Shop
 from modiste.arrays import Array, Ints
 from modiste.behaviour.choice import Events
 from modiste.errors import SettingError
@@ -165,7 +165,7 @@ def test_a_shop_of_plain_events_is_judged_without_photos(tmp_path: Path, data):
             shop.items.put(Item(f"i{item:02d}", ("Denim", "Dresses", "Shorts")[item % 3], product=f"p{item // 2}"))
         start = datetime(2025, 1, 1)
         rows = zip(data.events.shopper.tolist(), data.events.item.tolist(), data.events.day.tolist(), strict=True)
-        shop.purchases.record([Purchase(f"s{who}", f"i{what:02d}", start + timedelta(day)) for who, what, day in rows])
+        shop.purchases.record([Event(f"s{who}", f"i{what:02d}", start + timedelta(day)) for who, what, day in rows])
         found = data_of(shop)
         names = np.array(shop.snapshot().item_ids)[found.events.item]
     assert names.tolist() == [f"i{item:02d}" for item in data.events.item.tolist()]
