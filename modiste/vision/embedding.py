@@ -191,8 +191,8 @@ class Embedder:
         """
         seen = see(photo, None, self.parser if self.space.masking != "none" else None)
         keep, _ = seen.keep(self.space.masking, own)
-        shown = seen.shown(self.space.masking, keep, alone=not own)
-        square = prepare(photo, shown, self.encoder.spec, self.space.crop, self.space.fill)
+        cut = seen.cut(self.space.masking)
+        square = prepare(photo, keep, self.encoder.spec, self.space.crop, self.space.fill, cut)
         vector = self.encoder.embed(normalise(square[None], self.encoder.spec))[0]
         labels = seen.labels if self.parser and self.space.masking != "none" else None
         return EmbeddedPhoto(labels, keep, vector, colour_of(np.asarray(photo), keep))
@@ -214,11 +214,9 @@ class Seen:
             return keep, self.said
         return None, self.said or "no garment was found on it; it was taken whole"
 
-    def shown(self, masking: str, keep: Bools | None, *, alone: bool) -> Bools | None:
-        """The pixels that the look is taken from, None for all. ``own`` removes a street, but nothing from a plain
-        ground, where networks know things better whole, if the photo is of one item ``alone``; the colour is that of
-        the pixels that stay all the same."""
-        return None if masking == "own" and self.plain and alone else keep
+    def cut(self, masking: str) -> bool:
+        """Whether the garment is cut out for its look. On a plain ground networks know it better uncut, in its box."""
+        return masking != "own" or not self.plain
 
 
 def see(photo: Image.Image, mask: str | None, parser: Parser | None) -> Seen:
@@ -280,14 +278,13 @@ def _prepared(
     except PhotoError as error:
         return [_Prepared(job.item_id, None, None, str(error)) for job in same]
     masks: dict[str | None, Seen] = {}
-    alone = len({job.own for job in same}) == 1
     prepared = []
     for job in same:
         try:
             if job.mask not in masks:
                 masks[job.mask] = see(photo, *((None, None) if masking == "none" else (job.mask, parser)))
             keep, remark = masks[job.mask].keep(masking, job.own)
-            square = prepare(photo, masks[job.mask].shown(masking, keep, alone=alone), spec, crop, fill)
+            square = prepare(photo, keep, spec, crop, fill, masks[job.mask].cut(masking))
             colour = colour_of(np.asarray(photo), keep)
             prepared.append(_Prepared(job.item_id, square, colour, remark))
         except MaskError as error:

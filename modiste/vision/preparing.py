@@ -29,13 +29,15 @@ def prepare(
     spec: BackboneSpec,
     crop: str,
     fill: Fill = BLACK,
+    cut: bool = True,
 ) -> NDArray[np.uint8]:
     """The backbone's input before normalisation, uint8 (spec.height, spec.width, 3).
 
     ``keep``, bool at the photo's size, gives all other pixels the colour ``fill`` before anything is resized; None
     keeps the photo whole. ``crop`` "centre" is torchvision's way and the paper's: the shorter side to ``spec.resize``,
     then the middle. "garment" takes the box of the kept pixels with a margin, padded by ``fill`` to the input's
-    proportions so that nothing is distorted or cut off; without ``keep`` it is the centre crop.
+    proportions so that nothing is distorted or cut off; without ``keep`` it is the centre crop. Unless it is to be
+    ``cut`` out, the box shows what was there.
     Raises SettingError for another crop, MaskError where ``keep`` is empty or of another size.
     """
     if crop not in CROPS:
@@ -46,7 +48,7 @@ def prepare(
         raise MaskError(f"mask is {keep.shape[1]}×{keep.shape[0]}, its photo {photo.width}×{photo.height}")
     if not keep.any():
         raise MaskError("mask keeps no pixel of the photo")
-    masked = Image.fromarray(apply_mask(np.asarray(photo), keep, fill))
+    masked = Image.fromarray(apply_mask(np.asarray(photo), keep, fill)) if cut else photo
     return _centre(masked, spec) if crop == "centre" else _garment(masked, keep, spec, fill)
 
 
