@@ -112,7 +112,7 @@ class Weights:
 
 
 PRESETS = {
-    "balanced": Weights(3.0, 1.3, 1.0, colour=1.0, together=0.16, newness=1.0, formula="choice"),
+    "balanced": Weights(3.0, 1.3, 1.0, colour=1.5, together=0.16, newness=1.0, formula="choice"),
     "paper": Weights(0.4, 0.2, 0.0, scaling="minmax"),
     "visual": Weights(1.0, 0.0, 0.0, colour=0.5, formula="choice"),
 }

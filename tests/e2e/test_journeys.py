@@ -172,7 +172,7 @@ def test_steering_a_shoppers_lists_by_keyboard(visit: Visit, names: dict[str, st
 
 
 def test_without_any_weight_the_page_says_so(visit: Visit, names: dict[str, str]) -> None:
-    page = visit(f"/shoppers/{names['shopper']}?preset=visual")
+    page = visit(f"/shoppers/{names['shopper']}?preset=paper&beta=0")
     page.locator("#alpha").focus()
     page.keyboard.press("Home")
     expect(page.get_by_role("alert")).to_contain_text("every weight is 0")

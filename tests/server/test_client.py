@@ -72,7 +72,7 @@ def test_answers_are_the_models_that_the_service_sends(client: Client) -> None:
         (client.health(), wire.Health),
     ):  # fmt: skip
         assert type(answer) is model
-    assert client.recommend("1").recommendations[0].terms.visual >= 0
+    assert client.recommend("1").recommendations[0].terms.look is not None
     assert client._request("GET", "/v1/items").json() == client.items().model_dump()
 
 

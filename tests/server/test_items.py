@@ -71,7 +71,7 @@ def test_an_item_put_with_a_photo_is_recommended_at_once(service: httpx.Client) 
     assert put.json()["item"]["attributes"] == {"season": "spring"}
     similar = service.get(f"{RED}/similar", params={"preset": "visual", "top": 1}).json()["recommendations"]
     assert similar[0]["item_id"] == "new"
-    assert similar[0]["relevance"] == pytest.approx(1, abs=1e-3)
+    assert similar[0]["terms"]["look"] > 1, "more than two photos of one product"
 
 
 def test_a_page_can_be_drawn_from_a_recommendation_alone(service: httpx.Client) -> None:

@@ -137,7 +137,7 @@ def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path:
     }  # fmt: skip
     other = page(client, "/shoppers/1")
     assert {one["name"] for one in other.all("input")} == {
-        "preset", "alpha", "colour", "beta", "gamma", "together", "trendiness", "top",
+        "preset", "alpha", "colour", "beta", "gamma", "together", "newness", "trendiness", "top",
     }  # fmt: skip
 
 

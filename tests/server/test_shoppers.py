@@ -31,12 +31,13 @@ def test_a_recommendation_says_what_it_is_made_of(reading: httpx.Client) -> None
         assert "you bought" in one["why"]
 
 
+ONE = dict.fromkeys(("alpha", "colour", "beta", "gamma", "together", "newness"), 0) | {"gender": "any", "top": 1}
+
+
 def test_weights_steer_the_list(reading: httpx.Client) -> None:
     path = "/v1/shoppers/1/recommendations"
-    looks = ids(reading.get(path, params={"alpha": 1, "beta": 0, "gamma": 0, "gender": "any", "top": 1}))
-    trend = ids(
-        reading.get(path, params={"alpha": 0, "beta": 1, "gamma": 0, "gender": "any", "top": 1, "trendiness": 1})
-    )
+    looks = ids(reading.get(path, params=ONE | {"alpha": 1, "colour": 0.5}))
+    trend = ids(reading.get(path, params=ONE | {"beta": 1, "trendiness": 1}))
     assert looks == ["Dresses-red-men"]
     assert trend == ["Tees_Tanks-blue-men"]  # the most popular
     assert ids(reading.get(path, params={"preset": "visual", "gender": "any", "top": 1})) == looks

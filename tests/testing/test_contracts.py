@@ -305,9 +305,9 @@ def forgetful(built: Candidates) -> Proposer:
 @pytest.mark.parametrize(
     ("build", "complaint"),
     [
-        (by_looks, "balanced: .* are missing"),
-        (as_built, "balanced: .* are missing"),
-        (without_spans, "balanced: .* err by"),
+        (by_looks, "paper: .* are missing"),
+        (as_built, "paper: .* are missing"),
+        (without_spans, "paper: .* err by"),
         (next_rows, "rows that the candidates lack"),
     ],
 )

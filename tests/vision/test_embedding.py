@@ -93,8 +93,8 @@ def test_several_garments_of_one_photo_are_told_apart_at_the_cost_of_one_parse(
     parser = Counted(by_colour)
     jobs = [PhotoJob(name, outfit.image, None, frozenset({name})) for name in ("dress", "pants")]
     vectors, _, _ = together(embed_photos(jobs, encoder, "own", "garment", parser))
-    assert vectors["dress"] == pytest.approx(RED, abs=0.02)
-    assert vectors["pants"] == pytest.approx(BLUE, abs=0.02)
+    assert vectors["dress"] @ RED > 0.85, "its box, with what stands around it on a plain ground"
+    assert vectors["pants"] @ BLUE > 0.85
     assert parser.parsed == 1
 
 
