@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ir_measures import RR, Qrel, R, ScoredDoc, Success, nDCG
 
-from modiste import Item, Event, Shop
+from modiste import Event, Item, Shop
 from modiste.arrays import Array, Ints
 from modiste.behaviour.choice import Events
 from modiste.errors import SettingError
