@@ -34,7 +34,8 @@ class Candidates:
         allowed: bool (n,), False for items that must not be recommended to anybody now; None: all may.
         group: int64 (n,), 6 · (category + 1) + 3 · children + gender; made of them where it isn't given.
         children: bool (n,), for children; None: none is.
-        fashion: float64 (n,), log(1 + n / s) of what was bought lately, at least 0; None: nothing was.
+        fashion: float64 (n,), the logarithms of what was bought lately and of what was in a year, weighted, at least 0;
+            None: nothing was.
         newness: float64 (n,), at least 0: higher the later it came; None: not known of any.
         colour_dim: how many of the vectors' places are the colour's.
         scales: how look and colour are calibrated.

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
-from modiste.behaviour.choice import newness_of
+from modiste.behaviour.choice import DEFAULT, LASTING_HALF_LIFE, newness_of
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
@@ -45,6 +45,7 @@ there is none; ``popularity`` is the count before any purchase here; ``on_offer`
 MOST_HALF_LIVES = 8
 """For how many half-lives the popularity stays in memory."""
 
+_LASTING = DEFAULT.weights["lasting"] / DEFAULT.weights["popularity"]  # what has sold for a year beside what sells now
 _DAY_BITS = 22  # of a key of sales: item's row and day in one number, up to the year 9999
 
 
@@ -430,7 +431,7 @@ class Snapshot:
             vectors=matrix.vectors[: self.rows],
             has_vector=matrix.has[: self.rows],
             normpop=popularity.normpop,
-            fashion=popularity.fashion,
+            fashion=popularity.fashion + _LASTING * self.popularity(LASTING_HALF_LIFE).fashion,
             newness=self.newness(),
             children=self.column("children"),
             colour_dim=matrix.colour_dim,

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from modiste import Ask, Event, Item, Shop
+from modiste.behaviour.choice import DEFAULT
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import ModisteError, PhotoError, SettingError, UnknownIdError
@@ -227,7 +228,8 @@ def test_the_choice_formula_calibrates_looks_and_takes_the_logarithm_of_what_sel
     assert {item_id: terms["look"] for item_id, terms in found.items()} == pytest.approx(
         {"b": 2 * 0.5, "c": -2 * 0.5, "d": -2 * 2.5, "e": 0.0}, abs=1e-6
     )
-    assert found["b"]["popularity"] == pytest.approx(2 * np.log(5)), "4 were sold, and a trendiness of 1 is a θ of 2"
+    lasting = DEFAULT.weights["lasting"] / DEFAULT.weights["popularity"]
+    assert found["b"]["popularity"] == pytest.approx(2 * np.log(5) * (1 + lasting)), "a trendiness of 1 is a θ of 2"
 
 
 def test_a_child_s_garment_is_shown_for_a_child_s_alone(by_hand):
