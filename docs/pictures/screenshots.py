@@ -33,7 +33,7 @@ def main(shop: Path) -> None:
         shopper = bought["shopper_id"].value_counts(sort=True)["shopper_id"][0]
         item = bought["item_id"].mode().sort()[0]  # one that was bought the most often
     pages = {
-        "shopper": f"/shoppers/{shopper}?alpha=0.35&beta=0.5&gamma=0.25&trendiness=0.9",
+        "shopper": f"/shoppers/{shopper}?alpha=1.5&beta=2&trendiness=0.9",
         "item": f"/items/{item}?shopper={shopper}",
     }
     server = uvicorn.Server(uvicorn.Config(create_app(shop), port=PORT, log_level="warning", ws="none"))

@@ -427,11 +427,14 @@ class Snapshot:
             else Matrix(np.zeros((self.rows, 1), np.float32), np.zeros(self.rows, bool))
         )
         popularity = self.popularity(half_life)
+        fashion = popularity.fashion + _LASTING * self.popularity(LASTING_HALF_LIFE).fashion
+        alive = slice(None) if self.alive is None else self.alive
+        fashion -= fashion[alive].min(initial=float(fashion.max(initial=0.0)))  # what all have says nothing
         made = Candidates(
             vectors=matrix.vectors[: self.rows],
             has_vector=matrix.has[: self.rows],
             normpop=popularity.normpop,
-            fashion=popularity.fashion + _LASTING * self.popularity(LASTING_HALF_LIFE).fashion,
+            fashion=np.maximum(fashion, 0.0),
             newness=self.newness(),
             children=self.column("children"),
             colour_dim=matrix.colour_dim,
