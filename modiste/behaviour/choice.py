@@ -21,6 +21,7 @@ recommendation based on users' tendencies toward temporal item popularity") join
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -365,6 +366,11 @@ class ChoiceModel:
     weights: Mapping[str, float]
     half_life: float
     prior: Prior = field(default_factory=Prior)
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "ChoiceModel":
+        """From its fields as JSON has them."""
+        return cls(told["weights"], told["half_life"], Prior(**told["prior"]))
 
     def terms(self, history: History, shopper: int, day: float, rows: Ints | None = None) -> dict[str, Floats]:
         """The weighted features before the day, which add up to the utility: name to float64 (r,); all rows if None."""

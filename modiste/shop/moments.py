@@ -19,6 +19,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from modiste.arrays import Array, Singles
+from modiste.behaviour.choice import DEFAULT, ChoiceModel
 from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.ranking.relevance import Scale
@@ -135,6 +136,7 @@ class Moments:
             similarity=self._taxonomy.matrix(names.categories),
             store_ids=names.store_ids,
             stores=_stores(connection),
+            model=used_model(connection),
             spaces=_spaces(connection),
             matrices={},
             sales=Sales(np.zeros(0, np.int64), np.zeros(0)),
@@ -198,6 +200,7 @@ class Moments:
             snapshot,
             revision=revision,
             stores=_stores(connection),
+            model=used_model(connection),
             spaces=_spaces(connection),
             sales=snapshot.sales.changed(changes) if changes else snapshot.sales,
         )
@@ -237,7 +240,9 @@ class Moments:
                 reduction, scales = _fitted(connection, next(one for one in spaces if one.key == key))
                 if reduction is None or reduction.dim + COLOUR_DIM == matrix.vectors.shape[1]:
                     matrices[key] = replace(matrix, reduction=reduction, scales=scales)
-        loaded = replace(loaded, stores=_stores(connection), spaces=spaces, matrices=matrices)
+        loaded = replace(
+            loaded, model=used_model(connection), stores=_stores(connection), spaces=spaces, matrices=matrices
+        )
         return self._with_space(connection, loaded, spaces[0]) if spaces and loaded.revision == revision else loaded
 
     def _file_later(self, latest: Snapshot) -> None:
@@ -287,6 +292,12 @@ def _streamed(connection: sa.Connection, wanted: sa.Select[Any]) -> Iterator[lis
 
 def _stores(connection: sa.Connection) -> pl.DataFrame:
     return frame(connection, sa.select(schema.stores).order_by(schema.stores.c.store_id))
+
+
+def used_model(connection: sa.Connection) -> ChoiceModel:
+    """The choice model in use: a tuning's, or the defaults."""
+    content = connection.execute(sa.select(schema.tunings.c.content).where(schema.tunings.c.used)).scalar()
+    return DEFAULT if content is None else ChoiceModel.of(json.loads(content)["model"])
 
 
 def _spaces(connection: sa.Connection) -> tuple[VectorSpace, ...]:

@@ -17,7 +17,7 @@ from modiste.ranking.topk import Ranking, merge, rank
 from modiste.shop.recommendations import SHOWN, Recommendation, Recommendations
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import Snapshot
-from modiste.shop.taste import HALF_LIFE, USUAL, Companions, freshness, habits, taste_of, together
+from modiste.shop.taste import Companions, freshness, habits, taste_of, together, usual
 from modiste.vision.colour import colour_words
 
 NEWS_HALF_LIFE = 30.0
@@ -76,7 +76,7 @@ class Question:
         if shopper.estimated and ask.trendiness is None:
             taste = taste_of(snapshot, bought).trendiness
         made = cls._of(snapshot, ask, rows, _own(ask, taste), "you bought", shopper.position)
-        kinship = np.tile(habits(snapshot, ids, ask.half_life or HALF_LIFE), (len(rows), 1))
+        kinship = np.tile(habits(snapshot, ids, ask.half_life or snapshot.model.half_life), (len(rows), 1))
         pairs = [together(snapshot, companions or {})] * len(rows)
         fresh = np.full(len(rows), freshness(snapshot, bought))
         queries = replace(made.queries, kinship=kinship, together=pairs, freshness=fresh)
@@ -99,7 +99,7 @@ class Question:
         """What suits someone who looks at an item, of about its popularity. Raises SettingError, UnknownIdError."""
         row = snapshot.row(item_id)
         popularity = float(snapshot.popularity(ask.half_life).normpop[row])
-        trendiness = popularity if ask.weights.formula == "paper" else USUAL
+        trendiness = popularity if ask.weights.formula == "paper" else usual(snapshot)
         return cls._of(snapshot, ask, [row], _own(ask, trendiness), "you look at", None)
 
     @classmethod
@@ -108,14 +108,14 @@ class Question:
         reduction = snapshot.matrix(ask.space).reduction
         looks = look[None] if reduction is None else reduction.apply(look[None])
         vectors = np.hstack([looks, colour[None]])
-        return cls._of(snapshot, ask, [-1], _own(ask, USUAL), "you look at", None, vectors)
+        return cls._of(snapshot, ask, [-1], _own(ask, usual(snapshot)), "you look at", None, vectors)
 
     @classmethod
     def for_nobody(
         cls, snapshot: Snapshot, ask: Ask, trendiness: float, position: tuple[float, float] | None = None
     ) -> "Question":
         """What to show someone of whom no purchase is known: popularity alone counts, and old purchases fade."""
-        half_life = HALF_LIFE if ask.weights.formula == "choice" else NEWS_HALF_LIFE
+        half_life = snapshot.model.half_life if ask.weights.formula == "choice" else NEWS_HALF_LIFE
         ask = ask.model_copy(update={"half_life": ask.half_life or half_life})
         made = cls._of(snapshot, ask, [-1], _own(ask, trendiness), "you like", position)
         return replace(made, weights=Weights(0.0, 1.0, 0.0, formula=ask.weights.formula))
@@ -132,7 +132,7 @@ class Question:
         vectors: Singles | None = None,
     ) -> "Question":
         """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
-        half_life = ask.half_life or (HALF_LIFE if ask.weights.formula == "choice" else None)
+        half_life = ask.half_life or (snapshot.model.half_life if ask.weights.formula == "choice" else None)
         candidates = snapshot.candidates(ask.space, half_life)
         distances = snapshot.distances_km(ask.position or home)
         item = np.array(rows, np.int64)

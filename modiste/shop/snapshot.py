@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
-from modiste.behaviour.choice import DEFAULT, LASTING_HALF_LIFE, newness_of
+from modiste.behaviour.choice import DEFAULT, LASTING_HALF_LIFE, ChoiceModel, newness_of
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
@@ -45,7 +45,6 @@ there is none; ``popularity`` is the count before any purchase here; ``on_offer`
 MOST_HALF_LIVES = 8
 """For how many half-lives the popularity stays in memory."""
 
-_LASTING = DEFAULT.weights["lasting"] / DEFAULT.weights["popularity"]  # what has sold for a year beside what sells now
 _DAY_BITS = 22  # of a key of sales: item's row and day in one number, up to the year 9999
 
 
@@ -217,7 +216,8 @@ class Snapshot:
 
     ``columns`` are those of DTYPES, with room behind the first ``rows``. ``order`` has the rows of the first ids sorted
     by id; ``moved`` tells where ids are that came (or went: -1) since. ``similarity`` is that of ``categories``.
-    ``source`` names the files it was opened from. ``kept`` is for what others work out once, for later snapshots too.
+    ``source`` names the files it was opened from. ``model`` is
+    the choice model in use. ``kept`` is for what others work out once, for later snapshots too.
     """
 
     revision: int
@@ -239,6 +239,7 @@ class Snapshot:
     matrices: Mapping[str, Matrix]
     sales: Sales
     source: str = ""
+    model: ChoiceModel = DEFAULT
     _candidates: dict[tuple[str, float | None], Candidates] = field(default_factory=dict, init=False)
     _popularity: dict[float | None, Popularity] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
@@ -427,7 +428,11 @@ class Snapshot:
             else Matrix(np.zeros((self.rows, 1), np.float32), np.zeros(self.rows, bool))
         )
         popularity = self.popularity(half_life)
-        fashion = popularity.fashion + _LASTING * self.popularity(LASTING_HALF_LIFE).fashion
+        now, year, taste = (self.model.weights.get(name, 0.0) for name in ("popularity", "lasting", "taste"))
+        fashion = popularity.fashion.copy()
+        if year > 0 and now > 0:
+            fashion += year / now * self.popularity(LASTING_HALF_LIFE).fashion
+        fashion *= max(taste, 0.05) / DEFAULT.weights["taste"]
         alive = slice(None) if self.alive is None else self.alive
         fashion -= fashion[alive].min(initial=float(fashion.max(initial=0.0)))  # what all have says nothing
         made = Candidates(

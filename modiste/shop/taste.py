@@ -15,18 +15,13 @@ from modiste.behaviour.choice import (
     LASTING_HALF_LIFE,
     NEWNESS_STRENGTH,
     TOGETHER_STRENGTH,
+    ChoiceModel,
     category_lift,
     newness_of,
 )
 from modiste.behaviour.taste import NODES, log_partition, posterior, theta_words
 from modiste.ranking.relevance import SMOOTHING, THETA
 from modiste.shop.snapshot import Snapshot
-
-HALF_LIFE = DEFAULT.half_life
-"""Days after which a purchase counts half, in the choice formula and in what is shown to a shopper nobody knows."""
-
-BETA, ALIKE = DEFAULT.weights["taste"], DEFAULT.weights["category"]
-"""The weights of popularity times trendiness, and of the kinds that a shopper buys."""
 
 MOST_EXACT = 20_000
 """Items of a large shop whose sales are all looked at to know the crowd."""
@@ -35,7 +30,7 @@ LATEST = 50
 """Purchases of a shopper that her taste is told from, the latest."""
 
 _FORGOTTEN = 12.0  # half-lives after which a purchase counts nothing: less than 1/4000
-_AVERAGE = DEFAULT.weights["popularity"] / BETA  # the θ that makes the same of popularity as all shoppers together
+_LEAST = 0.05  # the weight of taste by which others are divided, where orders know of none
 
 Companions = Mapping[str, Mapping[str, float]]
 """For each item how often another was bought by those who bought it, by ids."""
@@ -48,11 +43,14 @@ class Taste:
     theta: float
     sd: float
     purchases: int
+    model: ChoiceModel = DEFAULT
 
     @property
     def trendiness(self) -> float:
         """θ as the ranking takes it, in [0, 1]: what all shoppers have in common counts with the weight it has."""
-        theta = _AVERAGE + self.theta - DEFAULT.prior.mean
+        weights = self.model.weights
+        common = weights.get("popularity", 0.0) / max(weights.get("taste", 0.0), _LEAST)
+        theta = common + self.theta - self.model.prior.mean
         return min(max((theta - THETA[0]) / (THETA[1] - THETA[0]), 0.0), 1.0)
 
     @property
@@ -61,8 +59,9 @@ class Taste:
         return theta_words(self.theta, self.sd, self.purchases)
 
 
-USUAL = Taste(DEFAULT.prior.mean, DEFAULT.prior.sd, 0).trendiness
-"""The trendiness of somebody of whom nothing is known."""
+def usual(snapshot: Snapshot) -> float:
+    """The trendiness of somebody of whom nothing is known."""
+    return Taste(snapshot.model.prior.mean, snapshot.model.prior.sd, 0, snapshot.model).trendiness
 
 
 class Crowd:
@@ -87,7 +86,7 @@ class Crowd:
         self.weights = np.log(sold[self.rows])
         self.row = np.searchsorted(self.rows, row[chosen])
         self.day, self.bought = day[chosen], bought[chosen]
-        self.logged = snapshot.sales.logged
+        self.logged, self.half_life = snapshot.sales.logged, snapshot.model.half_life
         self.weeks: dict[int, Floats | None] = {}
 
     def partition(self, snapshot: Snapshot, day: int) -> Floats | None:
@@ -99,13 +98,13 @@ class Crowd:
 
     def _partition(self, snapshot: Snapshot, day: int) -> Floats | None:
         counts = snapshot.column("popularity")[self.rows]
-        lately = (self.day < day) & (self.day > day - _FORGOTTEN * HALF_LIFE)
-        worth = self.bought[lately] * np.exp2((self.day[lately] - day) / HALF_LIFE)
+        lately = (self.day < day) & (self.day > day - _FORGOTTEN * self.half_life)
+        worth = self.bought[lately] * np.exp2((self.day[lately] - day) / self.half_life)
         counts = counts + np.bincount(self.row[lately], worth, minlength=len(self.rows))
         for row, when, change in snapshot.sales.log[self.logged : snapshot.sales.logged]:
             place = int(np.searchsorted(self.rows, row))
             if when < day and place < len(self.rows) and self.rows[place] == row:
-                counts[place] += change * 2.0 ** ((when - day) / HALF_LIFE)
+                counts[place] += change * 2.0 ** ((when - day) / self.half_life)
         if not counts.any():
             return None
         # rounded there are few different ones: most of a large catalogue hardly sells
@@ -119,17 +118,18 @@ class Crowd:
 def taste_of(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> Taste:
     """The taste that purchases, ids with their days, tell: each is held against what was on offer on its day."""
     worth, partitions, count = 0.0, np.zeros(len(NODES)), 0
-    if "crowd" not in snapshot.kept:
+    model = snapshot.model
+    if "crowd" not in snapshot.kept or snapshot.kept["crowd"].half_life != model.half_life:
         snapshot.kept["crowd"] = Crowd(snapshot)
     crowd: Crowd = snapshot.kept["crowd"]
     for item_id, day in bought[-LATEST:]:
         row = snapshot.find(item_id)
         if row >= 0 and (partition := crowd.partition(snapshot, day)) is not None:
-            worth += snapshot.log_popularity(row, day, HALF_LIFE)
+            worth += snapshot.log_popularity(row, day, model.half_life)
             partitions += partition
             count += 1
-    mean, sd = posterior(np.array([worth]), partitions[None], DEFAULT.prior)
-    return Taste(float(mean[0]), float(sd[0]), count)
+    mean, sd = posterior(np.array([worth]), partitions[None], model.prior)
+    return Taste(float(mean[0]), float(sd[0]), count, model)
 
 
 def freshness(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> float:
@@ -138,8 +138,10 @@ def freshness(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> float:
     rows = [(row, day) for one, day in bought if (row := snapshot.find(one)) >= 0 and came[row] > 0]
     ages = np.array([max(day - int(came[row]), 0) for row, day in rows], float)
     leaning = float(newness_of(ages).sum() - len(rows) * usual_newness(snapshot)) / (many + NEWNESS_STRENGTH)
-    weights = DEFAULT.weights
-    return float(weights["newness"] + weights["newness_regular"] * np.log1p(many) + weights["newness_taste"] * leaning)
+    plain, regular, taste = (
+        snapshot.model.weights.get(name, 0.0) for name in ("newness", "newness_regular", "newness_taste")
+    )
+    return float(plain + regular * np.log1p(many) + taste * leaning)
 
 
 def usual_newness(snapshot: Snapshot) -> float:
@@ -158,7 +160,8 @@ def habits(snapshot: Snapshot, bought: Sequence[str], half_life: float) -> Float
     rows = [row for one in bought if (row := snapshot.find(one)) >= 0 and category[row] >= 0]
     lift = category_lift(np.array(rows, np.int64), category, snapshot.shares(half_life))
     lift[-1] = 0.0
-    return np.maximum(ALIKE * (lift - min(float(lift.min()), 0.0)), 0.0)
+    alike = snapshot.model.weights.get("category", 0.0)
+    return np.maximum(alike * (lift - min(float(lift.min()), 0.0)), 0.0)
 
 
 def together(snapshot: Snapshot, companions: Companions) -> tuple[Ints, Floats]:
@@ -174,4 +177,5 @@ def together(snapshot: Snapshot, companions: Companions) -> tuple[Ints, Floats]:
         return rows, np.zeros(0)
     lasting = snapshot.popularity(LASTING_HALF_LIFE).counts
     expected = (1 + lasting[rows]) / (len(lasting) + lasting.sum())
-    return rows, np.log1p(np.array([mass[row] for row in rows.tolist()]) / (TOGETHER_STRENGTH * expected))
+    lift = np.log1p(np.array([mass[row] for row in rows.tolist()]) / (TOGETHER_STRENGTH * expected))
+    return rows, lift * max(snapshot.model.weights.get("together", 0.0), 0.0) / DEFAULT.weights["together"]

@@ -25,7 +25,6 @@ from modiste.behaviour.choice import (
     log_chances,
     price_fit,
 )
-from modiste.behaviour.taste import Prior
 from modiste.behaviour.tuning import FEWEST, Fit, draw_sets, fit
 from modiste.catalog.values import identifier
 from modiste.errors import SettingError, UnknownIdError
@@ -89,7 +88,7 @@ class Tuning:
                 "name": row["name"],
                 "made": row["made"],
                 "used": row["used"],
-                "model": ChoiceModel(model["weights"], model["half_life"], Prior(**model["prior"])),
+                "model": ChoiceModel.of(model),
                 "errors": {name: nan if one is None else one for name, one in told["errors"].items()},
                 "prior_errors": tuple(nan if one is None else one for one in told["prior_errors"]),
                 "likelihood": Gain(**told["likelihood"]),

@@ -41,8 +41,14 @@ def test_one_tuning_at_most_is_in_use(small):
         made = small.tunings.learn(name)
     assert not made.simulated
     assert made.model.weights["popularity"] + made.model.weights["lasting"] > 0
+    asked = {"items": ["c"], "gender": "any", "top": 4, "alpha": 0, "colour": 0, "gamma": 0}
+    before = small.recommend(**asked)
+    assert small.snapshot().model == DEFAULT, "learning changes nothing"
     small.tunings.use("one")
     small.tunings.use("two")
+    assert small.snapshot().model == made.model, "the next answer is by what was learned"
+    after = small.recommend(**asked)
+    assert [one.relevance for one in after] != [one.relevance for one in before]
     assert small.tunings.used().name == "two"
     assert [one.used for one in small.tunings.all()] == [False, True]
     small.tunings.use(None)
