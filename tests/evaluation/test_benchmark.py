@@ -134,7 +134,7 @@ def test_a_recommender_that_peeks_is_found(data, leaky):
 
 
 def test_everything_runs_finds_no_leak_and_beats_chance(data, tmp_path: Path):
-    pytest.importorskip("scipy")
+    pytest.importorskip("irspack")
     report = benchmark(data, replace(PROTOCOL, cuts=1, sample=30), tmp_path)
     assert report.notes == ["The audits found no leak."]
     rows = {row.name: row.measures for row in report.tables[0].rows}
