@@ -164,7 +164,7 @@ def measure(folder: str, items: int, worker: int, answers: Any) -> None:
 
     similar()
     figures: dict[str, float] = {"first_answer_s": perf_counter() - began}
-    matrix = shop.snapshot().matrix().vectors[: shop.snapshot().rows]
+    matrix, looks = shop.snapshot().matrix().vectors[: shop.snapshot().rows], shop.snapshot().matrix().looks
     query, queries = matrix[0].copy(), matrix[:BOUGHT].copy()
     figures["bare_product_ms"] = median_ms(lambda: matrix @ query)
     figures["similar_ms"] = median_ms(similar)
@@ -174,7 +174,7 @@ def measure(folder: str, items: int, worker: int, answers: Any) -> None:
     )
     figures["shopper_ms"] = median_ms(shopper, 7)
     known = shop.shoppers[someone]
-    bought = list(dict.fromkeys(shop.purchases.of(someone)["item_id"]))
+    bought = [(row["item_id"], row["at"].toordinal()) for row in shop.purchases.of(someone).to_dicts()]
     question = Question.for_shopper(shop.snapshot(), Ask.of(), known, bought)
     figures["slider_ms"] = median_ms(lambda: question.ranking(5))  # the ranking of a moved slider, and nothing else
     when = datetime(2026, 1, 1)
@@ -200,7 +200,7 @@ def measure(folder: str, items: int, worker: int, answers: Any) -> None:
             }  # fmt: skip
             writing.execute(schema.items.insert().values(row))
             writing.execute(schema.counts.insert().values(item_id=name, count=0.0))
-            vector = matrix[number].astype("<f2").tobytes()
+            vector = looks[number].astype("<f2").tobytes()
             writing.execute(
                 schema.vectors.insert().values(space=space.key, item_id=name, vector=vector, revision=writing.revision)
             )
