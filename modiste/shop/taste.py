@@ -29,6 +29,9 @@ MOST_EXACT = 20_000
 LATEST = 50
 """Purchases of a shopper that her taste is told from, the latest."""
 
+MOST_TOGETHER = 200
+"""Items that go together with what she bought, the strongest: of the others a buyer or two is all there is."""
+
 _FORGOTTEN = 12.0  # half-lives after which a purchase counts nothing: less than 1/4000
 _LEAST = 0.05  # the weight of taste by which others are divided, where orders know of none
 
@@ -166,16 +169,17 @@ def habits(snapshot: Snapshot, bought: Sequence[str], half_life: float) -> Float
 
 def together(snapshot: Snapshot, companions: Companions) -> tuple[Ints, Floats]:
     """Rows of what goes with what she bought, and how much more often than by chance: log lifts, above 0."""
-    mass: dict[int, float] = {}
+    mass: dict[str, float] = {}
     for others in companions.values():
         root = sum(others.values()) ** 0.5
         for item_id, count in others.items():
-            if (row := snapshot.find(item_id)) >= 0:
-                mass[row] = mass.get(row, 0.0) + count / root
-    rows = np.array(sorted(mass), np.int64)
+            mass[item_id] = mass.get(item_id, 0.0) + count / root
+    strongest = sorted(mass, key=lambda one: (-mass[one], one))[:MOST_TOGETHER]
+    found = {row: mass[one] for one in strongest if (row := snapshot.find(one)) >= 0}
+    rows = np.array(sorted(found), np.int64)
     if not len(rows):
         return rows, np.zeros(0)
     lasting = snapshot.popularity(LASTING_HALF_LIFE).counts
     expected = (1 + lasting[rows]) / (len(lasting) + lasting.sum())
-    lift = np.log1p(np.array([mass[row] for row in rows.tolist()]) / (TOGETHER_STRENGTH * expected))
+    lift = np.log1p(np.array([found[row] for row in rows.tolist()]) / (TOGETHER_STRENGTH * expected))
     return rows, lift * max(snapshot.model.weights.get("together", 0.0), 0.0) / DEFAULT.weights["together"]
