@@ -32,6 +32,7 @@ from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, setting
 from modiste.shop.stores import Stores
+from modiste.shop.taste import Taste, taste_of
 from modiste.shop.tuning import Tunings
 from modiste.shop.vectors import Vectors
 from modiste.vision.embedding import VectorSpace
@@ -198,6 +199,12 @@ class Shop:
             if shopper is None:
                 return Question.for_item(snapshot, ask, str(item))
             return self.question_of(snapshot, connection, shopper, ask)
+
+    def taste(self, shopper: str) -> Taste:
+        """How far a shopper follows the crowd, as her purchases tell, with its uncertainty. Raises UnknownIdError."""
+        with self.moments.now() as (snapshot, connection):
+            self.shoppers.read(connection, shopper)
+            return taste_of(snapshot, self.purchases.bought(connection, shopper))
 
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""

@@ -85,7 +85,10 @@ def compare(now: Sequence[Recommendation], before: Sequence[Recommendation]) -> 
 def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
     """One shopper: what she bought and when, how trendy she is, and a list for each purchase that the sliders steer."""
     known, purchases, query = shop.shoppers[shopper_id], shop.purchases.of(shopper_id), request.query_params
-    ask, against = steered(query, known.trendiness), query.get("against", "")
+    taste, preset = shop.taste(shopper_id), query.get("preset", "")
+    choice = PRESETS.get(preset, PRESETS["balanced"]).formula == "choice"
+    own = taste.trendiness if choice and known.estimated else known.trendiness
+    ask, against = steered(query, own), query.get("against", "")
     against = against if against in PRESETS else "balanced"
     latest = None if query.get("all") == "1" else PURCHASES_SHOWN
     still = ask.weights == PRESETS[against] and ask.trendiness is None
@@ -101,8 +104,9 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
     values: dict[str, Any] = {
         "shopper": known,
         "ask": ask,
-        "own": known.trendiness,
-        "trendiness": known.trendiness if ask.trendiness is None else ask.trendiness,
+        "own": own,
+        "taste": taste.words,
+        "trendiness": own if ask.trendiness is None else ask.trendiness,
         "preset": next((name for name, weights in PRESETS.items() if weights == ask.weights), None),
         "against": against,
         "blocks": blocks,
