@@ -35,9 +35,9 @@ KINDS: dict[str, tuple[str, str, dict[str, object]]] = {
 }
 
 MAKE = """
-import sys, numpy as np; from PIL import Image
+import ast, sys, numpy as np; from PIL import Image
 Image.MAX_IMAGE_PIXELS = None
-file, kind, mode, side, options = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), eval(sys.argv[5])
+file, kind, mode, side, options = *sys.argv[1:4], *map(ast.literal_eval, sys.argv[4:6])
 tile = Image.fromarray(np.random.default_rng(0).integers(0, 255, (256, 256, 3)).astype(np.uint8)).resize((1024, 1024))
 tile = tile.convert("L").convert(mode) if mode != "I;16" else Image.new(mode, (1024, 1024), 40000)
 photo = Image.new(mode, (side, side))

@@ -49,6 +49,7 @@ _KINDS = (
 )
 
 Progress = Callable[[int, int], None]
+_Answer = tuple[bytes, str, Message]
 
 
 @dataclass(frozen=True)
@@ -174,45 +175,45 @@ def _fetched(url: str, index: _Index, private: bool, fresh: float, pause: float)
     known, file = index.known.get(url), index.file(url)
     if file is not None and known is not None and time.time() - known.at < fresh:
         return Fetched(file)
-    for attempt in range(1, TRIES + 1):
-        try:
-            answer = _asked(url, known if file is not None else None, private)
-        except _RefusedError as error:
-            return Fetched(file, str(error))
-        except _FailedError as error:
-            if attempt == TRIES:
-                return Fetched(file, f"{error}, tried {TRIES} times")
-            time.sleep(max(pause * 2 ** (attempt - 1), min(error.after, 30.0)))
-            continue
-        try:
-            if answer is None and known is not None:  # it is still what we have
-                name, etag, modified = known.file, known.etag, known.modified
-            elif answer is not None:
-                content, kind, headers = answer
-                name, etag, modified = index.keep(content, kind), headers["ETag"], headers["Last-Modified"]
-            index.remember(_Known(url, name, etag, modified, time.time()))
-        except OSError as error:
-            return Fetched(file, f"can't be kept: {error.strerror}")
-        return Fetched(index.folder / name)
-    raise AssertionError("unreachable")
+    try:
+        answer = _tried(url, known if file is not None else None, private, pause)
+    except _RefusedError as error:
+        return Fetched(file, str(error))
+    try:
+        if answer is None and known is not None:  # it is still what we have
+            name, etag, modified = known.file, known.etag, known.modified
+        elif answer is not None:
+            content, kind, headers = answer
+            name, etag, modified = index.keep(content, kind), headers["ETag"], headers["Last-Modified"]
+        index.remember(_Known(url, name, etag, modified, time.time()))
+    except OSError as error:
+        return Fetched(file, f"can't be kept: {error.strerror}")
+    return Fetched(index.folder / name)
 
 
 def download(url: str, private: bool = False, pause: float = 0.5) -> bytes:
     """What is at the address of a table, at most MOST_BYTES. Raises SourceError."""
-    for attempt in range(1, TRIES + 1):
+    try:
+        answer = _tried(url, None, private, pause, photo=False)
+    except _RefusedError as error:
+        raise SourceError(f"{url} {error}") from None
+    return b"" if answer is None else answer[0]
+
+
+def _tried(url: str, known: _Known | None, private: bool, pause: float, *, photo: bool = True) -> _Answer | None:
+    """As :func:`_asked`, again after a while where it failed. Raises _RefusedError where it always did."""
+    for attempt in range(TRIES - 1):
         try:
-            answer = _asked(url, None, private, photo=False)
-            return b"" if answer is None else answer[0]
-        except _RefusedError as error:
-            raise SourceError(f"{url} {error}") from None
+            return _asked(url, known, private, photo)
         except _FailedError as error:
-            if attempt == TRIES:
-                raise SourceError(f"{url} {error}, tried {TRIES} times") from None
-            time.sleep(max(pause * 2 ** (attempt - 1), min(error.after, 30.0)))
-    raise AssertionError("unreachable")
+            time.sleep(max(pause * 2**attempt, min(error.after, 30.0)))
+    try:
+        return _asked(url, known, private, photo)
+    except _FailedError as error:
+        raise _RefusedError(f"{error}, tried {TRIES} times") from error
 
 
-def _asked(url: str, known: _Known | None, private: bool, photo: bool = True) -> tuple[bytes, str, Message] | None:
+def _asked(url: str, known: _Known | None, private: bool, photo: bool) -> _Answer | None:
     """Content, kind and headers of what is at the address; None where it is what is ``known``."""
     headers = {"User-Agent": "modiste", "Accept": "image/*" if photo else "*/*", "Accept-Encoding": "identity"}
     url = f"https:{url}" if url.startswith("//") else url
