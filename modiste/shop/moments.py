@@ -194,7 +194,7 @@ class Moments:
         came = connection.execute(sa.select(*(items.c[name] for name in FIELDS)).where(since(items))).all()
         snapshot = _with_items(old, gone, [tuple(one) for one in came], self._taxonomy) if gone or came else old
         bought = connection.execute(sa.select(sales.c.item_id, sales.c.day, sales.c.bought).where(since(sales))).all()
-        changes = [sold for one in gone if (row := old.find(one)) >= 0 for sold in _none(old.sales.of(row))]
+        changes = list(_none(old.sales.of([row for one in gone if (row := old.find(one)) >= 0]))) if gone else []
         changes += [(snapshot.find(item_id), day, count) for item_id, day, count in bought]
         snapshot = replace(
             snapshot,

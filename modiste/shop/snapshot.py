@@ -6,7 +6,7 @@ changes is copied first. So a question keeps to one snapshot, and is answered fr
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -186,11 +186,14 @@ class Sales:
         keys, counted = made.all()
         return replace(made, day=int((keys[counted > 0] & ((1 << _DAY_BITS) - 1)).max(initial=-1)))
 
-    def of(self, row: int) -> list[tuple[int, int, float]]:
-        """The row's days with what was bought: row, day, count."""
-        low, high = (np.searchsorted(self.keys, self.key(one, 0)) for one in (row, row + 1))
-        keys = {*self.keys[low:high].tolist(), *(key for key in self.since if key >> _DAY_BITS == row)}
-        return [(row, key & ((1 << _DAY_BITS) - 1), self.count(key)) for key in sorted(keys)]
+    def of(self, rows: Collection[int]) -> list[tuple[int, int, float]]:
+        """The days of some rows with what was bought: row, day, count; sorted."""
+        wanted = set(rows)
+        keys = {key for key in self.since if key >> _DAY_BITS in wanted}
+        for row in wanted:
+            low, high = np.searchsorted(self.keys, [self.key(row, 0), self.key(row + 1, 0)])
+            keys.update(self.keys[low:high].tolist())
+        return [(key >> _DAY_BITS, key & ((1 << _DAY_BITS) - 1), self.count(key)) for key in sorted(keys)]
 
     def all(self) -> tuple[Ints, Floats]:
         """Every key, sorted, with its count."""
@@ -368,12 +371,6 @@ class Snapshot:
             sums[row] += change if half_life is None else change * np.exp2((day - sales.day) / half_life)
         return sums
 
-    def log_popularity(self, row: int, day: int, half_life: float) -> float:
-        """log(1 + n / s) of an item as it was before a day."""
-        before = ((day - when, bought) for _, when, bought in self.sales.of(row) if when < day)
-        count = sum(bought * 2.0 ** (-age / half_life) for age, bought in before)
-        return float(np.log1p((count + self.column("popularity")[row]) / SMOOTHING))
-
     def came(self) -> Ints:
         """The day on which each item sold first, int64 (rows,); 0 where it never did."""
         position, came = self.kept.get("came", (-1, np.zeros(0, np.int64)))
@@ -383,8 +380,11 @@ class Snapshot:
             np.minimum.at(came, row, day)
             came[came == np.iinfo(np.int64).max] = 0
         else:
-            first = {row: day for row, day, _ in self.sales.log[position : self.sales.logged][::-1]}
-            first = {row: day for row, day in first.items() if row >= len(came) or not came[row]}
+            first: dict[int, int] = {}
+            for sold, when, change in self.sales.log[position : self.sales.logged]:
+                known = int(came[sold]) if sold < len(came) else 0
+                if change > 0 and when < first.get(sold, known or when + 1):
+                    first[sold] = when
             if first or len(came) < self.rows:
                 came = np.concatenate([came, np.zeros(max(0, self.rows - len(came)), np.int64)])
                 came[list(first)] = list(first.values())
@@ -406,9 +406,15 @@ class Snapshot:
 
     def shares(self, half_life: float) -> Floats:
         """Each category's share of what is bought, float64 (categories,); none is 0."""
-        category, counts = self.column("category"), self.popularity(half_life).counts
+        popularity = self.popularity(half_life)
+        known = self.kept.get("shares")
+        if known is not None and known[0] is popularity.counts and known[1] == len(self.categories):
+            told: Floats = known[2]
+            return told
+        category, counts = self.column("category"), popularity.counts
         sold = np.bincount(category + 1, counts, minlength=len(self.categories) + 1)[1:] + 0.5
         shares: Floats = np.divide(sold, max(float(sold.sum()), 1e-9))
+        self.kept["shares"] = (counts, len(self.categories), shares)
         return shares
 
     # Ranking

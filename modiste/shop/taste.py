@@ -4,6 +4,7 @@ and what goes with what she bought.
 The choice model's features (:mod:`modiste.behaviour.choice`), as a question needs them.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -68,9 +69,9 @@ def usual(snapshot: Snapshot) -> float:
 
 
 class Crowd:
-    """What all shoppers could choose from, week by week. What sold in a week that is over stays the same, so that a
-    crowd serves all snapshots after the one it was made for.
+    """What all shoppers could choose from, week by week, and ``usual``, the mean newness of all that was bought.
 
+    What sold in a week that is over stays the same, so that a crowd serves later snapshots too, until much has come.
     Of a large shop the MOST_EXACT items that sell most are all looked at, and of the others a sample.
     """
 
@@ -89,8 +90,20 @@ class Crowd:
         self.weights = np.log(sold[self.rows])
         self.row = np.searchsorted(self.rows, row[chosen])
         self.day, self.bought = day[chosen], bought[chosen]
+        ages = np.maximum(day - snapshot.came()[row], 0).astype(float)
+        self.usual = float(bought @ newness_of(ages)) / max(float(bought.sum()), 1e-9)
         self.logged, self.half_life = snapshot.sales.logged, snapshot.model.half_life
+        self.most = snapshot.rows + snapshot.rows // 10, self.logged + min(max(len(bought) // 10, 100), 5000)
         self.weeks: dict[int, Floats | None] = {}
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> "Crowd":
+        """The one that an earlier snapshot had, unless much has come since, or another model is in use."""
+        known: Crowd | None = snapshot.kept.get("crowd")
+        far = known is None or snapshot.rows > known.most[0] or snapshot.sales.logged > known.most[1]
+        if known is None or far or known.half_life != snapshot.model.half_life:
+            known = snapshot.kept["crowd"] = cls(snapshot)
+        return known
 
     def partition(self, snapshot: Snapshot, day: int) -> Floats | None:
         """log Σ exp(θ · log popularity) in the week of a day, at NODES, (13,); None where nothing had sold yet."""
@@ -120,15 +133,16 @@ class Crowd:
 
 def taste_of(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> Taste:
     """The taste that purchases, ids with their days, tell: each is held against what was on offer on its day."""
+    model, crowd = snapshot.model, Crowd.of(snapshot)
+    pairs = [(row, day) for item_id, day in bought[-LATEST:] if (row := snapshot.find(item_id)) >= 0]
+    sold: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
+    for row, day, many in snapshot.sales.of({row for row, _ in pairs}):
+        sold[row].append((day, many))
     worth, partitions, count = 0.0, np.zeros(len(NODES)), 0
-    model = snapshot.model
-    if "crowd" not in snapshot.kept or snapshot.kept["crowd"].half_life != model.half_life:
-        snapshot.kept["crowd"] = Crowd(snapshot)
-    crowd: Crowd = snapshot.kept["crowd"]
-    for item_id, day in bought[-LATEST:]:
-        row = snapshot.find(item_id)
-        if row >= 0 and (partition := crowd.partition(snapshot, day)) is not None:
-            worth += snapshot.log_popularity(row, day, model.half_life)
+    for row, day in pairs:
+        if (partition := crowd.partition(snapshot, day)) is not None:
+            before = sum(many * 2.0 ** ((when - day) / model.half_life) for when, many in sold[row] if when < day)
+            worth += float(np.log1p((before + snapshot.column("popularity")[row]) / SMOOTHING))
             partitions += partition
             count += 1
     mean, sd = posterior(np.array([worth]), partitions[None], model.prior)
@@ -140,21 +154,11 @@ def freshness(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> float:
     came, many = snapshot.came(), len(bought)
     rows = [(row, day) for one, day in bought if (row := snapshot.find(one)) >= 0 and came[row] > 0]
     ages = np.array([max(day - int(came[row]), 0) for row, day in rows], float)
-    leaning = float(newness_of(ages).sum() - len(rows) * usual_newness(snapshot)) / (many + NEWNESS_STRENGTH)
+    leaning = float(newness_of(ages).sum() - len(rows) * Crowd.of(snapshot).usual) / (many + NEWNESS_STRENGTH)
     plain, regular, taste = (
         snapshot.model.weights.get(name, 0.0) for name in ("newness", "newness_regular", "newness_taste")
     )
     return float(plain + regular * np.log1p(many) + taste * leaning)
-
-
-def usual_newness(snapshot: Snapshot) -> float:
-    """The mean newness of all that was bought."""
-    if "usual" not in snapshot.kept:
-        row, day, bought = snapshot.sales.rows_days()
-        ages = np.maximum(day - snapshot.came()[row], 0).astype(float)
-        snapshot.kept["usual"] = float(bought @ newness_of(ages)) / max(float(bought.sum()), 1e-9)
-    usual: float = snapshot.kept["usual"]
-    return usual
 
 
 def habits(snapshot: Snapshot, bought: Sequence[str], half_life: float) -> Floats:
