@@ -863,15 +863,16 @@ def _print_table(title: str, found: "Sequence[Recommendation]") -> None:
         return
     console.print(f"[bold]{_plain(title)}[/]", highlight=False)
     for place, one in enumerate(found, 1):
-        terms = " + ".join(f"{name} {value:.3f}" for name, value in one.terms.items() if value) or "0"
+        terms = " + ".join(f"{name} {value:.3f}" for name, value in one.terms.items() if abs(value) >= 0.0005) or "0"
         category = (one.category or "").replace("_", " ")
         store = "" if one.distance_km is None else f"  {one.distance_km:.1f} km"
         console.print(
             f"{place:>2}. [bold]{_plain(one.item_id)}[/]  {category}  {one.relevance:.3f} = {terms}{store}",
             highlight=False,
+            soft_wrap=True,
         )
         because = f" (because of {one.because})" if one.because else ""
-        console.print(f"    [dim]{_plain(one.why)}{_plain(because)}[/]", highlight=False)
+        console.print(f"    [dim]{_plain(one.why)}{_plain(because)}[/]", highlight=False, soft_wrap=True)
 
 
 def _report(

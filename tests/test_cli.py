@@ -120,7 +120,7 @@ ASKED: dict[str, list[Any]] = {
     "gamma": [0, 2.5],
     "distance": [0.75],
     "together": [],
-    "newness": [],
+    "newness": [0, 3],
     "penalty": [4],
     "scaling": ["none"],
     "trendiness": [0, 1],

@@ -24,10 +24,10 @@ DRAWS = 50
 """Random tie-breaks behind the range that a table without a visual term reports."""
 
 ABLATIONS = (
-    ("paper", {"no popularity": "beta", "no visual": "alpha"}),
-    ("balanced", {"no popularity": "beta", "no visual": "alpha", "no category": "gamma"}),
+    ("paper", {"no popularity": ("beta",), "no visual": ("alpha",)}),
+    ("balanced", {"no popularity": ("beta",), "no visual": ("alpha", "colour"), "no category": ("gamma",)}),
 )
-"""Presets, and the weight that each of their ablations sets to 0. The paper's γ is 0: no category to leave out."""
+"""Presets, and the weights that each of their ablations sets to 0. The paper's γ is 0: no category to leave out."""
 
 TERTILES = (("low", 0.0, 1 / 3), ("medium", 1 / 3, 2 / 3), ("high", 2 / 3, 1.0))
 """Thirds of [0, 1], the lower end included; the paper's text gives no usable thresholds."""
@@ -145,7 +145,10 @@ class _Experiment:
             for name, weight in {"full": "", **ablations}.items():
                 paper = published.ABLATION[name] if preset == "paper" else None
                 rows.append(self._row(f"{preset}: {name}", preset, weight, paper))
-        caption = f"Vector space: {self.names[0]}. The paper's weights have γ 0, so only the balanced ones can lose it."
+        caption = (
+            f"Vector space: {self.names[0]}. The paper's weights have γ 0, so only the balanced ones can lose it. "
+            "Balanced weights are judged on each purchase alone: what a shop tells from all of a shopper's plays no part."
+        )
         return Table("table2", "Table 2: ablation", rows, self._caption(caption))
 
     def trendiness(self) -> Table:
@@ -185,13 +188,15 @@ class _Experiment:
         caption, image = shown(bought)
         return figures.side_by_side((f"bought: {caption}", image), lines, path)
 
-    def _row(self, name: str, preset: str, without: str = "", paper: published.Published | None = None) -> Row:
+    def _row(
+        self, name: str, preset: str, without: Sequence[str] = (), paper: published.Published | None = None
+    ) -> Row:
         weights = PRESETS[preset]
         if without:
-            weights = replace(weights, **{without: 0.0})  # type: ignore[arg-type]
+            weights = replace(weights, **dict.fromkeys(without, 0.0))  # type: ignore[arg-type]
         measures = trial(self.candidates, self.purchases, weights, self.top, self.seed, authors=self.authors)
         note = ""
-        if not weights.alpha:
+        if not weights.seen:
             queries = self.purchases.queries(gender_filter=True)
             _, spread = judge_ties(self.candidates, queries, self.purchases, weights, self.top, DRAWS, self.seed)
             note = f"over {DRAWS} random tie-breaks, mean and 95% range: category {spread['category']}%"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
-from modiste.behaviour.choice import ChoiceModel, Events, History, likeness
+from modiste.behaviour.choice import DEFAULT, ChoiceModel, Events, History, likeness
 from modiste.behaviour.trendiness import estimated_trendiness
 from modiste.behaviour.tuning import Fit, logit
 from modiste.behaviour.tuning import fit as fit_choice
@@ -203,15 +203,20 @@ class Formula:
 
 @dataclass
 class Choice:
-    """The choice model, fitted to what came before the cut, without the features ``left``."""
+    """The choice model, fitted to what came before the cut, without the features ``left``; or as it ships."""
 
     left: tuple[str, ...] = ()
+    shipped: bool = False
     logits = True
 
     def fit(self, train: Data, cut: float) -> None:  # noqa: D102
         self.cut = cut
+        if self.shipped:
+            self.history = _history(train)
+            self.model: ChoiceModel = DEFAULT
+            return
         self.history, whole = _fitted(train, cut)
-        self.model: ChoiceModel = whole.model
+        self.model = whole.model
         if self.left:
             kept = [name for name in whole.choices.names if name not in self.left]
             weights = logit(whole.choices.only(kept).x, whole.choices.offset).weights
@@ -224,13 +229,17 @@ class Choice:
 @lru_cache(maxsize=1)
 def _fitted(train: Data, cut: float) -> tuple[History, Fit]:
     """The whole model, which those with a term left out begin from."""
+    history = _history(train)
+    return history, fit_choice(history, until=cut)
+
+
+def _history(train: Data) -> History:
     extras = {}
     if train.looks is not None:
         extras["look"] = likeness(train.looks, *train.scales[0])
     if train.colours is not None:
         extras["colour"] = likeness(train.colours, *train.scales[1])
-    history = History(train.events, train.items, category=train.category, extras=extras)
-    return history, fit_choice(history, until=cut)
+    return History(train.events, train.items, category=train.category, extras=extras)
 
 
 def recommenders(data: Data, *, terms_left_out: bool = True) -> dict[str, Factory]:
@@ -249,7 +258,7 @@ def recommenders(data: Data, *, terms_left_out: bool = True) -> dict[str, Factor
     if data.looks is not None:
         found["visual only"] = lambda _: Formula(PRESETS["visual"])
     found["paper"] = lambda _: Formula(PRESETS["paper"])
-    found["balanced"] = lambda _: Formula(PRESETS["balanced"])
+    found["choice model as shipped"] = lambda _: Choice(shipped=True)
     found["choice model"] = lambda _: Choice()
     if terms_left_out:
         for name, left in {

@@ -133,8 +133,7 @@ def random_ties(
     while True:  # as deep as the longest tie that reaches into the Top-K
         deep = min(4 * deep, max(top, len(candidates)))
         ranking = rank(candidates, queries, weights, deep)
-        total = weights.alpha + weights.beta + weights.gamma + weights.distance
-        level = np.round(np.nan_to_num(ranking.relevance, nan=-np.inf) / (total * TIE))
+        level = np.round(np.nan_to_num(ranking.relevance, nan=-np.inf) / (weights.total * TIE))
         cut = level[:, -1] == level[:, top - 1]
         if deep >= len(candidates) or not np.any(cut & (ranking.items[:, -1] >= 0)):
             break
