@@ -147,7 +147,7 @@ class _Experiment:
                 rows.append(self._row(f"{preset}: {name}", preset, weight, paper))
         caption = (
             f"Vector space: {self.names[0]}. The paper's weights have γ 0, so only the balanced ones can lose it. "
-            "Balanced weights are judged on each purchase alone: what a shop tells from all of a shopper's plays no part."
+            "Balanced weights are judged on each purchase alone: what all of a shopper's purchases tell plays no part."
         )
         return Table("table2", "Table 2: ablation", rows, self._caption(caption))
 
