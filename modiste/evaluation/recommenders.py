@@ -194,7 +194,7 @@ class Formula:
                 colour=colour,
                 scales=train.scales,
                 popularity=popularity,
-                peak=float(popularity.max(initial=0.0)),
+                ends=(float(popularity.min(initial=0.0)), float(popularity.max(initial=0.0))),
                 trendiness=float(estimated_trendiness(self.normpop[hers].sum(), len(hers), self.mean)),
                 similarity=similarity,
             ).relevance

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modiste.arrays import Array, Bools, Floats, Ints, Singles
+from modiste.arrays import Array, Bools, Floats, Ints, Reals, Singles
 from modiste.errors import SettingError
 from modiste.ranking.relevance import Scale, Weights
 
@@ -24,7 +24,7 @@ class Candidates:
         vectors: float32 (n, d), the look and, in the last ``colour_dim`` places, the colour, each of unit length; may
             be the read-only map of a file. What is in the rows of items without a vector doesn't matter.
         has_vector: bool (n,); the terms of look and colour of an item without one are 0.
-        normpop: float64 (n,), normalised popularity in [0, 1].
+        normpop: float64 (n,), normalised popularity in [0, 1]; zeros where the paper's formula isn't asked for.
         category: integers (n,), row of ``similarity``; -1: no category, similar to nothing.
         similarity: float64 (c, c) in [0, 1], symmetric.
         gender: int8 (n,): 0 unknown (passes every filter), 1 men, 2 women.
@@ -34,9 +34,9 @@ class Candidates:
         allowed: bool (n,), False for items that must not be recommended to anybody now; None: all may.
         group: int64 (n,), 6 · (category + 1) + 3 · children + gender; made of them where it isn't given.
         children: bool (n,), for children; None: none is.
-        fashion: float64 (n,), the logarithms of what was bought lately and of what was in a year, weighted, at least 0;
+        fashion: (n,), the logarithms of what was bought lately and of what was in a year, weighted, at least 0;
             None: nothing was.
-        newness: float64 (n,), at least 0: higher the later it came; None: not known of any.
+        newness: (n,), at least 0: higher the later it came; None: not known of any.
         colour_dim: how many of the vectors' places are the colour's.
         scales: how look and colour are calibrated.
 
@@ -56,8 +56,8 @@ class Candidates:
     allowed: Bools | None = None
     group: Ints | None = None
     children: Bools | None = None
-    fashion: Floats | None = None
-    newness: Floats | None = None
+    fashion: Reals | None = None
+    newness: Reals | None = None
     colour_dim: int = 0
     scales: tuple[Scale, Scale] = (Scale(), Scale())
 
@@ -75,7 +75,7 @@ class Candidates:
         self,
         *,
         normpop: Floats | None = None,
-        fashion: Floats | None = None,
+        fashion: Reals | None = None,
         distance_km: Floats | None = None,
         allowed: Bools | None = None,
     ) -> "Candidates":
@@ -102,16 +102,18 @@ class Candidates:
         """How many of the vectors' places are the look's."""
         return int(self.vectors.shape[1]) - self.colour_dim
 
-    def popularity(self, weights: Weights) -> Floats:
-        """float64 (n,): what the formula takes for popularity."""
+    def popularity(self, weights: Weights) -> Reals:
+        """(n,): what the formula takes for popularity."""
         if weights.formula == "paper":
             return self.normpop
-        return np.zeros(len(self)) if self.fashion is None else self.fashion
+        return np.zeros(len(self), np.float32) if self.fashion is None else self.fashion
 
     @cached_property
-    def peak(self) -> float:
-        """The highest log popularity."""
-        return 0.0 if self.fashion is None else float(self.fashion.max(initial=0.0))
+    def ends(self) -> tuple[float, float]:
+        """The lowest and highest log popularity."""
+        if self.fashion is None or not len(self):
+            return 0.0, 0.0
+        return float(self.fashion.min()), float(self.fashion.max())
 
     @cached_property
     def similarity_with_unknown(self) -> Floats:

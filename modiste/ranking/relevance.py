@@ -158,7 +158,7 @@ def terms(
     colour: Reals | None = None,
     scales: tuple[Scale, Scale] = (Scale(), Scale()),
     popularity: Reals,
-    peak: float = 0.0,
+    ends: tuple[float, float] = (0.0, 0.0),
     trendiness: float | Reals,
     similarity: Reals | None,
     distance_km: Reals | None = None,
@@ -174,7 +174,8 @@ def terms(
         colour: (n,) similarity in [0, 1]; None where nothing is known of it.
         scales: those of look and of colour; ``choice`` uses them.
         popularity: (n,); for ``paper`` normalised, in [0, 1]; for ``choice`` log(1 + n / s), at least 0.
-        peak: the highest of all candidates' popularity; ``choice`` uses it.
+        ends: the lowest and highest of all candidates' popularity; ``choice`` counts from there, so that no term is
+            below 0.
         trendiness: the shopper's τ in [0, 1], for ``choice`` on the scale of THETA; with ``span``, a number or (n,).
         similarity: (n,) category similarity in [0, 1]; None where the query has no category: the term is 0.
         distance_km: (n,) to each candidate's store, NaN where it is not known; None: not known for any.
@@ -196,7 +197,7 @@ def terms(
         alike = weights.colour * (_calibrated(colour, scales[1]) - (weights.colour < 0))
     if weights.beta and weights.formula == "choice":
         theta = THETA[0] + (THETA[1] - THETA[0]) * trendiness
-        fashion = weights.beta * (theta * popularity - np.minimum(theta, 0) * peak)  # at least 0
+        fashion = weights.beta * (theta * popularity - np.minimum(theta * ends[0], theta * ends[1]))
     elif weights.beta:
         fashion = weights.beta * (1 - np.square(popularity - trendiness) ** (int(weights.penalty) // 2))
     category = weights.gamma * similarity if similarity is not None and weights.gamma else nothing
@@ -226,7 +227,8 @@ def sentence(
 ) -> str:
     """One sentence that a shopper understands, from the weighted terms of one recommendation, by their names.
 
-    Only terms that speak for the item are named. ``peak`` is the highest log popularity of all. ``colour`` names the
+    Only terms that speak for the item are named. ``peak`` is how far the highest log popularity is
+    above the lowest. ``colour`` names the
     item's. ``habitual`` tells whether the category's term is about the kinds that she buys, and not about one
     purchase. ``cause`` is what it was recommended for, in words that fit after "looks like": "the denim you bought",
     "your photo". With min-max scaling, looking alike is meant among all there is.

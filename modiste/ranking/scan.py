@@ -161,7 +161,11 @@ class Scan:
             self._measure_spans()
         table, slopes = self._worth(), np.tile(self._slope.astype(np.float32), self._size // _LAYERS)
         kin = float(np.abs(self.pairing.kinship).max(initial=1.0))
-        rest = self.weights.beta * max(1.0, 3 * self.shop.peak) + self.weights.gamma * kin + self.weights.distance
+        rest = (
+            self.weights.beta * max(1.0, 3 * max(map(abs, self.shop.ends)))
+            + self.weights.gamma * kin
+            + self.weights.distance
+        )
         if self.weights.newness and self.shop.newness is not None:
             most = float(np.abs(self.pairing.freshness).max(initial=0.0))
             rest += self.weights.newness * float(self.shop.newness.max(initial=0.0)) * most
@@ -323,7 +327,7 @@ class Scan:
                 self.weights,
                 look=None,
                 popularity=self._popularity[rows].astype(np.float32)[:, None],
-                peak=self.shop.peak,
+                ends=self.shop.ends,
                 trendiness=self._taus,
                 similarity=None,
                 distance_km=None if km is None else km[rows].astype(np.float32)[:, None],

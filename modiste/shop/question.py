@@ -76,7 +76,7 @@ class Question:
         if shopper.estimated and ask.trendiness is None:
             taste = taste_of(snapshot, bought).trendiness
         made = cls._of(snapshot, ask, rows, _own(ask, taste), "you bought", shopper.position)
-        kinship = np.tile(habits(snapshot, ids, ask.half_life or snapshot.model.half_life), (len(rows), 1))
+        kinship = np.tile(habits(snapshot, ids, ask.half_life), (len(rows), 1))
         pairs = [together(snapshot, companions or {})] * len(rows)
         fresh = np.full(len(rows), freshness(snapshot, bought))
         queries = replace(made.queries, kinship=kinship, together=pairs, freshness=fresh)
@@ -98,8 +98,9 @@ class Question:
     def for_item(cls, snapshot: Snapshot, ask: Ask, item_id: str) -> "Question":
         """What suits someone who looks at an item, of about its popularity. Raises SettingError, UnknownIdError."""
         row = snapshot.row(item_id)
-        popularity = float(snapshot.popularity(ask.half_life).normpop[row])
-        trendiness = popularity if ask.weights.formula == "paper" else usual(snapshot)
+        trendiness = usual(snapshot)
+        if ask.weights.formula == "paper":
+            trendiness = float(snapshot.popularity(ask.half_life).normpop[row])
         return cls._of(snapshot, ask, [row], _own(ask, trendiness), "you look at", None)
 
     @classmethod
@@ -115,8 +116,8 @@ class Question:
         cls, snapshot: Snapshot, ask: Ask, trendiness: float, position: tuple[float, float] | None = None
     ) -> "Question":
         """What to show someone of whom no purchase is known: popularity alone counts, and old purchases fade."""
-        half_life = snapshot.model.half_life if ask.weights.formula == "choice" else NEWS_HALF_LIFE
-        ask = ask.model_copy(update={"half_life": ask.half_life or half_life})
+        if ask.weights.formula == "paper" and ask.half_life is None:
+            ask = ask.model_copy(update={"half_life": NEWS_HALF_LIFE})
         made = cls._of(snapshot, ask, [-1], _own(ask, trendiness), "you like", position)
         return replace(made, weights=Weights(0.0, 1.0, 0.0, formula=ask.weights.formula))
 
@@ -132,8 +133,7 @@ class Question:
         vectors: Singles | None = None,
     ) -> "Question":
         """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
-        half_life = ask.half_life or (snapshot.model.half_life if ask.weights.formula == "choice" else None)
-        candidates = snapshot.candidates(ask.space, half_life)
+        candidates = snapshot.candidates(ask.space, ask.half_life, ask.weights.formula)
         distances = snapshot.distances_km(ask.position or home)
         item = np.array(rows, np.int64)
         gender = snapshot.column("gender")
@@ -198,7 +198,7 @@ class Question:
             self.weights,
             terms,
             trendiness=float(self.queries.trendiness[query]),
-            peak=self.candidates.peak,
+            peak=self.candidates.ends[1] - self.candidates.ends[0],
             distance_km=km,
             colour=colour_words(colour) if terms["colour"] else "",
             habitual=self.habitual,

@@ -19,15 +19,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
-from modiste.behaviour.choice import DEFAULT, LASTING_HALF_LIFE, ChoiceModel, newness_of
+from modiste.behaviour.choice import DEFAULT, ChoiceModel
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import UnknownIdError
 from modiste.ranking.candidates import Candidates
-from modiste.ranking.relevance import SMOOTHING, Scale
+from modiste.ranking.relevance import Formula, Scale
 from modiste.shop import schema
 from modiste.shop.arrays import Ids, mapped, written
+from modiste.shop.selling import Selling
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
 
@@ -44,6 +45,9 @@ there is none; ``popularity`` is the count before any purchase here; ``on_offer`
 
 MOST_HALF_LIVES = 8
 """For how many half-lives the popularity stays in memory."""
+
+MOST_SELLING = 4
+"""And for how many what sells by the choice model."""
 
 _DAY_BITS = 22  # of a key of sales: item's row and day in one number, up to the year 9999
 
@@ -115,8 +119,7 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Popularity:
-    """How popular each item is: ``counts``, ``normpop`` in [0, 1] (min-max over the items) and ``fashion``, the
-    logarithm that the choice formula takes, float64 (n,).
+    """How popular each item is: ``counts`` and ``normpop`` in [0, 1] (min-max over the items), float64 (n,).
 
     ``sums`` are the counts or, with a half-life, the purchases alone, worth what they are on ``day``; ``position`` is
     how far of the log they go, and ``source`` the columns they were added to.
@@ -128,11 +131,6 @@ class Popularity:
     counts: Floats
     normpop: Floats
     source: tuple[Array, Array, int]
-
-    @cached_property
-    def fashion(self) -> Floats:
-        """log(1 + n / s), 0 for what nobody bought."""
-        return np.log1p(np.maximum(self.counts, 0.0) / SMOOTHING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +241,7 @@ class Snapshot:
     sales: Sales
     source: str = ""
     model: ChoiceModel = DEFAULT
-    _candidates: dict[tuple[str, float | None], Candidates] = field(default_factory=dict, init=False)
+    _candidates: dict[tuple[str, float | None, Formula | None], Candidates] = field(default_factory=dict, init=False)
     _popularity: dict[float | None, Popularity] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
     _lock: Any = field(default_factory=Lock)
@@ -340,22 +338,11 @@ class Snapshot:
             alive = self.alive
             normpop = normalise(counts) if alive is None else _normalised(counts, alive)
             made = Popularity(sums, self.sales.day, self.sales.logged, counts, normpop, source)
-            if known is not None and "fashion" in known.__dict__ and self._kept(known, made, half_life):
-                rows = np.unique([row for row, _, _ in self.sales.log[known.position : made.position]]).astype(np.int64)
-                fashion = known.fashion.copy()
-                fashion[rows] = np.log1p(np.maximum(counts[rows], 0.0) / SMOOTHING)
-                made.__dict__["fashion"] = fashion
             if known is None or known.position <= made.position:
                 while len(self._popularity) >= MOST_HALF_LIVES:
                     self._popularity.pop(next(iter(self._popularity)))
                 self._popularity[half_life] = made
             return made
-
-    def _kept(self, known: Popularity, made: Popularity, half_life: float | None) -> bool:
-        """Whether the popularity changed at few rows, those in the log, alone."""
-        same_day = half_life is None or known.day == made.day
-        near = 0 <= made.position - known.position <= 10_000
-        return same_day and near and _same(known.source, made.source)
 
     def _sums(self, known: Popularity | None, half_life: float | None) -> Floats:
         """From what was known, if that is not far."""
@@ -371,61 +358,33 @@ class Snapshot:
             sums[row] += change if half_life is None else change * np.exp2((day - sales.day) / half_life)
         return sums
 
-    def came(self) -> Ints:
-        """The day on which each item sold first, int64 (rows,); 0 where it never did."""
-        position, came = self.kept.get("came", (-1, np.zeros(0, np.int64)))
-        if position < 0:
-            row, day, _ = self.sales.rows_days()
-            came = np.full(self.rows, np.iinfo(np.int64).max)
-            np.minimum.at(came, row, day)
-            came[came == np.iinfo(np.int64).max] = 0
-        else:
-            first: dict[int, int] = {}
-            for sold, when, change in self.sales.log[position : self.sales.logged]:
-                known = int(came[sold]) if sold < len(came) else 0
-                if change > 0 and when < first.get(sold, known or when + 1):
-                    first[sold] = when
-            if first or len(came) < self.rows:
-                came = np.concatenate([came, np.zeros(max(0, self.rows - len(came)), np.int64)])
-                came[list(first)] = list(first.values())
-        if position < self.sales.logged or len(came) != self.rows:
-            self.kept["came"] = (self.sales.logged, came)
-        days: Ints = came[: self.rows]
-        return days
-
-    def newness(self) -> Floats:
-        """log(365 / (age + 7)) of each item, float64 (rows,); 0 from a year on, and for what never sold."""
-        came = self.came()
-        known = self.kept.get("newness")
-        if known is None or known[0] is not came.base or known[1] != self.sales.day:
-            ages: Floats = np.where(came > 0, (self.sales.day - came).astype(np.float64), np.inf)
-            known = (came.base, self.sales.day, newness_of(ages).clip(0.0))
-            self.kept["newness"] = known
-        newness: Floats = known[2][: self.rows]
-        return newness
-
-    def shares(self, half_life: float) -> Floats:
-        """Each category's share of what is bought, float64 (categories,); none is 0."""
-        popularity = self.popularity(half_life)
-        known = self.kept.get("shares")
-        if known is not None and known[0] is popularity.counts and known[1] == len(self.categories):
-            told: Floats = known[2]
-            return told
-        category, counts = self.column("category"), popularity.counts
-        sold = np.bincount(category + 1, counts, minlength=len(self.categories) + 1)[1:] + 0.5
-        shares: Floats = np.divide(sold, max(float(sold.sum()), 1e-9))
-        self.kept["shares"] = (counts, len(self.categories), shares)
-        return shares
+    def selling(self, half_life: float | None = None) -> Selling:
+        """What sells as the choice model in use has it, with another half-life where one is asked for."""
+        model = self.model if half_life is None else replace(self.model, half_life=half_life)
+        start, many = self.column("popularity"), self.kept.setdefault("selling", {})
+        known: Selling | None = many.get(model.half_life)
+        made = Selling.of(model, self.sales, start) if known is None else known.after(model, self.sales, start)
+        if known is None or made.position >= known.position:
+            while model.half_life not in many and len(many) >= MOST_SELLING:
+                many.pop(next(iter(many)), None)
+            many[model.half_life] = made
+        return made
 
     # Ranking
 
-    def candidates(self, space: VectorSpace | str | None = None, half_life: float | None = None) -> Candidates:
+    def candidates(
+        self,
+        space: VectorSpace | str | None = None,
+        half_life: float | None = None,
+        formula: Formula | None = None,
+    ) -> Candidates:
         """All rows as the ranking takes them; those of items that are gone are not allowed.
 
-        Raises UnknownIdError for a vector space that the shop doesn't have, or that the snapshot was not taken with.
+        With ``formula`` without what the other formula alone takes. Raises UnknownIdError for a vector space that the
+        shop doesn't have, or that the snapshot was not taken with.
         """
         key = self.space(space).key if self.spaces else ""
-        known = self._candidates.get((key, half_life))
+        known = self._candidates.get((key, half_life, formula))
         if known is not None:
             return known
         matrix = (
@@ -433,20 +392,13 @@ class Snapshot:
             if self.spaces
             else Matrix(np.zeros((self.rows, 1), np.float32), np.zeros(self.rows, bool))
         )
-        popularity = self.popularity(half_life)
-        now, year, taste = (self.model.weights.get(name, 0.0) for name in ("popularity", "lasting", "taste"))
-        fashion = popularity.fashion.copy()
-        if year > 0 and now > 0:
-            fashion += year / now * self.popularity(LASTING_HALF_LIFE).fashion
-        fashion *= max(taste, 0.05) / DEFAULT.weights["taste"]
-        alive = slice(None) if self.alive is None else self.alive
-        fashion -= fashion[alive].min(initial=float(fashion.max(initial=0.0)))  # what all have says nothing
+        selling = None if formula == "paper" else self.selling(half_life)
         made = Candidates(
             vectors=matrix.vectors[: self.rows],
             has_vector=matrix.has[: self.rows],
-            normpop=popularity.normpop,
-            fashion=np.maximum(fashion, 0.0),
-            newness=self.newness(),
+            normpop=self.popularity(half_life).normpop if formula != "choice" else np.broadcast_to(0.0, self.rows),
+            fashion=None if selling is None else selling.fashion,
+            newness=None if selling is None else selling.newness,
             children=self.column("children"),
             colour_dim=matrix.colour_dim,
             scales=matrix.scales,
@@ -459,7 +411,7 @@ class Snapshot:
             group=self.column("group"),
         )
         if len(self._candidates) < MOST_HALF_LIVES:
-            self._candidates[key, half_life] = made
+            self._candidates[key, half_life, formula] = made
         return made
 
     def matrix(self, space: VectorSpace | str | None = None) -> Matrix:

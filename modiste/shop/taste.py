@@ -13,7 +13,6 @@ import numpy as np
 from modiste.arrays import Floats, Ints
 from modiste.behaviour.choice import (
     DEFAULT,
-    LASTING_HALF_LIFE,
     NEWNESS_STRENGTH,
     TOGETHER_STRENGTH,
     ChoiceModel,
@@ -22,6 +21,7 @@ from modiste.behaviour.choice import (
 )
 from modiste.behaviour.taste import NODES, log_partition, posterior, theta_words
 from modiste.ranking.relevance import SMOOTHING, THETA
+from modiste.shop.selling import LEAST
 from modiste.shop.snapshot import Snapshot
 
 MOST_EXACT = 20_000
@@ -34,7 +34,6 @@ MOST_TOGETHER = 200
 """Items that go together with what she bought, the strongest: of the others a buyer or two is all there is."""
 
 _FORGOTTEN = 12.0  # half-lives after which a purchase counts nothing: less than 1/4000
-_LEAST = 0.05  # the weight of taste by which others are divided, where orders know of none
 
 Companions = Mapping[str, Mapping[str, float]]
 """For each item how often another was bought by those who bought it, by ids."""
@@ -53,7 +52,7 @@ class Taste:
     def trendiness(self) -> float:
         """θ as the ranking takes it, in [0, 1]: what all shoppers have in common counts with the weight it has."""
         weights = self.model.weights
-        common = weights.get("popularity", 0.0) / max(weights.get("taste", 0.0), _LEAST)
+        common = weights.get("popularity", 0.0) / max(weights.get("taste", 0.0), LEAST)
         theta = common + self.theta - self.model.prior.mean
         return min(max((theta - THETA[0]) / (THETA[1] - THETA[0]), 0.0), 1.0)
 
@@ -90,7 +89,7 @@ class Crowd:
         self.weights = np.log(sold[self.rows])
         self.row = np.searchsorted(self.rows, row[chosen])
         self.day, self.bought = day[chosen], bought[chosen]
-        ages = np.maximum(day - snapshot.came()[row], 0).astype(float)
+        ages = np.maximum(day - snapshot.selling().came[row], 0).astype(float)
         self.usual = float(bought @ newness_of(ages)) / max(float(bought.sum()), 1e-9)
         self.logged, self.half_life = snapshot.sales.logged, snapshot.model.half_life
         self.most = snapshot.rows + snapshot.rows // 10, self.logged + min(max(len(bought) // 10, 100), 5000)
@@ -151,7 +150,7 @@ def taste_of(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> Taste:
 
 def freshness(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> float:
     """What newness is worth to her: more to whoever bought often, and to whoever bought what was new."""
-    came, many = snapshot.came(), len(bought)
+    came, many = snapshot.selling().came, len(bought)
     rows = [(row, day) for one, day in bought if (row := snapshot.find(one)) >= 0 and came[row] > 0]
     ages = np.array([max(day - int(came[row]), 0) for row, day in rows], float)
     leaning = float(newness_of(ages).sum() - len(rows) * Crowd.of(snapshot).usual) / (many + NEWNESS_STRENGTH)
@@ -161,14 +160,25 @@ def freshness(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> float:
     return float(plain + regular * np.log1p(many) + taste * leaning)
 
 
-def habits(snapshot: Snapshot, bought: Sequence[str], half_life: float) -> Floats:
+def habits(snapshot: Snapshot, bought: Sequence[str], half_life: float | None = None) -> Floats:
     """How much more than others she buys of each of the snapshot's categories, float64 (c + 1,), at least 0."""
     category = snapshot.column("category")
     rows = [row for one in bought if (row := snapshot.find(one)) >= 0 and category[row] >= 0]
-    lift = category_lift(np.array(rows, np.int64), category, snapshot.shares(half_life))
+    lift = category_lift(np.array(rows, np.int64), category, _shares(snapshot, half_life))
     lift[-1] = 0.0
     alike = snapshot.model.weights.get("category", 0.0)
     return np.maximum(alike * (lift - min(float(lift.min()), 0.0)), 0.0)
+
+
+def _shares(snapshot: Snapshot, half_life: float | None) -> Floats:
+    """Each category's share of what sells, worked out once for what sells now."""
+    selling, category = snapshot.selling(half_life), snapshot.column("category")
+    known = snapshot.kept.get("shares")
+    if known is None or known[0] is not selling.lately or known[1] is not category.base:
+        shares = selling.shares(category, len(snapshot.categories))
+        known = snapshot.kept["shares"] = (selling.lately, category.base, shares)
+    found: Floats = known[2]
+    return found
 
 
 def together(snapshot: Snapshot, companions: Companions) -> tuple[Ints, Floats]:
@@ -183,7 +193,7 @@ def together(snapshot: Snapshot, companions: Companions) -> tuple[Ints, Floats]:
     rows = np.array(sorted(found), np.int64)
     if not len(rows):
         return rows, np.zeros(0)
-    lasting = snapshot.popularity(LASTING_HALF_LIFE).counts
-    expected = (1 + lasting[rows]) / (len(lasting) + lasting.sum())
+    lasting = snapshot.selling().lasting
+    expected = (1 + lasting[rows].astype(float)) / (len(lasting) + float(lasting.sum(dtype=float)))
     lift = np.log1p(np.array([found[row] for row in rows.tolist()]) / (TOGETHER_STRENGTH * expected))
     return rows, lift * max(snapshot.model.weights.get("together", 0.0), 0.0) / DEFAULT.weights["together"]

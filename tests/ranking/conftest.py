@@ -113,7 +113,9 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
             gap = candidates.normpop[x] - queries.trendiness[q]
             popular, alike = 1 - gap**weights.penalty, 0.0
             if weights.formula == "choice":
-                popular = theta * candidates.fashion[x] - min(theta, 0) * candidates.fashion.max()
+                popular = theta * candidates.fashion[x] - min(
+                    theta * candidates.fashion.min(), theta * candidates.fashion.max()
+                )
                 if x in cosine:
                     visual = (cosine[x] - one.low) / (one.high - one.low)
                     alike = (colour[x] - other.low) / (other.high - other.low) - (weights.colour < 0)

@@ -35,14 +35,14 @@ def test_the_formula_by_hand():
 def test_the_choice_formula_by_hand():
     weights = Weights(2, 0.5, 1, colour=3, together=4, formula="choice")
     scales = (Scale(0.2, 0.7), Scale(0.5, 0.9))
-    found = one(weights, n=2.0, peak=5.0, scales=scales, colour=np.array([0.7]), together=np.array([0.25]))
+    found = one(weights, n=2.0, ends=(0.0, 5.0), scales=scales, colour=np.array([0.7]), together=np.array([0.25]))
     assert found == pytest.approx([2 * 0.6 / 0.5, 3 * 0.5, 0.5 * (3 * 0.7 - 1) * 2, 0.8, 0, 1, 0])
 
 
 def test_somebody_who_avoids_what_sells_is_given_points_for_what_does_not():
     weights = Weights(0, 1, 0, formula="choice")
-    assert [one(weights, n=n, peak=5.0, tau=0.0).popularity for n in (0.0, 2.0, 5.0)] == pytest.approx([5, 3, 0])
-    assert [one(weights, n=n, peak=5.0, tau=1 / 3).popularity for n in (0.0, 5.0)] == pytest.approx([0, 0])
+    assert [one(weights, n=n, ends=(0.0, 5.0), tau=0.0).popularity for n in (0.0, 2.0, 5.0)] == pytest.approx([5, 3, 0])
+    assert [one(weights, n=n, ends=(0.0, 5.0), tau=1 / 3).popularity for n in (0.0, 5.0)] == pytest.approx([0, 0])
 
 
 def test_another_colour_is_worth_most_where_the_colours_are_those_of_strangers():

@@ -56,6 +56,9 @@ def everything(snapshot: Snapshot) -> dict[str, Any]:
         popularity = snapshot.popularity(half_life)
         found[f"counts, half-life {half_life}"] = popularity.counts[rows]
         found[f"normpop, half-life {half_life}"] = snapshot.candidates(half_life=half_life).normpop[rows]
+        selling = snapshot.selling(half_life)
+        for name in ("lately", "lasting", "fashion", "came", "newness"):
+            found[f"selling, {name}, half-life {half_life}"] = getattr(selling, name)[rows]
     return found
 
 
@@ -64,8 +67,10 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert one.keys() == other.keys()
     for name, value in one.items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            close = 1e-5 if "vectors" in name else 1e-9
-            assert np.allclose(value, other[name], rtol=1e-9, atol=close, equal_nan=True), name
+            close = 1e-5 if "vectors" in name or "selling" in name else 1e-9
+            assert np.allclose(
+                value, other[name], rtol=1e-6 if "selling" in name else 1e-9, atol=close, equal_nan=True
+            ), name
         elif isinstance(value, np.ndarray):
             assert np.array_equal(value, other[name]), name
         else:

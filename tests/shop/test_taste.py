@@ -74,7 +74,11 @@ def test_kinds_newness_and_companions_are_the_choice_model_s(shop):
     shop.purchases.record(events)
     snapshot, hers = shop.snapshot(), purchases_of(events, "3")
     ids = [one for one, _ in hers]
-    lift = category_lift(np.array([int(one) for one in ids]), np.arange(ITEMS) % 3, snapshot.shares(DEFAULT.half_life))
+    lift = category_lift(
+        np.array([int(one) for one in ids]),
+        np.arange(ITEMS) % 3,
+        snapshot.selling().shares(snapshot.column("category"), 3),
+    )
     rows = [snapshot.row(f"{item:02d}") for item in range(3)]
     found = habits(snapshot, ids, DEFAULT.half_life)[snapshot.column("category")[rows]]
     shown = np.array([snapshot.categories.index(name) for name in ("Dresses", "Denim", "Skirts")])
@@ -86,7 +90,7 @@ def test_kinds_newness_and_companions_are_the_choice_model_s(shop):
     first: dict[str, int] = {}
     for one in events:
         first.setdefault(one.item_id, one.at.toordinal())
-    assert {one: int(snapshot.came()[snapshot.row(one)]) for one in first} == first
+    assert {one: int(snapshot.selling().came[snapshot.row(one)]) for one in first} == first
     ages = np.array([day - first[one] for one, day in hers], float)
     every = np.array([one.at.toordinal() - first[one.item_id] for one in events], float)
     leaning = (newness_of(ages).sum() - len(hers) * newness_of(every).mean()) / (len(hers) + 2)
@@ -120,6 +124,6 @@ def test_orders_that_come_late_are_heeded(shop):
     shop.purchases.record([one for one in events if one.shopper_id != "4"])
     with Shop.open(shop.path) as anew:
         assert shop.taste("4").theta == pytest.approx(anew.taste("4").theta, abs=1e-9)
-        assert shop.snapshot().came().tolist() == anew.snapshot().came().tolist()
+        assert shop.snapshot().selling().came.tolist() == anew.snapshot().selling().came.tolist()
         assert shop.taste("4").theta != before.theta
         assert Crowd.of(shop.snapshot()).usual == pytest.approx(Crowd.of(anew.snapshot()).usual)

@@ -1,0 +1,125 @@
+"""What sells, as the choice model has it: counts that fade, their logarithms, and how new each item is, at one moment.
+
+A later moment shares the arrays of an earlier one, or copies them and works out anew the rows that changed; on another
+day all is worked out anew.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from modiste.arrays import Array, Floats, Singles
+from modiste.behaviour.choice import DEFAULT, LASTING_HALF_LIFE, ChoiceModel, newness_of
+from modiste.ranking.relevance import SMOOTHING
+
+if TYPE_CHECKING:
+    from modiste.shop.snapshot import Sales
+
+LEAST = 0.05
+"""The weight of taste that others are divided by, where orders know of none."""
+
+_MOST_CHANGES = 10_000  # since an earlier moment; with more, all is worked out anew
+
+
+@dataclass(frozen=True, eq=False)
+class Selling:
+    """By row: ``lately`` and ``lasting``, purchases with the model's half-life and one of a year, the counts before any
+    purchase included; ``fashion``, their logarithms as the model weighs them; all float32 (n,), at least 0.
+
+    ``came`` int32 (n,): the day of the first sale, 0 for none. ``newness`` float32 (n,): log(365 / (age + 7)), 0 from a
+    year on, and for what never sold. ``day`` and ``position`` are the sales' day and how far of their log they go.
+    """
+
+    model: ChoiceModel
+    day: int
+    position: int
+    start: Floats
+    lately: Singles
+    lasting: Singles
+    fashion: Singles
+    came: Array
+    newness: Singles
+
+    @classmethod
+    def of(cls, model: ChoiceModel, sales: "Sales", start: Floats) -> "Selling":
+        """Worked out whole; ``start`` float64 (n,) are the counts before any purchase."""
+        row, day, bought = sales.rows_days()
+        came = np.full(len(start), np.iinfo(np.int32).max, np.int32)
+        kept = bought > 0
+        np.minimum.at(came, row[kept], day[kept].astype(np.int32))
+        came[came == np.iinfo(np.int32).max] = 0
+        lately, lasting = (
+            (start + np.bincount(row, bought * np.exp2((day - sales.day) / one), minlength=len(start))).astype(
+                np.float32
+            )
+            for one in (model.half_life, LASTING_HALF_LIFE)
+        )
+        fashion, newness = _fashion(model, lately, lasting), _newness(came, sales.day)
+        return cls(model, sales.day, sales.logged, start, lately, lasting, fashion, came, newness)
+
+    def after(self, model: ChoiceModel, sales: "Sales", start: Floats) -> "Selling":
+        """Of a later moment."""
+        entries = sales.log[self.position : sales.logged]
+        before = len(self.lately)
+        near = self.position <= sales.logged and len(entries) <= _MOST_CHANGES and before <= len(start)
+        if not near or model != self.model or sales.day != self.day:
+            return Selling.of(model, sales, start)
+        rows = {row for row, _, _ in entries} | set(range(before, len(start)))
+        if start.base is not self.start.base or start.base is None:
+            rows.update(np.flatnonzero(start[:before] != self.start[:before]).tolist())
+        if not rows:
+            return replace(self, position=sales.logged, start=start)
+        changed = np.array(sorted(rows), np.int64)
+        place = {row: number for number, row in enumerate(changed.tolist())}
+        counts, came = np.zeros((2, len(changed))), np.zeros(len(changed), np.int32)
+        for row, day, bought in sales.of(rows):
+            number = place[row]
+            counts[:, number] += bought * np.exp2((day - sales.day) / np.array([model.half_life, LASTING_HALF_LIFE]))
+            if bought > 0 and not came[number]:
+                came[number] = day
+        lately, lasting = (counts + start[changed]).astype(np.float32)
+        first = _written(self.came, len(start), changed, came)
+        return Selling(
+            model,
+            sales.day,
+            sales.logged,
+            start,
+            _written(self.lately, len(start), changed, lately),
+            _written(self.lasting, len(start), changed, lasting),
+            _written(self.fashion, len(start), changed, _fashion(model, lately, lasting)),
+            first,
+            _written(self.newness, len(start), changed, _newness(came, sales.day)),
+        )
+
+    def shares(self, category: Array, categories: int) -> Floats:
+        """Each category's share of what sells, float64 (categories,); none is 0. ``category`` (n,), -1: none."""
+        sold = np.bincount(category + 1, self.lately, minlength=categories + 1)[1:] + 0.5
+        shares: Floats = np.divide(sold, max(float(sold.sum()), 1e-9))
+        return shares
+
+
+def _fashion(model: ChoiceModel, lately: Singles, lasting: Singles) -> Singles:
+    """The logarithms as the model weighs them, on the scale of the default's weight of taste."""
+    now, year, taste = (model.weights.get(name, 0.0) for name in ("popularity", "lasting", "taste"))
+    fashion = np.log1p(np.maximum(lately, 0) / np.float32(SMOOTHING))
+    if year > 0 and now > 0:
+        fashion += np.float32(year / now) * np.log1p(np.maximum(lasting, 0) / np.float32(SMOOTHING))
+    fashion *= np.float32(max(taste, LEAST) / DEFAULT.weights["taste"])
+    return fashion
+
+
+def _newness(came: Array, day: int) -> Singles:
+    ages: Floats = np.where(came > 0, (day - came).astype(np.float64), np.inf)
+    newness: Singles = newness_of(ages).clip(0.0).astype(np.float32)
+    return newness
+
+
+def _written(array: Array, size: int, rows: Array, values: Array) -> Array:
+    """A copy of ``size`` rows with ``values`` at ``rows``; the array itself where they stand there already."""
+    if size == len(array) and np.array_equal(array[rows], values):
+        return array
+    made = np.empty(size, array.dtype)
+    made[: len(array)] = array
+    made[rows] = values
+    return made
