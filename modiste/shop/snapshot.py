@@ -150,11 +150,11 @@ class Sales:
     logged: int = 0
 
     def rows_days(self) -> tuple[Ints, Ints, Floats]:
-        """Row, day and what was bought, in no order and several times for a row and day: to be added up."""
-        logged = np.array(self.log[: self.logged], float).reshape(-1, 3)
-        row = np.concatenate([self.keys >> _DAY_BITS, logged[:, 0].astype(np.int64)])
-        day = np.concatenate([self.keys & ((1 << _DAY_BITS) - 1), logged[:, 1].astype(np.int64)])
-        return row, day, np.concatenate([self.bought, logged[:, 2]])
+        """Row, day and what was bought, sorted; none of what was taken back whole."""
+        keys, bought = self.all()
+        if not bought.all():
+            keys, bought = keys[bought != 0], bought[bought != 0]
+        return keys >> _DAY_BITS, keys & ((1 << _DAY_BITS) - 1), bought
 
     @staticmethod
     def key(row: int, day: int) -> int:
