@@ -120,9 +120,11 @@ def test_sales_are_what_was_counted_last_and_earlier_ones_stay(steps):
             assert dict(zip(keys[bought > 0].tolist(), bought[bought > 0].tolist(), strict=True)) == {
                 Sales.key(row, day): count for (row, day), count in there.items()
             }
+            found = [tuple(map(int, one)) for one in zip(*one.rows_days(), strict=True)]
+            assert found == [(row, day, count) for (row, day), count in sorted(there.items())]
             for row in range(4):
                 of_row = [(row, day, count) for (which, day), count in sorted(there.items()) if which == row]
-                assert [found for found in one.of(row) if found[2]] == of_row
+                assert [found for found in one.of([row]) if found[2]] == of_row
                 worth = sum(count * 2.0 ** ((day - one.day) / 3.0) for _, day, count in of_row)
                 assert one.sums(4, 3.0)[row] == pytest.approx(worth)
                 assert one.sums(4, None)[row] == sum(count for _, _, count in of_row)
