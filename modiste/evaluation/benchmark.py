@@ -19,17 +19,14 @@ from modiste.arrays import Array, Bools, Floats, Ints
 from modiste.behaviour.choice import Events
 from modiste.errors import SettingError
 from modiste.evaluation import figures
-from modiste.evaluation.metrics import Measure, measure
-from modiste.evaluation.recommenders import Data, Factory, owned, recommenders
+from modiste.evaluation.metrics import AT, Measure, list_metrics, measure
+from modiste.evaluation.recommenders import OFFER_DAYS, Data, Factory, owned
 from modiste.evaluation.tables import EvaluationReport, Row, Table
+from modiste.evaluation.tuned import recommenders
 from modiste.shop.shop import Shop
 
-AT = (5, 10, 20)
-REFERENCE = "decayed popular"
-"""What the others are compared with, shopper by shopper."""
-
-OFFER_DAYS = 180.0
-"""What sold within so many days before a cut was on offer, as was what sold for the first time after it."""
+REFERENCE = "choice model as shipped"
+"""What the others are compared with, shopper by shopper: what a shop is served by."""
 
 _CELLS = 4_000_000  # of a block of scores
 _HEAD = 0.2  # the share of items that are not the long tail
@@ -126,20 +123,6 @@ def parts(data: Data, protocol: Protocol) -> list[Part]:
 
 
 # Metrics
-
-
-def list_metrics(places: Ints) -> dict[str, float]:
-    """nDCG, recall, MRR and hit rate, in %, of one list: ``places`` int64 (r,), from 0 on, at which what was wanted
-    stands."""
-    found = {}
-    for k in AT:
-        inside = places[places < k]
-        ideal = (1 / np.log2(np.arange(min(len(places), k)) + 2)).sum()
-        found[f"ndcg_at_{k}"] = 100 * float((1 / np.log2(inside + 2)).sum() / ideal)
-        found[f"recall_at_{k}"] = 100 * len(inside) / len(places)
-        found[f"mrr_at_{k}"] = 100 / (int(inside.min()) + 1) if len(inside) else 0.0
-        found[f"hit_at_{k}"] = 100.0 * bool(len(inside))
-    return found
 
 
 def judge(part: Part, scores: Callable[[Ints], Array], *, logits: bool, seed: int = 42) -> pl.DataFrame:

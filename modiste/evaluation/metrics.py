@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from modiste.arrays import Floats, Ints
 from modiste.errors import SettingError
 
+AT = (5, 10, 20)
+"""The lengths at which lists are judged."""
+
 RESAMPLES = 2000
 """Bootstrap resamples of the shoppers behind every interval."""
 
@@ -49,6 +52,20 @@ def gender_alignment(shopper: NDArray[np.int8], found: NDArray[np.int8]) -> Floa
 def popularity_error(normpop: Floats, trendiness: Floats) -> Floats:
     """The popularity MAE's summand, |n − τ| × 100, of the recommended items; both (m,) in [0, 1]."""
     return 100.0 * np.abs(normpop - trendiness)
+
+
+def list_metrics(places: Ints) -> dict[str, float]:
+    """nDCG, recall, MRR and hit rate, in %, of one list: ``places`` int64 (r,), from 0 on, at which what was wanted
+    stands."""
+    found = {}
+    for k in AT:
+        inside = places[places < k]
+        ideal = (1 / np.log2(np.arange(min(len(places), k)) + 2)).sum()
+        found[f"ndcg_at_{k}"] = 100 * float((1 / np.log2(inside + 2)).sum() / ideal)
+        found[f"recall_at_{k}"] = 100 * len(inside) / len(places)
+        found[f"mrr_at_{k}"] = 100 / (int(inside.min()) + 1) if len(inside) else 0.0
+        found[f"hit_at_{k}"] = 100.0 * bool(len(inside))
+    return found
 
 
 def measure(points: Floats, shopper: Ints, seed: int = 0, resamples: int = RESAMPLES) -> Measure:

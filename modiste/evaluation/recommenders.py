@@ -1,15 +1,12 @@
-"""What is compared in the benchmark: every baseline, the formulas and the choice model, each a small class.
+"""What is compared in the benchmark: the plain baselines, the formulas and the choice model, each a small class.
 
-A new one needs ``fit`` and ``scores``, and a line in :func:`recommenders`.
+A new one needs ``fit`` and ``scores``, and a line in :func:`modiste.evaluation.tuned.recommenders`.
 """
 
-import warnings
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from io import StringIO
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -18,11 +15,13 @@ from modiste.behaviour.choice import DEFAULT, ChoiceModel, Events, History, like
 from modiste.behaviour.trendiness import estimated_trendiness
 from modiste.behaviour.tuning import Fit, logit
 from modiste.behaviour.tuning import fit as fit_choice
-from modiste.errors import MissingExtraError
-from modiste.ranking.relevance import PRESETS, Scale, Weights, terms
+from modiste.ranking.relevance import Scale, Weights, terms
 
 HALF_LIFE = 30.0
 """The half-life of decayed popularity, in days."""
+
+OFFER_DAYS = 180.0
+"""What sold within so many days before a cut was on offer, as was what sold for the first time after it."""
 
 MOST_DENSE = 8000
 """EASE inverts a matrix of items by items; with more items it is not run."""
@@ -102,7 +101,7 @@ class Popular:
         return np.broadcast_to(self.fashion, (len(shoppers), len(self.fashion)))
 
 
-class _Histories:
+class Histories:
     """Each shopper's purchases, the oldest first."""
 
     def __init__(self, train: Data) -> None:
@@ -111,6 +110,7 @@ class _Histories:
         self.starts = np.searchsorted(train.events.shopper[order], np.arange(train.shoppers + 1))
 
     def of(self, shopper: int) -> Ints:
+        """The items."""
         return self.items[self.starts[shopper] : self.starts[shopper + 1]]
 
 
@@ -120,7 +120,7 @@ class SameCategory:
     logits = False
 
     def fit(self, train: Data, cut: float) -> None:  # noqa: D102
-        self.popular, self.histories, self.category = Popular(HALF_LIFE), _Histories(train), train.category
+        self.popular, self.histories, self.category = Popular(HALF_LIFE), Histories(train), train.category
         self.popular.fit(train, cut)
 
     def scores(self, shoppers: Ints) -> Array:  # noqa: D102
@@ -132,34 +132,6 @@ class SameCategory:
 
 
 @dataclass
-class Neighbourhood:
-    """A recommender of irspack's. Where it has nothing to say, decayed popularity decides."""
-
-    kind: str
-    settings: Mapping[str, Any]
-    logits = False
-
-    def fit(self, train: Data, cut: float) -> None:  # noqa: D102
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # its own dependencies' deprecations
-                import irspack
-                from scipy.sparse import csr_matrix
-        except ImportError as error:
-            raise MissingExtraError("evaluate", f"irspack's {self.kind}") from error
-        pairs = np.unique(np.stack([train.events.shopper, train.events.item]), axis=1)
-        seen = csr_matrix((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(train.shoppers, train.items))
-        with redirect_stdout(StringIO()):  # it draws a bar of its own
-            self.model = getattr(irspack, self.kind)(seen, **self.settings).learn()
-        self.popular = Popular(HALF_LIFE)
-        self.popular.fit(train, cut)
-
-    def scores(self, shoppers: Ints) -> Array:  # noqa: D102
-        found = np.asarray(self.model.get_score(shoppers), np.float64)
-        return np.nan_to_num(found) + 1e-6 * self.popular.scores(shoppers)
-
-
-@dataclass
 class Formula:
     """The formula that a shop ranks by, at each shopper's last purchase; her trendiness estimated from the others."""
 
@@ -167,7 +139,7 @@ class Formula:
     logits = False
 
     def fit(self, train: Data, cut: float) -> None:  # noqa: D102
-        self.train, self.histories = train, _Histories(train)
+        self.train, self.histories = train, Histories(train)
         counts = np.bincount(train.events.item, minlength=train.items).astype(float)
         self.normpop: Floats = counts / max(counts.max(initial=0.0), 1.0)
         popular = Popular(HALF_LIFE)
@@ -242,40 +214,9 @@ def _history(train: Data) -> History:
     return History(train.events, train.items, category=train.category, extras=extras)
 
 
-def recommenders(data: Data, *, terms_left_out: bool = True) -> dict[str, Factory]:
-    """Everything that can be compared on these data, by name, in the order in which tables show it."""
-    found: dict[str, Factory] = {
-        "random": lambda _: Random(),
-        "popular": lambda _: Popular(),
-        "decayed popular": lambda _: Popular(HALF_LIFE),
-        "same category": lambda _: SameCategory(),
-        "item-kNN": lambda _: Neighbourhood("CosineKNNRecommender", {"shrinkage": 10.0, "top_k": 200}),
-        "RP3β": lambda _: Neighbourhood("RP3betaRecommender", {"alpha": 1.0, "beta": 0.4, "top_k": 200}),
-        "iALS": lambda _: Neighbourhood("IALSRecommender", {"n_components": 64, "alpha0": 0.1, "reg": 0.01}),
-    }
-    if data.items <= MOST_DENSE:
-        found["EASE"] = lambda _: Neighbourhood("DenseSLIMRecommender", {"reg": 100.0})
-    if data.looks is not None:
-        found["visual only"] = lambda _: Formula(PRESETS["visual"])
-    found["paper"] = lambda _: Formula(PRESETS["paper"])
-    found["choice model as shipped"] = lambda _: Choice(shipped=True)
-    found["choice model"] = lambda _: Choice()
-    if terms_left_out:
-        for name, left in {
-            "popularity": ("popularity", "taste", "lasting"),
-            "taste": ("taste",),
-            "newness": ("newness", "newness_regular", "newness_taste"),
-            "category": ("category",),
-            "together": ("together",),
-            **({"look": ("look",), "colour": ("colour",)} if data.looks is not None else {}),
-        }.items():
-            found[f"choice without {name}"] = lambda _, left=left: Choice(left)  # type: ignore[misc]
-    return found
-
-
 def owned(events: Events, shoppers: int, product: Ints) -> Callable[[int], Bools]:
     """For a shopper: which items are of a product that she bought, bool (n,)."""
-    histories = _Histories(Data(events, shoppers, product, product, np.zeros((0, 0))))
+    histories = Histories(Data(events, shoppers, product, product, np.zeros((0, 0))))
 
     def of(shopper: int) -> Bools:
         return np.isin(product, product[histories.of(shopper)])

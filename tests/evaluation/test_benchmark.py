@@ -22,10 +22,11 @@ from modiste.evaluation.benchmark import (
     data_of,
     holm,
     judge,
-    list_metrics,
     parts,
 )
-from modiste.evaluation.recommenders import HALF_LIFE, Data, Popular, Random, recommenders
+from modiste.evaluation.metrics import list_metrics
+from modiste.evaluation.recommenders import HALF_LIFE, Data, Popular, Random, SameCategory
+from modiste.evaluation.tuned import BPR, Tuned, TwoStage, recommenders
 
 PROTOCOL = Protocol(cuts=2, sample=60, window=30.0)
 
@@ -142,6 +143,43 @@ def test_everything_runs_finds_no_leak_and_beats_chance(data, tmp_path: Path):
     assert rows["choice model"]["ndcg_at_20"].mean > rows["random"]["ndcg_at_20"].mean
     assert rows["choice model"]["likelihood"].mean > rows["random"]["likelihood"].mean
     assert {"tables.md", "accuracy.csv", "accuracy-dark.png", "beyond.csv"} <= {one.name for one in tmp_path.iterdir()}
+
+
+def test_bpr_learns_who_keeps_to_which_kind(data):
+    made = BPR()
+    made.fit(data, 200.0)
+    kind = data.category[data.events.item]
+    hers = np.array([np.bincount(kind[data.events.shopper == one], minlength=3).argmax() for one in range(80)])
+    scores = made.scores(np.arange(80))
+    means = np.stack([scores[:, data.category == one].mean(axis=1) for one in range(3)], axis=1)
+    assert (means.argmax(axis=1) == hers).mean() > 0.9
+
+
+class _Wrong(Popular):
+    """The least popular first."""
+
+    def scores(self, shoppers: Ints) -> Array:
+        return -super().scores(shoppers)
+
+
+def test_the_better_setting_is_chosen_by_what_came_before_the_cut(data):
+    part = parts(data, PROTOCOL)[0]
+    for settings in ([_Wrong, Popular], [Popular, _Wrong]):
+        one = Tuned(settings)
+        one.fit(part.train, part.cut)
+        assert type(one.model) is Popular
+
+
+def test_a_second_stage_ranks_what_the_first_proposes(data):
+    pytest.importorskip("lightgbm")
+    part = parts(data, PROTOCOL)[0]
+    made = TwoStage({"random": Random, "popular": Popular, "category": SameCategory})
+    made.fit(part.train, part.cut)
+    found = judge(part, made.scores, logits=False)["ndcg_at_20"].mean()
+    random = Random()
+    random.fit(part.train, part.cut)
+    chance = judge(part, random.scores, logits=False)["ndcg_at_20"].mean()
+    assert found > 1.3 * chance
 
 
 def test_what_is_finished_is_not_done_again(data, tmp_path: Path):
