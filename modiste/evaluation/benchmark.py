@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from modiste.evaluation.recommenders import OFFER_DAYS, Data, Factory, owned
 from modiste.evaluation.tables import EvaluationReport, Row, Table
 from modiste.evaluation.tuned import recommenders
 from modiste.shop.shop import Shop
+from modiste.shop.snapshot import Snapshot
 
 REFERENCE = "choice model as shipped"
 """What the others are compared with, shopper by shopper: what a shop is served by."""
@@ -77,15 +78,21 @@ def data_of(shop: Shop) -> Data:
     days = (bought["at"].dt.epoch("s") // 86_400).to_numpy().astype(float)
     shopper = bought["shopper_id"].rank("dense").cast(pl.Int64).to_numpy() - 1
     item = bought["item_id"].replace_strict(rows, return_dtype=pl.Int64).to_numpy()
+    events = Events(shopper, item, days - days[0])
+    return replace(items_of(snapshot), events=events, shoppers=int(shopper.max()) + 1)
+
+
+def items_of(snapshot: Snapshot) -> Data:
+    """A shop's items as :func:`data_of` has them, without purchases."""
     _, product = np.unique(snapshot.column("product"), return_inverse=True)
     looks = colours = None
     scales = Data.scales
     if snapshot.spaces and (matrix := snapshot.matrix()).has[: snapshot.rows].any():
         looks, scales = matrix.looks[: snapshot.rows], matrix.scales
         colours = matrix.vectors[: snapshot.rows, looks.shape[1] :] if matrix.colour_dim else None
-    category = snapshot.column("category").astype(np.int64)
-    events = Events(shopper, item, days - days[0])
-    return Data(events, int(shopper.max()) + 1, product, category, snapshot.similarity, looks, colours, scales)
+    category, none = snapshot.column("category").astype(np.int64), np.zeros(0, np.int64)
+    events = Events(none, none, none.astype(float))
+    return Data(events, 0, product, category, snapshot.similarity, looks, colours, scales)
 
 
 def parts(data: Data, protocol: Protocol) -> list[Part]:

@@ -15,7 +15,7 @@ from modiste.behaviour.choice import DEFAULT, ChoiceModel, Events, History, like
 from modiste.behaviour.trendiness import estimated_trendiness
 from modiste.behaviour.tuning import Fit, logit
 from modiste.behaviour.tuning import fit as fit_choice
-from modiste.ranking.relevance import Scale, Weights, terms
+from modiste.ranking.relevance import PRESETS, Scale, Weights, terms
 
 HALF_LIFE = 30.0
 """The half-life of decayed popularity, in days."""
@@ -175,7 +175,8 @@ class Formula:
 
 @dataclass
 class Choice:
-    """The choice model, fitted to what came before the cut, without the features ``left``; or as it ships."""
+    """The choice model, fitted to what came before the cut, without the features ``left``; or as it ships,
+    with the weights of look and colour that a shop with photos begins with."""
 
     left: tuple[str, ...] = ()
     shipped: bool = False
@@ -184,8 +185,9 @@ class Choice:
     def fit(self, train: Data, cut: float) -> None:  # noqa: D102
         self.cut = cut
         if self.shipped:
-            self.history = _history(train)
-            self.model: ChoiceModel = DEFAULT
+            self.history, shipped = _history(train), PRESETS["balanced"]
+            seen = {"look": shipped.alpha, "colour": shipped.colour}
+            self.model: ChoiceModel = replace(DEFAULT, weights={**DEFAULT.weights, **seen})
             return
         self.history, whole = _fitted(train, cut)
         self.model = whole.model

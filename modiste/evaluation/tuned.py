@@ -277,6 +277,7 @@ def recommenders(data: Data, *, terms_left_out: bool = True) -> dict[str, Factor
             "kNN": lambda: Neighbourhood("CosineKNNRecommender", shrinkage=10.0, top_k=200),
             "RP3β": lambda: Neighbourhood("RP3betaRecommender", alpha=1.0, beta=0.4, top_k=200),
             "choice": lambda: Choice(shipped=True),
+            **({"visual": lambda: Formula(PRESETS["visual"])} if data.looks is not None else {}),
         }
     )
     if terms_left_out:

@@ -1,0 +1,90 @@
+"""Who ranks best where the truth is known: orders simulated over a shop's own photos, and the weights found again.
+
+The shop needs a vector space (``modiste embed``). Its items come one by one over a year; shoppers of known θ choose
+among what has come by P ∝ exp(utility), with the weights below. Then ``modiste evaluate SHOP benchmark`` judges::
+
+    python benchmarks/simulated.py SHOP [--shoppers 800] [--purchases 10] [--sample 1000] [--out /tmp/simulated]
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from modiste import Shop
+from modiste.arrays import Floats
+from modiste.behaviour.choice import DEFAULT, Events, History, features, likeness
+from modiste.behaviour.tuning import fit
+from modiste.evaluation.benchmark import Protocol, benchmark, items_of
+from modiste.evaluation.recommenders import Data
+
+WEIGHTS = {"popularity": 0.8, "taste": 1.0, "category": 0.5, "look": 3.0, "colour": 1.5}
+"""Those of look and colour are the default's for the last purchase; here the mean of the last ones counts."""
+
+DAYS = 365
+
+
+def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> Events:
+    """Simulated purchases: 1 to ``purchases`` a shopper, on days of their own."""
+    rng = np.random.default_rng(seed)
+    came = np.where(rng.random(data.items) < 0.5, 0, rng.integers(0, DAYS, data.items))  # half are there at first
+    theta = rng.normal(DEFAULT.prior.mean, DEFAULT.prior.sd, shoppers)
+    buyer = np.repeat(np.arange(shoppers), rng.integers(1, purchases + 1, shoppers))
+    day = rng.integers(1, DAYS, len(buyer)).astype(float)
+    order = np.argsort(day, kind="stable")
+    buyer, day = buyer[order], day[order]
+    extras = extras_of(data)
+    item = np.zeros(len(buyer), np.int64)
+    for today in np.unique(day).tolist():
+        first, end = np.searchsorted(day, [today, today + 1])
+        history = History(
+            Events(buyer[:first], item[:first], day[:first]),
+            data.items,
+            category=data.category,
+            extras=extras,
+            offer_days=None,
+        )
+        rows = np.flatnonzero(came < today)
+        for event in range(first, end):
+            who = int(buyer[event])
+            found = features(history, who, today, rows, DEFAULT.half_life, DEFAULT.prior)
+            found["taste"] = (theta[who] - DEFAULT.prior.mean) * found["popularity"]
+            utility: Floats = sum(weight * found[name] for name, weight in WEIGHTS.items())  # type: ignore[assignment]
+            item[event] = rows[np.argmax(utility + rng.gumbel(size=len(rows)))]
+    return Events(buyer, item, day)
+
+
+def extras_of(data: Data):
+    """Look and colour as features, where the items have photos."""
+    return {
+        name: likeness(vectors, scale.low, scale.high)
+        for name, vectors, scale in zip(("look", "colour"), (data.looks, data.colours), data.scales, strict=True)
+        if vectors is not None
+    }
+
+
+def main() -> None:
+    """Print the weights found beside those given, then the benchmark's tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shop", type=Path)
+    parser.add_argument("--shoppers", type=int, default=800)
+    parser.add_argument("--purchases", type=int, default=10)
+    parser.add_argument("--cuts", type=int, default=3)
+    parser.add_argument("--sample", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=Path("/tmp/simulated"))  # noqa: S108
+    asked = parser.parse_args()
+    with Shop.open(asked.shop) as shop:
+        empty = items_of(shop.snapshot(*shop.vectors.spaces()[:1]))
+    data = replace(empty, events=orders(empty, asked.shoppers, asked.purchases), shoppers=asked.shoppers)
+    history = History(data.events, data.items, category=data.category, extras=extras_of(data))
+    found = fit(history, names=list(WEIGHTS), half_life=DEFAULT.half_life, prior=DEFAULT.prior)
+    print(f"{len(data.events):,} purchases of {data.items:,} items by {asked.shoppers:,} shoppers")
+    for name, weight in WEIGHTS.items():
+        print(f"{name:12} given {weight:5.2f}   found {found.model.weights[name]:5.2f} ± {found.errors[name]:.2f}")
+    protocol = Protocol(cuts=asked.cuts, sample=asked.sample)
+    print(benchmark(data, protocol, asked.out, title="Simulated orders").markdown)
+
+
+if __name__ == "__main__":
+    main()
