@@ -509,7 +509,15 @@ def recommend_all(
 
     with _open(path) as shop, _progress("recommending") as progress:
         count = run(shop, out, of, progress=progress, **context.meta["ask"])
+        everybody = len(shop.shoppers) if of == "shoppers" else count
     _console().print(f"wrote {out}: the lists of {count} {of}")
+    if count < everybody:
+        _console(stderr=True).print(
+            f"[yellow]warning:[/] {everybody - count} shoppers have no position, so that nothing is within "
+            "--within of them; --near gives one for all",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command(epilog="Examples: modiste evaluate street all --out runs/street | modiste evaluate street views")
