@@ -141,14 +141,15 @@ class Purchases:
 
         Columns item_id, category, popularity (count), normpop in [0, 1], bought (purchases in the ``window`` days up to
         ``at``, by default the last purchase), before (in as many days before those), change (bought - before), image.
+        Raises SettingError for a category that nobody knows.
         """
         items, counts = schema.items.c, schema.counts.c
         kept: sa.ColumnElement[bool] = sa.true()
-        if categories:
-            kept = items.category.in_({self._taxonomy.canonical(name) for name in categories} - {None})
         if not sold_out:
-            kept &= sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
+            kept = sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
         with self._moments.now() as (snapshot, connection):
+            if categories:
+                kept &= items.category.in_(self._taxonomy.chosen(categories, snapshot.categories))
             now = at or last_purchase(connection) or datetime(1970, 1, 1)
             since = now - 2 * timedelta(days=min(window, 10_000))
             table = schema.events.c
