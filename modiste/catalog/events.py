@@ -101,8 +101,10 @@ class _Reader:
         """The first cell of a field that holds something."""
         for place in self._places.get(name, ()):
             written = cells[place].strip()
+            if name in self._words:
+                written = self._words[name].get(written, written)
             if written and (len(written) > 5 or written.lower() not in NOTHING):
-                return self._words[name].get(written, written) if name in self._words else written
+                return written
         return self._constants.get(name, "")
 
     def read(self, cells: Sequence[str]) -> list[Event]:

@@ -141,12 +141,14 @@ class _Table:
         texts = [one.strip() for one in cells]
         said = dict(self.layout.constants)
         for name, places in self.columns.read.items():
-            filled = [texts[place] for place in places if texts[place] and not _is_nothing(texts[place])]
+            own = self.layout.words.get(name, {})
+            filled = [one for place in places if (one := own.get(texts[place], texts[place])) and not _is_nothing(one)]
             if filled:
                 said[name] = self._best(name, filled)
                 if name == "category":
                     said["category_path"] = ",".join(filled)
-        photos = [one for place in self.columns.read.get("photos", ()) if not _is_nothing(one := texts[place]) and one]
+        cells = [one for place in self.columns.read.get("photos", ()) if not _is_nothing(one := texts[place]) and one]
+        photos = [one for cell in cells for one in _several(cell)]
         header = self.columns.header
         others = {header[place]: texts[place] for place in self.others if texts[place]}
         helpers = {name: texts[place] for name, place in self.helpers.items()}
@@ -165,8 +167,6 @@ class _Table:
 
     def _best(self, name: str, filled: Sequence[str]) -> str:
         """Of several columns' texts the first that is understood, else the first; our words for the shop's own."""
-        own = self.layout.words.get(name, {})
-        filled = [own.get(one, one) for one in filled]
         if (len(filled) == 1 and name != "category") or (name == "category" and self.knows(filled[0])):
             return filled[0]
         if name == "available":
@@ -432,11 +432,8 @@ class Files:
 
     def photos(self, written: str, name: str) -> list[str]:
         """What a cell names: files and addresses, one or several. Raises SettingError for what is neither."""
-        if written.startswith("[") and (listed := _listed(written)) is not None:
-            texts = [
-                str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed
-            ]
-            return [path for one in texts for path in self.photos(one, name)]
+        if (several := _several(written)) != [written]:
+            return [path for one in several for path in self.photos(one, name)]
         if is_address(written):
             parts = [one.strip().replace(" ", "%20") for one in _BETWEEN_ADDRESSES.split(written)]
             addresses = [f"https:{one}" if one.startswith("//") else one for one in parts]
@@ -506,6 +503,13 @@ def _path(address: str) -> str:
         return unquote(urlsplit(address).path)
     except ValueError:
         return ""
+
+
+def _several(written: str) -> list[str]:
+    """What a list in JSON names, addresses in objects too; other text is one."""
+    if not written.startswith("[") or (listed := _listed(written)) is None:
+        return [written]
+    return [str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed]
 
 
 def _listed(written: str) -> list[Any] | None:
