@@ -63,14 +63,15 @@ def recommend_all(
             if not part.exists():
                 some = ids[start : start + block]
                 rows = list(_of_shoppers(shop, asked, some) if of == "shoppers" else _of_items(shop, asked, some))
-                unfinished = part.with_suffix(".unfinished")
+                unfinished = part.with_name(f"new-{part.name}")
                 pl.DataFrame(rows, _columns(of), orient="row").write_parquet(unfinished)
                 unfinished.replace(part)
             if progress:
                 progress(min(start + block, len(ids)), len(ids))
-        lists = pl.scan_parquet(parts / "*.parquet") if ids else pl.LazyFrame(schema=_columns(of))
-        _WRITE[out.suffix.lower()](lists, parts / "whole")
-        (parts / "whole").replace(out)
+        lists = pl.scan_parquet(parts / "[0-9]*.parquet") if ids else pl.LazyFrame(schema=_columns(of))
+        whole = parts / f"whole{out.suffix}"
+        _WRITE[out.suffix.lower()](lists, whole)
+        whole.replace(out)
         shutil.rmtree(parts)
     except OSError as error:
         raise SourceError(f"{out} can't be written: {error.strerror or error}; make room or choose another") from error
@@ -112,7 +113,7 @@ def _planned(shop: Shop, parts: Path, plan: dict[str, Any]) -> list[str]:
     column = schema.shoppers.c.shopper_id if plan["of"] == "shoppers" else schema.items.c.item_id
     with shop.storage.reading() as connection:
         ids = list(connection.execute(sa.select(column).order_by(column)).scalars())
-    unfinished = parts / "plan.unfinished"
+    unfinished = parts / "new-plan.json"
     unfinished.write_text(json.dumps({**plan, "ids": ids}), "utf-8")
     unfinished.replace(file)
     return ids
