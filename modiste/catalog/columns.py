@@ -267,6 +267,7 @@ class Understood:
     ``preset`` is the system whose header it has, or "". ``columns`` says of each field which columns tell it,
     ``unread`` which columns none, with the field that each may have been meant for, or "". ``unknown`` counts by field
     (category, gender, age_group, kind …) the words that nobody knows; ``remarks`` are sentences on the rest.
+    ``kept``: what stands in the unread columns was kept with the items.
     """
 
     preset: str = ""
@@ -274,6 +275,7 @@ class Understood:
     unread: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    kept: bool = False
 
 
 NOTHING = frozenset({"nan", "null", "none", "n/a", "#n/a", "<na>", "nat", "\\n", "na"})

@@ -9,7 +9,7 @@ from pathlib import Path
 from modiste.catalog.columns import NOTHING, POINTED, Columns, Layout, Lost, Understood, known, without_point
 from modiste.catalog.items import Rejected
 from modiste.catalog.tables import open_table
-from modiste.catalog.values import identifier, kind_of, moment, numeric_day, stock
+from modiste.catalog.values import identifier, kind_of, moment, nearest_kind, numeric_day, stock
 from modiste.errors import SettingError, SourceError
 
 KINDS = ("view", "cart", "purchase", "return", "cancel")
@@ -203,6 +203,9 @@ class _Reader:
                 f"{self._days.total()} dates such as {example!r} don't say which number is the day: add --day-first or "
                 "--month-first"
             )
+        for name, words in self._unknown.items():
+            found = ((word, nearest_kind(word, name == "status")) for word in words)
+            remarks += [f"{name} {word!r} is not known; is it {near}?" for word, near in found if near]
         unknown = {name: dict(words.most_common()) for name, words in self._unknown.items() if words}
         columns = self._columns
         return Understood(columns.layout.name, columns.called(), columns.unread, unknown, tuple(remarks))

@@ -24,7 +24,7 @@ from modiste.catalog.values import (
     plain,
     stock,
 )
-from modiste.catalog.words import gender_and_age
+from modiste.catalog.words import gender_and_age, nearest_person
 from modiste.errors import SettingError, SourceError
 
 PHOTO_SUFFIXES = (
@@ -132,7 +132,13 @@ class _Table:
         self._photo_remarks(found, rows)
         unknown = {name: dict(counted.most_common()) for name, counted in self.unknown.items()}
         columns = self.columns
-        understood = Understood(columns.layout.name, columns.called(), columns.unread, unknown, tuple(self.remarks))
+        likely = [
+            f"{name} {word!r} is not known; is it {near}?"
+            for name in ("gender", "age_group") for word in unknown.get(name, ()) if (near := nearest_person(word))
+        ]  # fmt: skip
+        understood = Understood(
+            columns.layout.name, columns.called(), columns.unread, unknown, (*self.remarks, *likely), bool(self.others)
+        )
         return found, self.rejected, self.merged, understood
 
     # Rows

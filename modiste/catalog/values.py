@@ -11,6 +11,7 @@ import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,11 @@ def plain(word: str) -> str:
 def kind_of(word: str, statuses: bool = False) -> str | None:
     """The kind of event (:data:`~modiste.catalog.events.KINDS`) of a word for one, or an order's status; or None."""
     return _meanings("statuses" if statuses else "kinds").get(plain(word))
+
+
+def nearest_kind(word: str, statuses: bool = False) -> str | None:
+    """The word for a kind of event, or an order's status, that is written most like an unknown one; or None."""
+    return next(iter(get_close_matches(plain(word), _meanings("statuses" if statuses else "kinds"), 1, 0.8)), None)
 
 
 def availability(word: str) -> bool | None:

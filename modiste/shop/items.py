@@ -225,7 +225,10 @@ class Items:
         unchanged = len(rows) - added - updated
         remarks = (*reading.understood.remarks, *alike((item.item_id for item in reading.items), known))
         understood = replace(reading.understood, remarks=remarks)
-        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, understood, photos=photos)
+        return AddReport(
+            added, updated, unchanged, rejected, reading.unknown_categories, understood,
+            photos=photos, merged=reading.merged,
+        )  # fmt: skip
 
     def _with_files(
         self, items: Sequence[Item], photos: list[Rejected], progress: Progress | None, private: bool, fresh: float

@@ -234,7 +234,8 @@ def _remarks(reading: Reading, said: Collection[str]) -> list[str]:
         if words
     ]
     unread = ", ".join(reading.understood.unread)
-    return [*said, *unknown, *([f"columns kept as attributes: {unread}"] if unread else [])]
+    what = "kept as attributes" if reading.understood.kept else "not read"
+    return [*said, *unknown, *([f"columns {what}: {unread}"] if unread else [])]
 
 
 def _embedded(shop: Shop, progress: Progress | None) -> int:

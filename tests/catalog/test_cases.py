@@ -256,6 +256,18 @@ def test_empty_has_many_names_and_words_that_are_not_known_are_counted(tmp_path:
     }  # fmt: skip
 
 
+def test_a_slip_of_the_pen_is_told_what_it_is_like(tmp_path: Path) -> None:
+    found = items(tmp_path, "item_id,category,gender,age_group\n1,Dreses,womne,chldren\n")
+    assert found.understood.remarks[1:3] == (
+        "gender 'womne' is not known; is it women?", "age_group 'chldren' is not known; is it children?"
+    )  # fmt: skip
+    assert "category 'Dreses' is not known; is it Dresses?" in found.understood.remarks
+    log = events(tmp_path, "user,item,date,event,status\na,1,2025-03-01,purchse,\na,1,2025-03-01,,compleet\n")
+    assert log.understood.remarks == (
+        "kind 'purchse' is not known; is it purchase?", "status 'compleet' is not known; is it complete?"
+    )  # fmt: skip
+
+
 def test_the_decimal_mark_is_told_by_the_column(tmp_path: Path) -> None:
     assert told(items(tmp_path, "item_id;price\n1;1.299\n2;29,90\n"), "price") == {"1": 1299.0, "2": 29.9}
     assert told(items(tmp_path, "item_id;price\n1;1.299\n2;29.90\n"), "price") == {"1": 1.299, "2": 29.9}
