@@ -717,6 +717,9 @@ def status(path: ShopPath) -> None:
         "events": ", ".join(f"{n} {kind}" for kind, n in sorted(found.events.items())) or "none",
         "last bought": f"{have.last_purchase:%Y-%m-%d %H:%M}" if have.last_purchase else "never",
     }
+    if have.last_sync:
+        said = ", ".join(f"{count} {what}" for what, count in have.synced.items() if count)
+        lines["last sync"] = f"{have.last_sync:%Y-%m-%d %H:%M} UTC: {said or 'nothing new'}"
     for name, value in lines.items():
         console.print(f"{name:12}{value}", highlight=False)
     for step in found.next_steps(str(path)):

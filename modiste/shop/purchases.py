@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.trends import bought_lately, popularity_over_time
 from modiste.catalog.columns import Layout
-from modiste.catalog.events import KINDS, Event, read_events
+from modiste.catalog.events import KINDS, Event, Events, read_events
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, moment
 from modiste.errors import SettingError, UnknownIdError
@@ -202,7 +202,10 @@ class Purchases:
         line of an order by its key, and without an order what is the same in shopper, item, time and kind, so often.
         """
         items = {row["item_id"] for row in self._storage.rows(sa.select(schema.items.c.item_id))}
-        found = read_events(Path(file), items, mapping, day_first)
+        return self.take(read_events(Path(file), items, mapping, day_first))
+
+    def take(self, found: Events) -> AddReport:
+        """As :meth:`add`, of what was read."""
         with self._storage.writing() as writing:
             kinds = self._record(writing, found.events, recognise=True)
         unchanged = len(found.events) - kinds.total()

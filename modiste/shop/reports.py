@@ -55,7 +55,10 @@ class EmbedReport:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How far a shop is ready: counts; vectors, missing and failed are photos in the default vector space."""
+    """How far a shop is ready: counts; vectors, missing and failed are photos in the default vector space.
+
+    ``synced`` are those of the last sync (:class:`~modiste.shop.sync.SyncReport`), which began at ``last_sync`` (UTC).
+    """
 
     items: int
     photos: int
@@ -65,6 +68,8 @@ class Coverage:
     shoppers: int
     purchases: int
     last_purchase: datetime | None
+    last_sync: datetime | None = None
+    synced: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

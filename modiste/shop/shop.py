@@ -229,6 +229,8 @@ class Shop:
             latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1)
             key = connection.execute(latest).scalar() or ""
             photos = count(schema.items, schema.items.c.image.is_not(None))
+            syncs = sa.select(schema.syncs).order_by(schema.syncs.c.sync_id.desc()).limit(1)
+            synced = connection.execute(syncs).one_or_none()
             vectors, failed = (count(one, one.c.space == key) for one in (schema.vectors, schema.failures))
             return Coverage(
                 items=count(schema.items),
@@ -239,6 +241,8 @@ class Shop:
                 shoppers=count(schema.shoppers),
                 purchases=int(setting(connection, "purchases")),
                 last_purchase=last_purchase(connection),
+                last_sync=synced.at if synced else None,
+                synced=json.loads(synced.report) if synced else {},
             )
 
     def status(self) -> Status:

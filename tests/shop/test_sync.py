@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from modiste import cli
+from modiste.catalog.readers import read_source
 from modiste.errors import SettingError, SourceError
 from modiste.shop.shop import Shop
 from modiste.shop.sync import Sources, last_syncs, sync
@@ -134,6 +135,38 @@ def test_a_row_that_can_not_be_read_today_is_not_taken_for_gone(tmp_path: Path, 
     report = sync(small)
     assert (len(report.rejected), report.retired) == (1, 1)
     assert (small.items["n8"]["available"], small.items["n9"]["available"]) == (None, False)
+
+
+def test_a_night_without_orders_and_rows_that_were_not_understood_are_told(tmp_path: Path, small: Shop) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text("order_id,shopper_id,item_id,date,Kasse\n")
+    report = sync(small, Sources(orders=str(orders)))
+    assert (report.orders, report.remarks) == (0, [f"{orders} has no orders"])
+    orders.write_text("order_id,shopper_id,item_id,date,Kasse\nA1,ann,a,31/03/2025,7\nA2,ann,b,2025-03-31,7\n")
+    report = sync(small)
+    assert (report.orders, [one.row for one in report.rejected]) == (1, [2])
+    assert report.remarks == ["1 dates have the form of '31/03/2025': add --day-first", "columns not read: Kasse"]
+    coverage = small.coverage()
+    assert (coverage.synced["orders"], coverage.synced["rejected"], len(last_syncs(small, 9))) == (1, 1, 2)
+    assert coverage.last_sync == last_syncs(small)[0][0]
+
+
+def test_a_source_that_changes_as_it_is_read_is_not_taken(
+    tmp_path: Path, small: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[dict[str, object]] = [{"item_id": f"n{n}", "category": "Dresses"} for n in range(10)]
+    sync(small, Sources(items=str(table(tmp_path / "items.csv", rows))))
+
+    def meanwhile(file: Path, *how: Any) -> Any:
+        reading = read_source(file, *how)
+        table(file, rows[:9])
+        return reading
+
+    with monkeypatch.context() as patch:
+        patch.setattr("modiste.shop.sync.read_source", meanwhile)
+        with pytest.raises(SourceError, match="changed while it was read"):
+            sync(small)
+    assert sync(small).retired == 1
 
 
 def test_orders_without_numbers_would_count_again(tmp_path: Path, small: Shop) -> None:
