@@ -162,6 +162,10 @@ class Columns:
                 raise SourceError(f"{file} has {count} columns named {name!r}; rename or remove all but one")
             if name:
                 places.setdefault(plain(name), place)
+        for place, name in enumerate(header):  # Preis (EUR)
+            bare, bracket, _ = name.partition("(")
+            if bracket and plain(name) not in known(what):
+                places.setdefault(plain(bare), place)
         layout = _layout(places, what)
         if mapping is not None:
             _check(mapping, header, places, what)
@@ -280,6 +284,20 @@ class Understood:
 
 NOTHING = frozenset({"nan", "null", "none", "n/a", "#n/a", "<na>", "nat", "\\n", "na"})
 """Cells, in small letters, that programs write where there is nothing."""
+
+_SHORTENED = re.compile(r"\d([.,]\d+)?E\+?\d+").fullmatch
+
+
+def shortened(name: str, ids: Iterable[str]) -> tuple[str, ...]:
+    """A remark if some ids are numbers that a spreadsheet shortened, such as 1.23457E+12; else none."""
+    found = [one for one in ids if _SHORTENED(one)]
+    if not found:
+        return ()
+    return (
+        f"{len(found)} times {name} is a number that a spreadsheet shortened, such as {found[0]!r}: "
+        "make its column text and export it again",
+    )
+
 
 POINTED = "every {} ended in .0, which a column of floats adds; it was taken off"
 

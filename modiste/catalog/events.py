@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from modiste.catalog.columns import NOTHING, POINTED, Columns, Layout, Lost, Understood, known, without_point
+from modiste.catalog.columns import NOTHING, POINTED, Columns, Layout, Lost, Understood, known, shortened, without_point
 from modiste.catalog.items import Rejected
 from modiste.catalog.tables import open_table
 from modiste.catalog.values import identifier, kind_of, moment, nearest_kind, numeric_day, stock
@@ -190,7 +190,7 @@ class _Reader:
 
     def understood(self) -> Understood:
         """How the table was understood, after its last row."""
-        remarks = list(self._remarks)
+        remarks = [*self._remarks, *shortened("shopper_id", self._shoppers)]
         if self._restored:
             remarks.append(self._lost.remark("item_id", self._restored))
         likely = [told for told in ("--day-first", "--month-first") if self._days[told]]

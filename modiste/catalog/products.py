@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from modiste.catalog.columns import NOTHING, POINTED, Columns, Layout, Understood, known, without_point, words
+from modiste.catalog.columns import (
+    NOTHING,
+    POINTED,
+    Columns,
+    Layout,
+    Understood,
+    known,
+    shortened,
+    without_point,
+    words,
+)
 from modiste.catalog.items import Item, Rejected
 from modiste.catalog.tables import open_table
 from modiste.catalog.taxonomy import Taxonomy
@@ -131,6 +141,7 @@ class _Table:
         _size_variants(found, self.remarks)
         self._photo_remarks(found, rows)
         unknown = {name: dict(counted.most_common()) for name, counted in self.unknown.items()}
+        self.remarks += shortened("item_id", (row.said.get("item_id", "") for row in rows))
         columns = self.columns
         likely = [
             f"{name} {word!r} is not known; is it {near}?"

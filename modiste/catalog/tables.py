@@ -64,7 +64,10 @@ def open_table(file: Path, known: Collection[str]) -> Table:
     Raises SourceError if the file is no table, here or as ``lines`` are read.
     """
     lines = _lines(file, known)
-    return Table(file, tuple(name.strip() for name in next(lines)[1]), lines)
+    _, header = next(lines)
+    if isinstance(header, str):
+        raise SourceError(f"{file}, row 1, {header}")
+    return Table(file, tuple(name.strip() for name in header), lines)
 
 
 def _lines(file: Path, known: Collection[str]) -> Lines:

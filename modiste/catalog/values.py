@@ -282,7 +282,11 @@ def money(value: Any, decimal: str | None = None, name: str = "price") -> tuple[
     written = text(value).strip()
     found = _NUMBER.search(written)
     rest = (written[: found.start()] + " " + written[found.end() :]).strip() if found else written
-    currency = currency_of(rest) if rest else None
+    said = [currency_of(one) for one in [rest, *rest.split()] if rest]
+    currency = said[0] if said else None
+    if said and currency is None and None not in said[1:]:  # "$ 1.299,00 MXN"
+        named = {one for one in said if one}
+        currency = named.pop() if len(named) == 1 else None
     if not found or (rest and currency is None):
         return price(value, name), None  # says what is wrong, or takes 1e3
     number = _plain_number(found["number"].strip(" \xa0"), decimal, bool(rest) and currency not in _THREE_DECIMALS)

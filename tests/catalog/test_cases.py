@@ -182,6 +182,41 @@ def test_items_are_known_by_the_words_for_their_columns(tmp_path: Path) -> None:
     assert found.understood.columns["photos"] == "image 2, Image_3"
 
 
+@pytest.mark.parametrize(
+    ("table", "price"),
+    [
+        (
+            "Artikel-Nr.;Bezeichnung;Warengruppe;Geschlecht;Preis (EUR);Bild\n0042;x;Damen/Kleider;Damen;49,90;a.jpg",
+            49.9,
+        ),
+        ("référence;nom;catégorie;sexe;prix TTC;image\n0042;x;Robes;Femme;49,90 €;a.jpg", 49.9),
+        ("código\tnombre\tcategoría\tgénero\tprecio\timagen\n0042\tx\tVestidos\tMujer\t$ 1.299,00 MXN\ta.jpg", 1299),
+        ("codice|nome|categoria|genere|prezzo|immagine\n0042|x|Vestiti|Donna|€ 129|a.jpg", 129),
+        ('kod,nazwa,kategoria,płeć,cena,zdjęcie\n0042,x,Sukienki,Kobieta,"129,99 zł",a.jpg', 129.99),
+        ("artikelnummer;naam;categorie;geslacht;prijs;afbeelding\n0042;x;Jurken;Dames;€ 29,95;a.jpg", 29.95),
+        ("artikelnr;namn;kategori;kön;pris;bild\n0042;x;Klänningar;Dam;299 kr;a.jpg", 299),
+        ("código;nome;categoria;gênero;preço;imagem\n0042;x;Vestidos;Feminino;R$ 99,90;a.jpg", 99.9),
+    ],
+    ids=["de", "fr", "es", "it", "pl", "nl", "sv", "pt"],
+)
+def test_items_are_known_by_the_words_of_large_markets(tmp_path: Path, table: str, price: float) -> None:
+    touched(tmp_path, "a.jpg")
+    found = read_source(written(tmp_path, table), Taxonomy.load())
+    assert found.understood.unread == {}
+    assert told(found, "title", "category", "gender", "price", "image") == {
+        "0042": ("x", "Dresses", "women", price, str(tmp_path / "a.jpg"))
+    }
+
+
+def test_ids_that_a_spreadsheet_shortened_are_told(tmp_path: Path) -> None:
+    told_ = items(tmp_path, "sku,image\n1.23457E+12,\n42,\n").understood.remarks
+    assert any(
+        "1 times item_id is a number that a spreadsheet shortened, such as '1.23457E+12'" in one for one in told_
+    )
+    log = events(tmp_path, "user,item,date\n4.9E+11,1,2025-03-01\n")
+    assert "shopper_id is a number that a spreadsheet shortened" in log.understood.remarks[0]
+
+
 def test_columns_that_nobody_knows_are_named_with_what_they_may_mean(tmp_path: Path) -> None:
     found = items(tmp_path, "item_id,Imagge,Heel\n1,a.jpg,flat\n")
     assert found.understood.unread == {"Imagge": "image", "Heel": ""}
@@ -749,6 +784,11 @@ def test_quotes_that_swallow_rows_cost_one_row(tmp_path: Path) -> None:
     assert [one.shopper_id for one in found.events] == ["bea", "cat", "dan", "fay"]
     assert [one.row for one in found.rejected] == [2, 6]
     assert all("mend the quotes" in one.reason for one in found.rejected)
+
+
+def test_a_header_in_an_encoding_that_nobody_can_tell_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="row 1, holds what is no character in its encoding"):
+        items(tmp_path, "商品番号,画像\n1,a.jpg\n".encode("shift_jis"))
 
 
 def test_a_row_in_another_encoding_is_a_row_that_is_not_taken(tmp_path: Path) -> None:
