@@ -12,8 +12,9 @@ from urllib.parse import quote
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from modiste.ask import Ask, Id, Name, Near, Position, Price, Share
+from modiste.catalog.events import KINDS
 from modiste.catalog.items import AGE_GROUPS, GENDERS
-from modiste.catalog.values import moment
+from modiste.catalog.values import availability, kind_of, moment, nearest_kind
 from modiste.catalog.words import asked_gender, gender_and_age, unknown_person
 
 _DATE = r"^(19[789]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
@@ -23,6 +24,19 @@ def _moment(at: Any) -> datetime:
     if not isinstance(at, str):
         raise ValueError("must be a date, such as 2025-03-31T14:05:00Z")
     return moment(at)
+
+
+def _kind(word: Any) -> Any:
+    if not isinstance(word, str) or (kind := kind_of(word)) is not None:
+        return kind if isinstance(word, str) else word
+    near = nearest_kind(word)
+    raise ValueError(
+        f"{word[:80]!r} is not known; " + (f"did you mean {near}?" if near else f"there are: {', '.join(KINDS)}")
+    )
+
+
+def _availability(word: Any) -> Any:
+    return meant if isinstance(word, str) and (meant := availability(word)) is not None else word
 
 
 Moment = Annotated[
@@ -36,6 +50,9 @@ Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Gender = Literal["men", "women"]
 AgeGroup = Literal["adults", "children"]
 GenderWord = Annotated[Gender, BeforeValidator(asked_gender, json_schema_input_type=Gender)]
+_Kind = Literal["view", "cart", "purchase", "return", "cancel"]
+Kind = Annotated[_Kind, BeforeValidator(_kind, json_schema_input_type=_Kind)]
+Availability = Annotated[bool, BeforeValidator(_availability, json_schema_input_type=bool)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["EUR"])]
 Stock = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$", max_length=2000, examples=["https://shop.example/p/1"])]
@@ -85,7 +102,7 @@ class ItemIn(Input):
     price: Price | None = None
     sale_price: Price | None = None
     currency: Currency | None = Field(None, description="Of both prices.")
-    available: bool | None = Field(None, description="False: sold out, and not recommended.")
+    available: Availability | None = Field(None, description="False: sold out, and not recommended.")
     stock: Stock | None = Field(None, description="How many there are; 0: sold out, and not recommended.")
     store_id: Id | None = Field(None, description="One of /v1/stores.")
     popularity: Price | None = Field(None, description="Purchases before any is recorded here.")
@@ -206,7 +223,7 @@ class PurchaseIn(Input):
 class EventIn(PurchaseIn):
     """What one shopper did with one item."""
 
-    kind: Literal["view", "cart", "purchase", "return", "cancel"] = Field(
+    kind: Kind = Field(
         "purchase", description="A return or cancellation takes purchases back: of its order, or the last one."
     )
 

@@ -143,6 +143,12 @@ def test_further_photos_have_addresses(service: httpx.Client, shop_path: Path) -
     assert service.get("/v1/items/new/photo?number=2").status_code == 404
 
 
+def test_whether_an_item_can_be_bought_is_said_in_a_tables_words(service: httpx.Client) -> None:
+    for word, meant in {"in stock": True, "ausverkauft": False, "false": False}.items():
+        assert service.put("/v1/items/new", data={"available": word}).json()["item"]["available"] is meant
+    assert service.put("/v1/items/new", data={"available": "perhaps"}).status_code == 422
+
+
 def test_an_item_is_put_with_several_photos(service: httpx.Client, shop_path: Path) -> None:
     red, blue, denim = drawn("Dresses", "red"), drawn("Dresses", "blue"), drawn("Denim", "red")
     files = [("photo", ("a", red)), ("photos", ("b", blue)), ("photos", ("c", denim)), ("photos", ("d", blue))]
