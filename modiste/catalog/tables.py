@@ -12,8 +12,10 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from gzip import GzipFile
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -33,6 +35,7 @@ LARGEST = 1 << 32
 _TEXTS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xml"}
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_CELL = 1 << 24  # characters; a longer one is a quote that nobody closed
+_MOST_TITLES = 5  # lines between a table's title and its columns' names
 _MOST_LINES = 500  # of one row
 _TIME = "%Y-%m-%d %H:%M:%S%.f"
 _NO_TEXT = re.compile(r"[\0\ud800-\udfff]")  # what no database stores
@@ -210,12 +213,12 @@ def _csv(content: bytes, known: Collection[str]) -> Lines:
     dialect = _dialect(stream.read(1 << 16), known)
     stream.seek(0)
     records = _Records(stream, dialect)
-    header: Cells | str = next((cells for cells in records if isinstance(cells, str) or _is_header(cells)), [])
+    header, lines = _header(iter(records), known)
     if isinstance(header, str):
         raise ValueError(f"line 1: {header}")
     yield 1, header
     marks = _SEPARATORS.get(dialect.separator, repr(dialect.separator))
-    for number, cells in enumerate(records, 2):
+    for number, cells in enumerate(lines, 2):
         if isinstance(cells, str) or len(cells) == len(header):
             yield number, cells
         elif len(cells) > len(header) and not any(map(str.strip, cells[len(header) :])):
@@ -224,6 +227,18 @@ def _csv(content: bytes, known: Collection[str]) -> Lines:
             swallowed = "\n" in "".join(cells) and records.gives_back(len(header))
             advice = "mend its quotes" if swallowed or "\n" in "".join(cells) else f"quote cells with {marks}"
             yield number, f"has {len(cells)} cells where the header has {len(header)}; {advice}"
+
+
+def _header(lines: Iterator[Cells | str], known: Collection[str]) -> tuple[Cells | str, Iterator[Cells | str]]:
+    """The names of the columns, and the lines below them; above them may stand the table's title, a cell to a line."""
+    first = next((cells for cells in lines if isinstance(cells, str) or _is_header(cells)), [])
+    if isinstance(first, str) or len([*filter(str.strip, first)]) != 1 or plain("".join(first)) in known:
+        return first, lines
+    ahead = [*islice(lines, _MOST_TITLES)]
+    for place, cells in enumerate(ahead):
+        if not isinstance(cells, str) and sum(plain(name) in known for name in cells) > 1:
+            return cells, chain(ahead[place + 1 :], lines)
+    return first, chain(ahead, lines)
 
 
 def _is_header(cells: Cells) -> bool:
@@ -240,8 +255,9 @@ def _dialect(sample: str, known: Collection[str]) -> _Dialect:
     escape = "\\" if re.search(r'[^\\\n]\\"[^,;|\t\r\n]', sample) and '""' not in sample else None
 
     def fit(dialect: _Dialect) -> tuple[int, int]:
-        records = dialect.reader(io.StringIO(sample, newline=""), strict=False)
-        header: Cells = next((cells for cells in records if _is_header(cells)), [])
+        header: Cells | str = []
+        with suppress(csv.Error):
+            header, _ = _header(dialect.reader(io.StringIO(sample, newline=""), strict=False), known)
         marked = dialect.quote == "'" or not any(name.startswith("'") for name in header)
         return marked * sum(plain(name) in known for name in header), len(header)
 
@@ -425,7 +441,7 @@ def _parquet(content: bytes, _: Collection[str]) -> Lines:
         yield number, [text(cell) for cell in cells]
 
 
-def _xlsx(content: bytes, _: Collection[str]) -> Lines:
+def _xlsx(content: bytes, known: Collection[str]) -> Lines:
     """The first sheet that has rows; formulas are what they were when the file was saved."""
     try:
         import python_calamine
@@ -438,16 +454,12 @@ def _xlsx(content: bytes, _: Collection[str]) -> Lines:
         rows = iter(sheet.to_python(skip_empty_area=False)) if sheet else iter(())
     except (python_calamine.CalamineError, python_calamine.ZipError) as error:
         raise ValueError(error) from error
-    header: Cells = []
-    for number, row in enumerate(rows, 1):
-        cells = [text(cell) for cell in row]
-        if header and any(cells):
-            yield number, cells
-        elif not header and any(cells):
-            header = cells
-            yield 1, header
-    if not header:
-        yield 1, header
+    filled = ((number, [text(cell) for cell in row]) for number, row in enumerate(rows, 1))
+    numbered = [(number, cells) for number, cells in filled if any(cells)]
+    header, below = _header((cells for _, cells in numbered), known)
+    yield 1, header
+    left = len([*below])
+    yield from numbered[len(numbered) - left :]
 
 
 def _xml(content: bytes, _: Collection[str]) -> Lines:

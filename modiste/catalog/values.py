@@ -269,7 +269,7 @@ def stock(value: Any, name: str = "stock") -> int:
 
 # Money
 
-_NUMBER = re.compile(r"(?P<minus>[-−]?)\s*(?P<number>\d(?:[\d.,'’  \xa0]*\d)?)(?P<none>[.,]\s?[-–—]+)?")
+_NUMBER = re.compile(r"(?P<minus>[-−]?)\s*(?P<number>\d(?:[\d.,'’  \xa0\u202f\u2009]*\d)?)(?P<none>[.,]\s?[-–—]+)?")
 _THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 
 
@@ -289,7 +289,9 @@ def money(value: Any, decimal: str | None = None, name: str = "price") -> tuple[
         currency = named.pop() if len(named) == 1 else None
     if not found or (rest and currency is None):
         return price(value, name), None  # says what is wrong, or takes 1e3
-    number = _plain_number(found["number"].strip(" \xa0"), decimal, bool(rest) and currency not in _THREE_DECIMALS)
+    number = _plain_number(
+        found["number"].strip(" \xa0\u202f\u2009"), decimal, bool(rest) and currency not in _THREE_DECIMALS
+    )
     return price(found["minus"] + number if number else value, name), currency or None
 
 
@@ -328,7 +330,7 @@ def _plain_number(written: str, decimal: str | None, priced: bool) -> str | None
         whole, cents = written[:last], tail
     else:
         whole, cents = written, ""
-    groups = re.split(r"[.,'’  \xa0]", whole)
+    groups = re.split(r"[.,'’  \xa0\u202f\u2009]", whole)
     if len(groups) > 1 and not (1 <= len(groups[0]) <= 3 and all(2 <= len(one) <= 3 for one in groups[1:])):
         return None
     if len(groups) > 1 and len(groups[-1]) != 3:

@@ -705,6 +705,19 @@ def test_any_separator_is_told_by_the_header(tmp_path: Path, separator: str) -> 
     assert events(tmp_path, rows_as("sep", rows, separator)[1]).events == [Event("ann", "1", DAY)]
 
 
+@pytest.mark.parametrize(
+    "title", ["# export of 1 March\n", "Our shop\n\nAll items; as of today\n", "sep=;\nOur shop;;\n"]
+)
+def test_a_title_may_stand_above_the_columns(tmp_path: Path, title: str) -> None:
+    content = f"{title}SKU;Category;Price\n0042;Dress;12,50\nTotal;;\n"
+    assert told(items(tmp_path, content), "category", "price") == {"0042": ("Dresses", 12.5), "Total": (None, None)}
+    pytest.importorskip("python_calamine", reason="needs the extra formats")
+    cells = [["Our shop", "", ""], ["", "", ""], ["SKU", "Category", "Price"], ["0042", "Dress", 12.5], ["43", 7, "x"]]
+    found = items(tmp_path, workbook(cells), "items.xlsx")
+    assert told(found, "category", "price") == {"0042": ("Dresses", 12.5)}
+    assert [one.row for one in found.rejected] == [5]
+
+
 def test_spreadsheets_are_read_with_their_types(tmp_path: Path) -> None:
     pytest.importorskip("python_calamine", reason="needs the extra formats")
     cells = [
@@ -820,6 +833,16 @@ def test_folders_are_flat_or_of_genders_categories_and_products(tmp_path: Path) 
     assert "1 folders such as dresses/LMD are taken for a product each" in views.understood.remarks[0]
     many = touched(tmp_path / "many", *(f"dresses/summer/{number}.jpg" for number in range(30)))
     assert len({one.product for one in read_source(many, TAXONOMY).items}) == 30
+
+
+def test_a_folder_may_hold_one_product(tmp_path: Path) -> None:
+    found = read_source(touched(tmp_path, "SKU-001/a.jpg", "SKU-001/b.jpg", "new/7/a.jpg", "2025/03/x.jpg"), TAXONOMY)
+    assert told(found, "category", "product", "view") == {
+        "SKU-001/a": (None, "SKU-001", "a"), "SKU-001/b": (None, "SKU-001", "b"),
+        "new/7/a": ("new", "new/7", "a"), "2025/03/x": (None, "2025/03", "x"),
+    }  # fmt: skip
+    many = read_source(touched(tmp_path / "many", *(f"class 1/{n}.jpg" for n in range(21))), TAXONOMY)
+    assert {(one.category, one.product == one.item_id) for one in many.items} == {("class 1", True)}
 
 
 def test_a_folders_names_are_the_same_in_every_unicode_form(tmp_path: Path) -> None:
