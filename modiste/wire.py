@@ -445,6 +445,7 @@ class PutSome(BaseModel):
     created: int
     updated: int
     unchanged: int
+    unknown_categories: dict[str, int] = Field(description="Those that nobody knows, with how many items have them.")
     refused: list[Refused]
 
 

@@ -234,7 +234,10 @@ async def post_items(
     taken, refused = _each(wire.ItemWithId, sent)
     items = [_made(one.item_id, one) for _, one in taken]
     report = await queue.run(lambda: shop.items.put_many(items))
-    return wire.PutSome(created=report.added, updated=report.updated, unchanged=report.unchanged, refused=refused)
+    return wire.PutSome(
+        created=report.added, updated=report.updated, unchanged=report.unchanged,
+        unknown_categories=report.unknown_categories, refused=refused,
+    )  # fmt: skip
 
 
 @writes.delete(

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -386,7 +386,15 @@ class Items:
             failed = self._embed(item.item_id) if row["image"] is not None else "it has no photo"
         except ModisteError as error:  # the item is there; other networks are installed than the shop was made with
             failed = str(error)
-        return PutReport(known is None, failed is None, failed)
+        return PutReport(known is None, failed is None, self._unknown(item.category) or failed)
+
+    def _unknown(self, category: str | None) -> str | None:
+        if category is None or self._taxonomy.knows(category):
+            return None
+        near = self._taxonomy.nearest(category)
+        return f"category {category[:80]!r} is not known; " + (
+            f"did you mean {near}?" if near else "it is similar to itself alone"
+        )
 
     def put_many(self, items: Sequence[Item]) -> AddReport:
         """Make items or replace what is known of them, as :meth:`put` without a photo, in one transaction.
@@ -413,7 +421,8 @@ class Items:
             if row["image"] is not None and row["category"] != known[row["item_id"]]["category"]:
                 with suppress(ModisteError):  # the next embedding says what is wrong
                     self._embed(row["item_id"])
-        return AddReport(added, updated, len(rows) - added - updated)
+        unknown = Counter(one for row in rows.values() if (one := row["category"]) and not self._taxonomy.knows(one))
+        return AddReport(added, updated, len(rows) - added - updated, unknown_categories=dict(unknown))
 
     def remove(self, item_id: str) -> None:
         """Forget an item with its vectors and purchases, and its photo if it was uploaded. Raises UnknownIdError."""

@@ -187,6 +187,8 @@ class Shop:
         asked = SearchAsk.of(**ask)
         upright = photo if isinstance(photo, Image.Image) else open_photo(photo, max_pixels=max_pixels)
         snapshot = self.snapshot(*[asked.space] if asked.space else [])
+        if asked.category is not None:
+            self.taxonomy.chosen([asked.category], snapshot.categories)  # refuses what nobody knows
         embedded = self.vectors.embed_photo(upright, snapshot.space(asked.space), asked.category)
         found = Question.for_photo(snapshot, asked, embedded.vector, embedded.colour).merged()
         return SearchResult(upright, embedded.labels, embedded.keep, found)

@@ -149,6 +149,19 @@ def test_whether_an_item_can_be_bought_is_said_in_a_tables_words(service: httpx.
     assert service.put("/v1/items/new", data={"available": "perhaps"}).status_code == 422
 
 
+def test_a_category_that_nobody_knows_is_taken_and_told(service: httpx.Client) -> None:
+    put = service.put("/v1/items/new", data={"category": "Frocky"}).json()
+    assert (put["item"]["category"], put["remark"]) == (
+        "Frocky",
+        "category 'Frocky' is not known; did you mean Dresses?",
+    )
+    many = service.post("/v1/items", json=[{"item_id": "a", "category": "Kite"}, {"item_id": "b", "category": "jeans"}])
+    assert many.json()["unknown_categories"] == {"Kite": 1}
+    assert service.get("/v1/items", params={"categories": "Kite"}).json()["total"] == 1, "the shop has it now"
+    refused = service.post("/v1/search", params={"category": "Jacketz"}, files={"photo": ("any.png", drawn())})
+    assert (refused.status_code, "did you mean Jackets_Coats" in refused.json()["detail"]) == (422, True), refused.text
+
+
 def test_an_item_is_put_with_several_photos(service: httpx.Client, shop_path: Path) -> None:
     red, blue, denim = drawn("Dresses", "red"), drawn("Dresses", "blue"), drawn("Denim", "red")
     files = [("photo", ("a", red)), ("photos", ("b", blue)), ("photos", ("c", denim)), ("photos", ("d", blue))]
