@@ -125,8 +125,7 @@ class Items:
         conditions: list[sa.ColumnElement[bool]] = []
         either: list[sa.ColumnElement[bool]] = []
         if categories:
-            own = [name for name, _ in self.categories()]
-            either.append(items.category.in_(self._taxonomy.chosen(categories, own)))
+            either.append(items.category.in_(self.chosen(categories)))
         if min_price is not None or max_price is not None:
             low, high = min_price or 0.0, items.price if max_price is None else max_price
             either.append(sa.and_(items.price.is_not(None), items.price >= low, items.price <= high))
@@ -170,6 +169,11 @@ class Items:
         items = schema.items.c
         wanted = sa.select(items.category, sa.func.count().label("n")).where(items.category.is_not(None))
         return sorted((row["category"], row["n"]) for row in self._storage.rows(wanted.group_by(items.category)))
+
+    def chosen(self, words: Collection[str]) -> set[str]:
+        """The categories that the words of a filter stand for. Raises SettingError for one that nobody knows."""
+        known = all(map(self._taxonomy.knows, words))  # without looking at every item
+        return self._taxonomy.chosen(words, [] if known else [name for name, _ in self.categories()])
 
     def genders(self) -> list[str]:
         """The genders that items have, as GENDERS has them."""

@@ -55,6 +55,7 @@ def recommend_all(
     if out.suffix.lower() not in _WRITE:
         raise SettingError(f"{out.name} must end with {', '.join(_WRITE)}; the ending says in which form it is written")
     asked = Ask.of(**ask)
+    shop.items.chosen(asked.categories)
     parts = out.with_name(f"{out.name}.parts")
     try:
         ids = _planned(shop, parts, {"of": of, "block": block, "ask": asked.model_dump(mode="json")})

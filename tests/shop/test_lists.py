@@ -132,6 +132,7 @@ def test_an_empty_shop_has_an_empty_table_and_an_unknown_form_none(tmp_path: Pat
     with Shop.create(tmp_path / "s") as shop:
         assert recommend_all(shop, tmp_path / "l.parquet") == 0
         assert written(tmp_path / "l.parquet").is_empty()
-        for bad in ({"out": tmp_path / "l.xls"}, {"out": tmp_path / "l.csv", "of": "stores"}):
+        for bad in ({"out": "l.xls"}, {"out": "l.csv", "of": "stores"}, {"out": "l.csv", "categories": ["Frocky"]}):
             with pytest.raises(SettingError):
-                recommend_all(shop, **bad)
+                recommend_all(shop, **{**bad, "out": tmp_path / bad["out"]})
+        assert not list(tmp_path.glob("*.parts"))
