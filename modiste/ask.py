@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from modiste.catalog.values import HIGHEST_PRICE, LONGEST_ID, identifier, position_of
+from modiste.catalog.words import asked_age, asked_gender
 from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
 
@@ -58,6 +59,12 @@ Id = Annotated[
 ]
 
 
+_Whose = Literal["men", "women", "any"]
+_Age = Literal["adults", "children", "any"]
+Whose = Annotated[_Whose, BeforeValidator(asked_gender, json_schema_input_type=_Whose)]
+Age = Annotated[_Age, BeforeValidator(asked_age, json_schema_input_type=_Age)]
+
+
 class Ask(BaseModel):
     """How to rank, and which items may be recommended; every field has a default.
 
@@ -94,12 +101,10 @@ class Ask(BaseModel):
         None,
         description="Instead of the shopper's own: 0 avoids what others buy, 1 follows them; 1/3 takes no notice.",
     )
-    gender: Literal["men", "women", "any"] | None = Field(
+    gender: Whose | None = Field(
         None, description="Whose garments; default: those of the items that the list is made from."
     )
-    age: Literal["adults", "children", "any"] | None = Field(
-        None, description="For whom; default: as the items that the list is made from."
-    )
+    age: Age | None = Field(None, description="For whom; default: as the items that the list is made from.")
     near: Near | None = Field(None, description="latitude,longitude in degrees; default: the shopper's own position.")
     within: float | None = Field(
         None, ge=0, le=20_100, allow_inf_nan=False, description="Only what is in stores so near, in km."
@@ -176,5 +181,6 @@ def sentence(error: Any) -> str:
     what = str(error["msg"]).removeprefix("Value error, ")
     where = ".".join(str(part) for part in error["loc"])
     given = error.get("input")
-    shown = f" (not {given!r})" if where and isinstance(given, int | float | str) and len(str(given)) <= 80 else ""
+    short = isinstance(given, int | float | str) and len(str(given)) <= 80 and repr(given) not in what
+    shown = f" (not {given!r})" if where and short else ""
     return f"{where}: {what}{shown}" if where else what

@@ -158,8 +158,9 @@ def add_items(
                 raise typer.Exit(1)
             return
         report = shop.items.add(source, masks, progress, layout, private=private)
-    _console().print(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged")
-    _print_understood(report.understood, "kept as attributes")
+    more = f"; {report.merged} rows tell more of others' items" if report.merged else ""
+    _console().print(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged{more}")
+    _print_understood(report.understood)
     _report(report.photos, path, False, "photos not taken")
     _report(report.rejected, path, strict)
     _some(report)
@@ -177,7 +178,7 @@ def add_stores(
     with _open(path) as shop:
         report = shop.stores.add(file, _mapping(columns, mapping))
     _console().print(f"stores: {report.added} added, {report.updated} updated")
-    _print_understood(report.understood, "not read")
+    _print_understood(report.understood)
     _report(report.rejected, path, strict)
     _some(report)
 
@@ -206,7 +207,7 @@ def add_purchases(
     others = "".join(f", {count} of kind {kind}" for kind, count in report.kinds.items() if kind != "purchase")
     bought = report.kinds.get("purchase", 0)
     _console().print(f"purchases: {bought} added{others}, {report.unchanged} already there", highlight=False)
-    _print_understood(report.understood, "not read")
+    _print_understood(report.understood)
     _report(report.rejected, path, strict)
     _some(report)
 
@@ -220,14 +221,15 @@ def _mapping(columns: list[str] | None, file: Path | None) -> "Layout | None":
     return (Layout() if file is None else Layout.load(file)).mapped(columns or ())
 
 
-def _print_understood(understood: "Understood", unread: str) -> None:
+def _print_understood(understood: "Understood") -> None:
     """Tell how a table was understood, as far as somebody may want to change it."""
     console = _console(stderr=True)
     if understood.preset:
         console.print(f"read as a table of {_plain(understood.preset)}", highlight=False)
     if understood.unread:
         names = ", ".join(map(repr, understood.unread))
-        console.print(f"columns {unread}: {_plain(names)}", highlight=False, soft_wrap=True)
+        what = "kept as attributes" if understood.kept else "not read"
+        console.print(f"columns {what}: {_plain(names)}", highlight=False, soft_wrap=True)
     remarks = [
         f"column {name!r} is not known; is it {near}? Then --map {near}={json.dumps(name, ensure_ascii=False)}"
         for name, near in understood.unread.items()
@@ -275,7 +277,7 @@ def _print_reading(reading: "Reading") -> None:
         highlight=False,
         soft_wrap=True,
     )
-    _print_understood(reading.understood, "kept as attributes")
+    _print_understood(reading.understood)
 
 
 def _some(report: "AddReport") -> None:
@@ -509,7 +511,15 @@ def recommend_all(
 
     with _open(path) as shop, _progress("recommending") as progress:
         count = run(shop, out, of, progress=progress, **context.meta["ask"])
+        everybody = len(shop.shoppers) if of == "shoppers" else count
     _console().print(f"wrote {out}: the lists of {count} {of}")
+    if count < everybody:
+        _console(stderr=True).print(
+            f"[yellow]warning:[/] {everybody - count} shoppers have no position, so that nothing is within "
+            "--within of them; --near gives one for all",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command(epilog="Examples: modiste evaluate street all --out runs/street | modiste evaluate street views")
@@ -707,6 +717,9 @@ def status(path: ShopPath) -> None:
         "events": ", ".join(f"{n} {kind}" for kind, n in sorted(found.events.items())) or "none",
         "last bought": f"{have.last_purchase:%Y-%m-%d %H:%M}" if have.last_purchase else "never",
     }
+    if have.last_sync:
+        said = ", ".join(f"{count} {what}" for what, count in have.synced.items() if count)
+        lines["last sync"] = f"{have.last_sync:%Y-%m-%d %H:%M} UTC: {said or 'nothing new'}"
     for name, value in lines.items():
         console.print(f"{name:12}{value}", highlight=False)
     for step in found.next_steps(str(path)):
@@ -727,8 +740,15 @@ def forget(
             shop.purchases.remove(purchase)
             _console().print(f"took back {purchase}")
             return
+        from modiste.shop.sync import Sources
+
         for page in shop.forget(shopper):
             _console().print(f"deleted {page}, which named her", soft_wrap=True)
+        if (sources := Sources.of(shop.path)) and sources.orders:
+            _console(stderr=True).print(
+                f"[yellow]warning:[/] take her out of {_plain(sources.orders)} too: modiste sync brings its orders",
+                soft_wrap=True,
+            )
     _console().print("forgotten; copies of the shop and of its pages elsewhere are yours to delete")
 
 

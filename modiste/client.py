@@ -58,15 +58,19 @@ class Client:
         """One item, with its popularity now."""
         return self._get(wire.Item, wire.address("items", item_id))
 
-    def put_item(self, item_id: str, photo: bytes | Path | None = None, **fields: Any) -> wire.Put:
-        """Make an item or replace what is known of it; without ``photo`` (encoded, or a file) it keeps the one it has.
+    def put_item(
+        self, item_id: str, photo: bytes | Path | None = None, photos: Sequence[bytes | Path] = (), **fields: Any
+    ) -> wire.Put:
+        """Make an item or replace what is known of it; without ``photo`` (encoded, or a file) it keeps the one it has,
+        and without ``photos``, further ones, those.
 
         ``fields``: those of :class:`wire.ItemIn`, one at least; ``attributes`` is a mapping of texts.
         Raises PhotoError if the file can't be read.
         """
         if fields.get("attributes") is not None:
             fields["attributes"] = json.dumps(dict(fields["attributes"]))
-        files = {} if photo is None else {"photo": ("photo", _bytes(photo))}
+        files = [] if photo is None else [("photo", ("photo", _bytes(photo)))]
+        files += [("photos", ("photo", _bytes(one))) for one in photos]
         return self._send(wire.Put, "PUT", wire.address("items", item_id), data=_given(fields), files=files)
 
     def put_items(self, items: Iterable[Mapping[str, Any]]) -> wire.PutSome:

@@ -4,6 +4,7 @@ OpenAPI is written from these. How to rank is asked with :class:`~modiste.ask.As
 """
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
@@ -11,8 +12,10 @@ from urllib.parse import quote
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from modiste.ask import Ask, Id, Name, Near, Position, Price, Share
-from modiste.catalog.values import moment
-from modiste.catalog.words import gender
+from modiste.catalog.events import KINDS
+from modiste.catalog.items import AGE_GROUPS, GENDERS
+from modiste.catalog.values import availability, kind_of, moment, nearest_kind
+from modiste.catalog.words import asked_gender, gender_and_age, unknown_person
 
 _DATE = r"^(19[789]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
 
@@ -23,9 +26,17 @@ def _moment(at: Any) -> datetime:
     return moment(at)
 
 
-def _gender(word: Any) -> Any:
-    """``men`` or ``women`` for a word that says so, as in a table."""
-    return (gender(word) if isinstance(word, str) else None) or word
+def _kind(word: Any) -> Any:
+    if not isinstance(word, str) or (kind := kind_of(word)) is not None:
+        return kind if isinstance(word, str) else word
+    near = nearest_kind(word)
+    raise ValueError(
+        f"{word[:80]!r} is not known; " + (f"did you mean {near}?" if near else f"there are: {', '.join(KINDS)}")
+    )
+
+
+def _availability(word: Any) -> Any:
+    return meant if isinstance(word, str) and (meant := availability(word)) is not None else word
 
 
 Moment = Annotated[
@@ -38,7 +49,10 @@ Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Gender = Literal["men", "women"]
 AgeGroup = Literal["adults", "children"]
-GenderWord = Annotated[Gender, BeforeValidator(_gender, json_schema_input_type=Gender)]
+GenderWord = Annotated[Gender, BeforeValidator(asked_gender, json_schema_input_type=Gender)]
+_Kind = Literal["view", "cart", "purchase", "return", "cancel"]
+Kind = Annotated[_Kind, BeforeValidator(_kind, json_schema_input_type=_Kind)]
+Availability = Annotated[bool, BeforeValidator(_availability, json_schema_input_type=bool)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["EUR"])]
 Stock = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$", max_length=2000, examples=["https://shop.example/p/1"])]
@@ -76,7 +90,7 @@ class ItemIn(Input):
     """What is known of an item; what is left out is forgotten, but a photo is kept."""
 
     category: Name | None = Field(None, description="The shop's word or the taxonomy's.")
-    gender: GenderWord | None = Field(None, description="For whom: men or women, or another word for them.")
+    gender: Gender | None = Field(None, description="For whom: men or women, or another word for them.")
     age_group: Literal["adults", "children"] | None = None
     product: Name | None = Field(None, description="The item without its view; default: its own id.")
     view: Name | None = Field(None, description="front, back, …")
@@ -88,7 +102,7 @@ class ItemIn(Input):
     price: Price | None = None
     sale_price: Price | None = None
     currency: Currency | None = Field(None, description="Of both prices.")
-    available: bool | None = Field(None, description="False: sold out, and not recommended.")
+    available: Availability | None = Field(None, description="False: sold out, and not recommended.")
     stock: Stock | None = Field(None, description="How many there are; 0: sold out, and not recommended.")
     store_id: Id | None = Field(None, description="One of /v1/stores.")
     popularity: Price | None = Field(None, description="Purchases before any is recorded here.")
@@ -96,6 +110,25 @@ class ItemIn(Input):
         Annotated[dict[Name, Name], Field(max_length=100)],
         BeforeValidator(_json_object),
     ] = Field({}, description="Texts by name; in a form, a JSON object of strings.", examples=['{"season": "spring"}'])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_a_shops_words(cls, given: Any) -> Any:
+        """For whom it is, as a table says it: "Girls" is women and children, "Unisex" neither."""
+        if not isinstance(given, Mapping):
+            return given
+        said = {name: word for name in ("gender", "age_group") if isinstance(word := given.get(name), str)}
+        told = {name: gender_and_age(word) for name, word in said.items()}
+        for name, word in said.items():
+            if not told[name][2] or not word.strip():
+                raise ValueError(f"{name} {unknown_person(word, GENDERS if name == 'gender' else AGE_GROUPS)}")
+        found = dict(given)
+        if "gender" in told and said["gender"] not in GENDERS:
+            found["gender"] = told["gender"][0]
+            found["age_group"] = found.get("age_group") or told["gender"][1]
+        if "age_group" in told:
+            found["age_group"] = told["age_group"][1]
+        return found
 
 
 class Browse(Input):
@@ -107,7 +140,7 @@ class Browse(Input):
     match: Literal["all", "any"] = Field(
         "all", description="Whether category and price must both hold, or one of them is enough."
     )
-    gender: Gender | None = Field(None, description="Only items for them, or for no one in particular.")
+    gender: GenderWord | None = Field(None, description="Only items for them, or for no one in particular.")
     store_id: Id | None = Field(None, description="Only items of this store.")
     limit: int = Field(50, ge=1, le=500, description="How many on a page.")
     offset: int = Field(0, ge=0, le=1_000_000_000, description="How many to pass over.")
@@ -190,7 +223,7 @@ class PurchaseIn(Input):
 class EventIn(PurchaseIn):
     """What one shopper did with one item."""
 
-    kind: Literal["view", "cart", "purchase", "return", "cancel"] = Field(
+    kind: Kind = Field(
         "purchase", description="A return or cancellation takes purchases back: of its order, or the last one."
     )
 
@@ -412,6 +445,7 @@ class PutSome(BaseModel):
     created: int
     updated: int
     unchanged: int
+    unknown_categories: dict[str, int] = Field(description="Those that nobody knows, with how many items have them.")
     refused: list[Refused]
 
 

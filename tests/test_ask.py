@@ -62,7 +62,7 @@ def test_a_position_is_two_numbers_or_their_text():
         ({"penalty": 0}, "penalty: "),
         ({"scaling": "max"}, "scaling: .*'none' or 'minmax'"),
         ({"trendiness": 1.01}, "trendiness: .*less than or equal to 1"),
-        ({"gender": "cats"}, "gender: .*'men', 'women' or 'any'"),
+        ({"gender": "cats"}, "gender: 'cats' is not known; there are: men, women, any$"),
         ({"near": "here"}, "near: write it as latitude,longitude in degrees, such as 48.86,2.35"),
         ({"near": "95,2"}, "near: "),
         ({"near": (95, 2)}, "near: .*latitude"),
@@ -80,7 +80,7 @@ def test_a_position_is_two_numbers_or_their_text():
         ({"penalty": 4}, "penalty and scaling belong to the paper's formula"),
         ({"scaling": "none", "preset": "visual"}, "penalty and scaling belong to the paper's formula"),
         ({"colour": 1, "preset": "paper"}, "the paper's formula has no term for colour"),
-        ({"age": "old"}, "age: .*'adults', 'children' or 'any'"),
+        ({"age": "old"}, "age: 'old' is not known; there are: adults, children, any$"),
         ({"top": 0, "match": "some"}, "top: .*; match: "),
     ],
 )

@@ -162,6 +162,10 @@ class Columns:
                 raise SourceError(f"{file} has {count} columns named {name!r}; rename or remove all but one")
             if name:
                 places.setdefault(plain(name), place)
+        for place, name in enumerate(header):  # Preis (EUR)
+            bare, bracket, _ = name.partition("(")
+            if bracket and plain(name) not in known(what):
+                places.setdefault(plain(bare), place)
         layout = _layout(places, what)
         if mapping is not None:
             _check(mapping, header, places, what)
@@ -267,6 +271,7 @@ class Understood:
     ``preset`` is the system whose header it has, or "". ``columns`` says of each field which columns tell it,
     ``unread`` which columns none, with the field that each may have been meant for, or "". ``unknown`` counts by field
     (category, gender, age_group, kind …) the words that nobody knows; ``remarks`` are sentences on the rest.
+    ``kept``: what stands in the unread columns was kept with the items.
     """
 
     preset: str = ""
@@ -274,10 +279,25 @@ class Understood:
     unread: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    kept: bool = False
 
 
 NOTHING = frozenset({"nan", "null", "none", "n/a", "#n/a", "<na>", "nat", "\\n", "na"})
 """Cells, in small letters, that programs write where there is nothing."""
+
+_SHORTENED = re.compile(r"\d([.,]\d+)?E\+?\d+").fullmatch
+
+
+def shortened(name: str, ids: Iterable[str]) -> tuple[str, ...]:
+    """A remark if some ids are numbers that a spreadsheet shortened, such as 1.23457E+12; else none."""
+    found = [one for one in ids if _SHORTENED(one)]
+    if not found:
+        return ()
+    return (
+        f"{len(found)} times {name} is a number that a spreadsheet shortened, such as {found[0]!r}: "
+        "make its column text and export it again",
+    )
+
 
 POINTED = "every {} ended in .0, which a column of floats adds; it was taken off"
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from modiste.catalog.columns import NOTHING, POINTED, Columns, Layout, Lost, Understood, known, without_point
+from modiste.catalog.columns import NOTHING, POINTED, Columns, Layout, Lost, Understood, known, shortened, without_point
 from modiste.catalog.items import Rejected
 from modiste.catalog.tables import open_table
-from modiste.catalog.values import identifier, kind_of, moment, numeric_day, stock
+from modiste.catalog.values import identifier, kind_of, moment, nearest_kind, numeric_day, stock
 from modiste.errors import SettingError, SourceError
 
 KINDS = ("view", "cart", "purchase", "return", "cancel")
@@ -101,8 +101,10 @@ class _Reader:
         """The first cell of a field that holds something."""
         for place in self._places.get(name, ()):
             written = cells[place].strip()
+            if name in self._words:
+                written = self._words[name].get(written, written)
             if written and (len(written) > 5 or written.lower() not in NOTHING):
-                return self._words[name].get(written, written) if name in self._words else written
+                return written
         return self._constants.get(name, "")
 
     def read(self, cells: Sequence[str]) -> list[Event]:
@@ -188,7 +190,7 @@ class _Reader:
 
     def understood(self) -> Understood:
         """How the table was understood, after its last row."""
-        remarks = list(self._remarks)
+        remarks = [*self._remarks, *shortened("shopper_id", self._shoppers)]
         if self._restored:
             remarks.append(self._lost.remark("item_id", self._restored))
         likely = [told for told in ("--day-first", "--month-first") if self._days[told]]
@@ -201,6 +203,9 @@ class _Reader:
                 f"{self._days.total()} dates such as {example!r} don't say which number is the day: add --day-first or "
                 "--month-first"
             )
+        for name, words in self._unknown.items():
+            found = ((word, nearest_kind(word, name == "status")) for word in words)
+            remarks += [f"{name} {word!r} is not known; is it {near}?" for word, near in found if near]
         unknown = {name: dict(words.most_common()) for name, words in self._unknown.items() if words}
         columns = self._columns
         return Understood(columns.layout.name, columns.called(), columns.unread, unknown, tuple(remarks))

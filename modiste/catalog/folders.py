@@ -73,16 +73,18 @@ def _folder_of_folders(
         parts = [unicodedata.normalize("NFC", part) for part in inside.parts[:-1]]
         kinds = [part for part in parts if taxonomy.knows(part) or not who(part)[2]]
         known = [place for place, part in enumerate(kinds) if taxonomy.knows(part)]
-        last = known[-1] if known else 0
+        few = crowds[path.parent] <= _MOST_VIEWS
+        category = kinds[known[-1]] if known else next((one for one in kinds if not (few and _numbered(one))), None)
+        below = kinds[known[-1] + 1 :] if known else kinds[1:] if category in kinds[:1] else kinds
         told = [one for part in parts if (one := who(part))[2]]
-        product = "/".join(parts) if kinds[last + 1 :] and crowds[path.parent] <= _MOST_VIEWS else ""
+        product = "/".join(parts) if below and few else ""
         if product:
             products[path.parent] = crowds[path.parent]
         stem = unicodedata.normalize("NFC", path.stem)
         try:
             item = Item(
                 identifier("/".join((*parts, stem)), "its name"),
-                category=kinds[last] if kinds else None,
+                category=category,
                 gender=next((one[0] for one in told if one[0]), None),
                 age_group=next((one[1] for one in told if one[1]), None),
                 image=str(path),
@@ -96,6 +98,11 @@ def _folder_of_folders(
         return found, ()
     example = next(iter(products)).relative_to(source)
     return found, (f"{len(products)} folders such as {example} are taken for a product each, their photos for views",)
+
+
+def _numbered(name: str) -> bool:
+    """Whether a folder's name is that of a product or a date, and no word for a category: ``SKU-001``."""
+    return any(map(str.isdecimal, name))
 
 
 def _files(source: Path, rejected: list[Rejected]) -> Iterator[Path]:

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from modiste.catalog.columns import NOTHING, POINTED, Columns, Layout, Understood, known, without_point, words
+from modiste.catalog.columns import (
+    NOTHING,
+    POINTED,
+    Columns,
+    Layout,
+    Understood,
+    known,
+    shortened,
+    without_point,
+    words,
+)
 from modiste.catalog.items import Item, Rejected
 from modiste.catalog.tables import open_table
 from modiste.catalog.taxonomy import Taxonomy
@@ -24,7 +34,7 @@ from modiste.catalog.values import (
     plain,
     stock,
 )
-from modiste.catalog.words import gender_and_age
+from modiste.catalog.words import gender_and_age, nearest_person
 from modiste.errors import SettingError, SourceError
 
 PHOTO_SUFFIXES = (
@@ -131,8 +141,15 @@ class _Table:
         _size_variants(found, self.remarks)
         self._photo_remarks(found, rows)
         unknown = {name: dict(counted.most_common()) for name, counted in self.unknown.items()}
+        self.remarks += shortened("item_id", (row.said.get("item_id", "") for row in rows))
         columns = self.columns
-        understood = Understood(columns.layout.name, columns.called(), columns.unread, unknown, tuple(self.remarks))
+        likely = [
+            f"{name} {word!r} is not known; is it {near}?"
+            for name in ("gender", "age_group") for word in unknown.get(name, ()) if (near := nearest_person(word))
+        ]  # fmt: skip
+        understood = Understood(
+            columns.layout.name, columns.called(), columns.unread, unknown, (*self.remarks, *likely), bool(self.others)
+        )
         return found, self.rejected, self.merged, understood
 
     # Rows
@@ -141,12 +158,14 @@ class _Table:
         texts = [one.strip() for one in cells]
         said = dict(self.layout.constants)
         for name, places in self.columns.read.items():
-            filled = [texts[place] for place in places if texts[place] and not _is_nothing(texts[place])]
+            own = self.layout.words.get(name, {})
+            filled = [one for place in places if (one := own.get(texts[place], texts[place])) and not _is_nothing(one)]
             if filled:
                 said[name] = self._best(name, filled)
                 if name == "category":
                     said["category_path"] = ",".join(filled)
-        photos = [one for place in self.columns.read.get("photos", ()) if not _is_nothing(one := texts[place]) and one]
+        cells = [one for place in self.columns.read.get("photos", ()) if not _is_nothing(one := texts[place]) and one]
+        photos = [one for cell in cells for one in _several(cell)]
         header = self.columns.header
         others = {header[place]: texts[place] for place in self.others if texts[place]}
         helpers = {name: texts[place] for name, place in self.helpers.items()}
@@ -165,8 +184,6 @@ class _Table:
 
     def _best(self, name: str, filled: Sequence[str]) -> str:
         """Of several columns' texts the first that is understood, else the first; our words for the shop's own."""
-        own = self.layout.words.get(name, {})
-        filled = [own.get(one, one) for one in filled]
         if (len(filled) == 1 and name != "category") or (name == "category" and self.knows(filled[0])):
             return filled[0]
         if name == "available":
@@ -432,11 +449,8 @@ class Files:
 
     def photos(self, written: str, name: str) -> list[str]:
         """What a cell names: files and addresses, one or several. Raises SettingError for what is neither."""
-        if written.startswith("[") and (listed := _listed(written)) is not None:
-            texts = [
-                str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed
-            ]
-            return [path for one in texts for path in self.photos(one, name)]
+        if (several := _several(written)) != [written]:
+            return [path for one in several for path in self.photos(one, name)]
         if is_address(written):
             parts = [one.strip().replace(" ", "%20") for one in _BETWEEN_ADDRESSES.split(written)]
             addresses = [f"https:{one}" if one.startswith("//") else one for one in parts]
@@ -506,6 +520,13 @@ def _path(address: str) -> str:
         return unquote(urlsplit(address).path)
     except ValueError:
         return ""
+
+
+def _several(written: str) -> list[str]:
+    """What a list in JSON names, addresses in objects too; other text is one."""
+    if not written.startswith("[") or (listed := _listed(written)) is None:
+        return [written]
+    return [str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed]
 
 
 def _listed(written: str) -> list[Any] | None:

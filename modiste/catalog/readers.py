@@ -48,8 +48,9 @@ def read_source(source: Path, taxonomy: Taxonomy, masks: Path | None = None, map
       ``id_00000080-01``, view) is DeepFashion's, at any depth. A short id that stands for several genders or
       categories becomes ``MEN-Denim-id_00000080-01_7``; a product of both genders becomes one for each.
     - Any other folder holds photos in folders of genders, categories and products, any of them or none:
-      ``women/dresses/LMD/front.jpg``. The item's id is the path without its ending; a folder below that of a category
-      is a product and its photos are views, unless there are more than 20.
+      ``women/dresses/LMD/front.jpg``. The item's id is the path without its ending; a folder below that of a category,
+      or one with a number in its name where none is, is a product and its photos are views, unless there are more
+      than 20.
 
     A photo's mask is what the table's column says, else ``<stem>_segm.png`` in ``masks/<the photo's folder>``, in
     ``masks`` or beside the photo, the first there is; photos that would share one are rejected. Hidden files are

@@ -12,8 +12,10 @@ import zipfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from gzip import GzipFile
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -33,10 +35,15 @@ LARGEST = 1 << 32
 _TEXTS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xml"}
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_CELL = 1 << 24  # characters; a longer one is a quote that nobody closed
+_MOST_TITLES = 5  # lines between a table's title and its columns' names
 _MOST_LINES = 500  # of one row
 _TIME = "%Y-%m-%d %H:%M:%S%.f"
 _NO_TEXT = re.compile(r"[\0\ud800-\udfff]")  # what no database stores
 _NO_OBJECT = 'is no JSON object; write each row as {"item_id": "0002", "price": 12.50}'
+INNER = ("variants", "line_items", "lineItems", "order_items", "order_lines", "lines", "items", "products")
+"""What a record in JSON may list, so that each of it is a row with what the record says: the first that it has."""
+
+_VALUES = ("option", "options", "value", "values")  # of what is named in a list
 _ROWS = ("item", "entry", "product", "offer", "row", "record", "order", "store")  # elements of XML
 
 Cells = Sequence[str]
@@ -60,7 +67,10 @@ def open_table(file: Path, known: Collection[str]) -> Table:
     Raises SourceError if the file is no table, here or as ``lines`` are read.
     """
     lines = _lines(file, known)
-    return Table(file, tuple(name.strip() for name in next(lines)[1]), lines)
+    _, header = next(lines)
+    if isinstance(header, str):
+        raise SourceError(f"{file}, row 1, {header}")
+    return Table(file, tuple(name.strip() for name in header), lines)
 
 
 def _lines(file: Path, known: Collection[str]) -> Lines:
@@ -203,12 +213,12 @@ def _csv(content: bytes, known: Collection[str]) -> Lines:
     dialect = _dialect(stream.read(1 << 16), known)
     stream.seek(0)
     records = _Records(stream, dialect)
-    header: Cells | str = next((cells for cells in records if isinstance(cells, str) or _is_header(cells)), [])
+    header, lines = _header(iter(records), known)
     if isinstance(header, str):
         raise ValueError(f"line 1: {header}")
     yield 1, header
     marks = _SEPARATORS.get(dialect.separator, repr(dialect.separator))
-    for number, cells in enumerate(records, 2):
+    for number, cells in enumerate(lines, 2):
         if isinstance(cells, str) or len(cells) == len(header):
             yield number, cells
         elif len(cells) > len(header) and not any(map(str.strip, cells[len(header) :])):
@@ -217,6 +227,18 @@ def _csv(content: bytes, known: Collection[str]) -> Lines:
             swallowed = "\n" in "".join(cells) and records.gives_back(len(header))
             advice = "mend its quotes" if swallowed or "\n" in "".join(cells) else f"quote cells with {marks}"
             yield number, f"has {len(cells)} cells where the header has {len(header)}; {advice}"
+
+
+def _header(lines: Iterator[Cells | str], known: Collection[str]) -> tuple[Cells | str, Iterator[Cells | str]]:
+    """The names of the columns, and the lines below them; above them may stand the table's title, a cell to a line."""
+    first = next((cells for cells in lines if isinstance(cells, str) or _is_header(cells)), [])
+    if isinstance(first, str) or len([*filter(str.strip, first)]) != 1 or plain("".join(first)) in known:
+        return first, lines
+    ahead = [*islice(lines, _MOST_TITLES)]
+    for place, cells in enumerate(ahead):
+        if not isinstance(cells, str) and sum(plain(name) in known for name in cells) > 1:
+            return cells, chain(ahead[place + 1 :], lines)
+    return first, chain(ahead, lines)
 
 
 def _is_header(cells: Cells) -> bool:
@@ -233,13 +255,14 @@ def _dialect(sample: str, known: Collection[str]) -> _Dialect:
     escape = "\\" if re.search(r'[^\\\n]\\"[^,;|\t\r\n]', sample) and '""' not in sample else None
 
     def fit(dialect: _Dialect) -> tuple[int, int]:
-        records = dialect.reader(io.StringIO(sample, newline=""), strict=False)
-        header: Cells = next((cells for cells in records if _is_header(cells)), [])
+        header: Cells | str = []
+        with suppress(csv.Error):
+            header, _ = _header(dialect.reader(io.StringIO(sample, newline=""), strict=False), known)
         marked = dialect.quote == "'" or not any(name.startswith("'") for name in header)
         return marked * sum(plain(name) in known for name in header), len(header)
 
     separators = [said[1]] if said else [*_SEPARATORS, *sorted(others - _SEPARATORS.keys())]
-    quotes = ['"', "'"] if any(line.startswith("'") for line in lines[:2]) else ['"']
+    quotes = ['"', "'"] if lines[bool(said) :] and lines[bool(said)].startswith("'") else ['"']
     return max((_Dialect(one, quote, escape) for one in separators for quote in quotes), key=fit)
 
 
@@ -290,10 +313,80 @@ class _Records:
 
 
 def _json(content: bytes, known: Collection[str]) -> Lines:
-    names = dict.fromkeys(name for _, row in _values(content, known) if isinstance(row, dict) for name in row)
-    yield 1, list(names)
-    for number, row in _values(content, known):
-        yield number, [text(row.get(name)) for name in names] if isinstance(row, dict) else _NO_OBJECT
+    """A row for each record, or for each of the things that it lists (INNER); what is in objects has columns named as
+    the path to it, ``customer email``, and what a thing in a list says that its record says too ``variant id``."""
+    outer: dict[str, None] = {}
+    inner: dict[tuple[str, str], None] = {}
+    for _, record in _values(content, known):
+        if isinstance(record, dict):
+            above, below = _levels(record)
+            outer |= dict.fromkeys(above)
+            for one in below:
+                inner |= dict.fromkeys(one or ())
+    named = {one: one[1] if one[1] not in outer else " ".join(one) for one in inner}
+    names = [*outer, *dict.fromkeys(named.values())]
+    yield 1, names
+    for number, record in _values(content, known):
+        if not isinstance(record, dict):
+            yield number, _NO_OBJECT
+            continue
+        above, below = _levels(record)
+        for one in below or [{}]:
+            cells = None if one is None else above | {named[place]: value for place, value in one.items()}
+            yield number, _NO_OBJECT if cells is None else [text(cells.get(name)) for name in names]
+
+
+def _levels(record: dict[str, Any]) -> tuple[dict[str, Any], list[dict[tuple[str, str], Any] | None]]:
+    """A record's own cells, and those of the things that it lists, each by the list's name in the singular and its own
+    name; None for a thing that is no object."""
+    listed = next((name for name in INNER if isinstance(one := record.get(name), list) and _has_object(one)), None)
+    above = _flat({name: value for name, value in record.items() if name != listed})
+    below: list[dict[tuple[str, str], Any] | None] = []
+    for one in record[listed] if listed else []:
+        if not isinstance(one, dict):
+            below.append(None)
+            continue
+        for name, value in [*one.items()]:  # image_id: 7 is the object of the record's images that has the id 7
+            others = record.get(f"{name.removesuffix('_id')}s") if name.endswith("_id") and value else None
+            for other in others if isinstance(others, list) else ():
+                if isinstance(other, dict) and other.get("id") == value:
+                    one = {**one, name.removesuffix("_id"): other}
+        below.append({(str(listed).removesuffix("s"), name): value for name, value in _flat(one).items()})
+    return above, below
+
+
+def _flat(record: dict[str, Any], depth: int = 4) -> dict[str, Any]:
+    """The cells of a record: those in its objects by the path to them, names in a list side by side."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if isinstance(value, dict) and value and depth:
+            flat |= {f"{name} {below}": one for below, one in _flat(value, depth - 1).items()}
+        elif not (isinstance(value, list) and value):
+            flat[name] = value
+        elif all(isinstance(one, dict) and "name" in one for one in value) and not _shows(value):
+            values = [{key: one[key] for key in _VALUES if key in one} for one in value]
+            if any(values):
+                for number, (one, said) in enumerate(zip(value, values, strict=True), 1):
+                    flat[f"{name} {number} name"] = one["name"]
+                    flat |= {f"{name} {number} {key}": _only(said[key]) for key in said}
+            else:
+                flat[name] = ", ".join(text(one["name"]) for one in value)
+        else:
+            flat[name] = _only(value)
+    return flat
+
+
+def _shows(listed: Iterable[dict[str, Any]]) -> bool:
+    return any("src" in one or "url" in one for one in listed)
+
+
+def _only(value: Any) -> Any:
+    """What stands in a list alone; several stay a list."""
+    return value[0] if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list) else value
+
+
+def _has_object(listed: Iterable[Any]) -> bool:
+    return any(isinstance(one, dict) for one in listed)
 
 
 def _values(content: bytes, known: Collection[str]) -> Iterable[tuple[int, Any]]:
@@ -303,17 +396,30 @@ def _values(content: bytes, known: Collection[str]) -> Iterable[tuple[int, Any]]
     first, second = next(lines, ""), next(lines, None)
     stream.seek(0)
     if first.lstrip("\ufeff \t").startswith("["):
-        return enumerate(json.load(stream), 2)
+        return enumerate(_pages(json.load(stream)), 2)
     if second is None or _value(first) is None:
         whole = _value(stream.read())
-        if isinstance(whole, dict) and not any(plain(name) in known for name in whole):
-            lists = [one for one in whole.values() if isinstance(one, list) and any(isinstance(x, dict) for x in one)]
-            if len(lists) == 1:
-                return enumerate(lists[0], 2)
         if isinstance(whole, dict):
-            return [(2, whole)]
+            return enumerate(_under(whole, known) or [whole], 2)
     stream = _stream(content)
-    return ((number, _value(line)) for number, line in enumerate(stream, 2) if line.strip())
+    numbered = ((number, _value(line)) for number, line in enumerate(stream, 2) if line.strip())
+    return ((number, one) for number, value in numbered for one in _pages([value]))
+
+
+def _pages(records: Iterable[Any]) -> Iterator[Any]:
+    """Records, also those on the pages ``{"products": [...]}`` that an API gave one after the other."""
+    for one in records:
+        alone = next(iter(one.values())) if isinstance(one, dict) and len(one) == 1 else None
+        yield from alone if isinstance(alone, list) and _has_object(alone) else [one]
+
+
+def _under(whole: dict[str, Any], known: Collection[str]) -> list[Any] | None:
+    """The one list of objects in an object, or in the objects in it, that says nothing of a record itself."""
+    if any(plain(name) in known for name, value in whole.items() if not isinstance(value, list | dict)):
+        return None
+    lists = [one for one in whole.values() if isinstance(one, list) and _has_object(one)]
+    lists = lists or [one for value in whole.values() if isinstance(value, dict) and (one := _under(value, known))]
+    return lists[0] if len(lists) == 1 else None
 
 
 def _value(line: str) -> Any:
@@ -335,7 +441,7 @@ def _parquet(content: bytes, _: Collection[str]) -> Lines:
         yield number, [text(cell) for cell in cells]
 
 
-def _xlsx(content: bytes, _: Collection[str]) -> Lines:
+def _xlsx(content: bytes, known: Collection[str]) -> Lines:
     """The first sheet that has rows; formulas are what they were when the file was saved."""
     try:
         import python_calamine
@@ -348,16 +454,12 @@ def _xlsx(content: bytes, _: Collection[str]) -> Lines:
         rows = iter(sheet.to_python(skip_empty_area=False)) if sheet else iter(())
     except (python_calamine.CalamineError, python_calamine.ZipError) as error:
         raise ValueError(error) from error
-    header: Cells = []
-    for number, row in enumerate(rows, 1):
-        cells = [text(cell) for cell in row]
-        if header and any(cells):
-            yield number, cells
-        elif not header and any(cells):
-            header = cells
-            yield 1, header
-    if not header:
-        yield 1, header
+    filled = ((number, [text(cell) for cell in row]) for number, row in enumerate(rows, 1))
+    numbered = [(number, cells) for number, cells in filled if any(cells)]
+    header, below = _header((cells for _, cells in numbered), known)
+    yield 1, header
+    left = len([*below])
+    yield from numbered[len(numbered) - left :]
 
 
 def _xml(content: bytes, _: Collection[str]) -> Lines:
@@ -376,9 +478,11 @@ def _elements(content: bytes) -> list[dict[str, list[str]]]:
     path: list[str] = []
     inside = 0  # how deep the row lies that is being read
     said: list[str] = []
+    leaf = False  # whether nothing has ended in the element that began last
 
     def start(name: str, _: dict[str, str]) -> None:
-        nonlocal inside
+        nonlocal inside, leaf
+        leaf = True
         path.append(name.rpartition(" ")[2])
         said.clear()
         if not inside and path[-1].casefold() in _ROWS:
@@ -386,9 +490,11 @@ def _elements(content: bytes) -> list[dict[str, list[str]]]:
             rows.append({})
 
     def end(name: str) -> None:
-        nonlocal inside
-        if inside and len(path) > inside and (written := "".join(said).strip()):
-            rows[-1].setdefault(" ".join(path[inside:]), []).append(written)
+        nonlocal inside, leaf
+        written = "".join(said).strip()
+        if inside and len(path) > inside and (leaf or written):
+            rows[-1].setdefault(" ".join(path[inside:]), []).extend([written] if written else [])
+        leaf = False
         said.clear()
         path.pop()
         if len(path) < inside:

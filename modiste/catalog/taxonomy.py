@@ -3,8 +3,9 @@
 import html
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ import numpy as np
 from modiste.arrays import Floats
 from modiste.catalog.palette import LABELS
 from modiste.catalog.words import CONNECTORS, LONGEST, joined, nearest, says_who, tokens
-from modiste.errors import SourceError
+from modiste.errors import SettingError, SourceError
 
 PAPER = Path(__file__).with_name("categories.toml")
 """The paper's taxonomy: 17 categories in six groups."""
@@ -134,6 +135,26 @@ class Taxonomy:
         """The category with a word written most like an unknown one, in its last step; None where none is like it."""
         like = nearest(_STEPS.split(word)[-1], self._words)
         return self._words[like] or None if like else None
+
+    def chosen(self, words: Iterable[str], own: Collection[str] = ()) -> set[str]:
+        """The categories that the words of a filter stand for; a word may list several with commas.
+
+        ``own`` are the categories that a shop's items have, which may be others than the taxonomy's. Raises
+        SettingError for a word that nobody knows, with the nearest that there is.
+        """
+        chosen: set[str] = set()
+        for word in words:
+            whole = word.strip() in own
+            for one in [word] if whole else filter(None, map(str.strip, word.split(","))):
+                category = one.strip() if whole else self.canonical(one)
+                if category is None or (category not in self._group and category not in own):
+                    near = self.nearest(one) or next(iter(get_close_matches(one, own, 1)), None)
+                    there = ", ".join(sorted(own or self._group)[:20])
+                    raise SettingError(
+                        f"no category {one[:80]!r}; " + (f"did you mean {near}?" if near else f"there are: {there}")
+                    )
+                chosen.add(category)
+        return chosen
 
     def similarity(self, a: str | None, b: str | None) -> float:
         """How alike two categories are, in [0, 1]; symmetric."""

@@ -11,6 +11,7 @@ import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,11 @@ def kind_of(word: str, statuses: bool = False) -> str | None:
     return _meanings("statuses" if statuses else "kinds").get(plain(word))
 
 
+def nearest_kind(word: str, statuses: bool = False) -> str | None:
+    """The word for a kind of event, or an order's status, that is written most like an unknown one; or None."""
+    return next(iter(get_close_matches(plain(word), _meanings("statuses" if statuses else "kinds"), 1, 0.8)), None)
+
+
 def availability(word: str) -> bool | None:
     """Whether a word says that an item can be bought; None: not known."""
     name = word.rstrip("/").rpartition("/")[2] if "schema.org" in word else word
@@ -263,7 +269,7 @@ def stock(value: Any, name: str = "stock") -> int:
 
 # Money
 
-_NUMBER = re.compile(r"(?P<minus>[-−]?)\s*(?P<number>\d(?:[\d.,'’  \xa0]*\d)?)(?P<none>[.,]\s?[-–—]+)?")
+_NUMBER = re.compile(r"(?P<minus>[-−]?)\s*(?P<number>\d(?:[\d.,'’  \xa0\u202f\u2009]*\d)?)(?P<none>[.,]\s?[-–—]+)?")
 _THREE_DECIMALS = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 
 
@@ -276,10 +282,16 @@ def money(value: Any, decimal: str | None = None, name: str = "price") -> tuple[
     written = text(value).strip()
     found = _NUMBER.search(written)
     rest = (written[: found.start()] + " " + written[found.end() :]).strip() if found else written
-    currency = currency_of(rest) if rest else None
+    said = [currency_of(one) for one in [rest, *rest.split()] if rest]
+    currency = said[0] if said else None
+    if said and currency is None and None not in said[1:]:  # "$ 1.299,00 MXN"
+        named = {one for one in said if one}
+        currency = named.pop() if len(named) == 1 else None
     if not found or (rest and currency is None):
         return price(value, name), None  # says what is wrong, or takes 1e3
-    number = _plain_number(found["number"].strip(" \xa0"), decimal, bool(rest) and currency not in _THREE_DECIMALS)
+    number = _plain_number(
+        found["number"].strip(" \xa0\u202f\u2009"), decimal, bool(rest) and currency not in _THREE_DECIMALS
+    )
     return price(found["minus"] + number if number else value, name), currency or None
 
 
@@ -318,7 +330,7 @@ def _plain_number(written: str, decimal: str | None, priced: bool) -> str | None
         whole, cents = written[:last], tail
     else:
         whole, cents = written, ""
-    groups = re.split(r"[.,'’  \xa0]", whole)
+    groups = re.split(r"[.,'’  \xa0\u202f\u2009]", whole)
     if len(groups) > 1 and not (1 <= len(groups[0]) <= 3 and all(2 <= len(one) <= 3 for one in groups[1:])):
         return None
     if len(groups) > 1 and len(groups[-1]) != 3:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modiste.catalog.items import GENDERS
+from modiste.catalog.items import AGE_GROUPS, GENDERS
 from modiste.errors import SettingError
 
 _Meaning = TypeVar("_Meaning")
@@ -54,6 +54,38 @@ def known_gender(word: str | None) -> str | None:
     if word is not None and word not in GENDERS:
         raise SettingError(f"no gender {word!r}; there are: {', '.join(GENDERS)}")
     return word
+
+
+def asked_gender(word: Any) -> Any:
+    """``men``, ``women`` or ``any`` for a word of a filter that says so; what is no text comes back.
+
+    Raises ValueError for a word that doesn't, with the nearest that does.
+    """
+    return _asked(word, 0)
+
+
+def asked_age(word: Any) -> Any:
+    """As :func:`asked_gender`, ``adults``, ``children`` or ``any``."""
+    return _asked(word, 1)
+
+
+def _asked(word: Any, which: int) -> Any:
+    if not isinstance(word, str) or word == "any":
+        return word
+    told = gender_and_age(word)
+    if told[which] is not None:
+        if which == 0 and told[1] == "children":
+            raise ValueError(f"{word[:80]!r} says an age too; ask for gender {told[0]} and age children")
+        return told[which]
+    if tokens(word) and told == (None, None, True):  # unisex
+        return "any"
+    raise ValueError(unknown_person(word, (*(GENDERS, AGE_GROUPS)[which], "any")))
+
+
+def unknown_person(word: str, there: Collection[str]) -> str:
+    """A sentence on a word that says not for whom a garment is, with the nearest that does."""
+    near = None if gender_and_age(word)[2] else nearest_person(word)
+    return f"{word[:80]!r} is not known; " + (f"did you mean {near}?" if near else f"there are: {', '.join(there)}")
 
 
 def gender_and_age(text: str | None) -> tuple[str | None, str | None, bool]:

@@ -93,9 +93,10 @@ watching = APIRouter(tags=["service"], responses=_refusals(403))
 
 
 class ItemForm(wire.ItemIn):
-    """An item with its photo."""
+    """An item with its photos."""
 
     photo: UploadFile | None = Field(None, description=_PHOTO)
+    photos: list[UploadFile] = Field([], max_length=20, description="Further photos, in the place of those there are.")
 
 
 # Items
@@ -205,13 +206,13 @@ async def put_item(
 
     A photo is parsed and embedded at once; when the answer comes, the item can be recommended.
     """
-    item, photo = _made(item_id, form), form.photo
-    unchosen = photo is None or not (photo.filename or photo.size)  # as browsers send a field left empty
-    content = None if photo is None or unchosen else await photo.read()
+    item = _made(item_id, form)
+    content, *photos = [await _chosen(one) for one in (form.photo, *form.photos)]
+    further = [one for one in photos if one is not None]
 
     def put() -> wire.Put:
         match = None if if_match in (None, "*") else str(if_match).strip().strip('"')
-        report = shop.items.put(item, content, match=match)
+        report = shop.items.put(item, content, further=further or None, match=match)
         return wire.Put(
             created=report.created, embedded=report.embedded, remark=report.remark, item=_item_now(shop, item_id)
         )
@@ -233,7 +234,10 @@ async def post_items(
     taken, refused = _each(wire.ItemWithId, sent)
     items = [_made(one.item_id, one) for _, one in taken]
     report = await queue.run(lambda: shop.items.put_many(items))
-    return wire.PutSome(created=report.added, updated=report.updated, unchanged=report.unchanged, refused=refused)
+    return wire.PutSome(
+        created=report.added, updated=report.updated, unchanged=report.unchanged,
+        unknown_categories=report.unknown_categories, refused=refused,
+    )  # fmt: skip
 
 
 @writes.delete(
@@ -441,6 +445,11 @@ async def metrics(request: Request, shop: TheShop) -> Response:
     state = request.app.state
     text = await state.metrics_queue.run(lambda: state.meters.scrape(shop.coverage))
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _chosen(photo: UploadFile | None) -> bytes | None:
+    """What was sent; None for a field that was left empty, which browsers send all the same."""
+    return await photo.read() if photo is not None and (photo.filename or photo.size) else None
 
 
 # Shaping answers

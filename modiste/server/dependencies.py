@@ -1,7 +1,7 @@
 """What a route needs of the service, and what it demands of a request."""
 
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, get_origin
 
 from fastapi import Depends, HTTPException, Request
 
@@ -51,9 +51,11 @@ def check_query(request: Request) -> None:
 
 async def check_form(request: Request) -> None:
     """Raise 415 for a body that is no form, and 422 for a field that the route's form doesn't have."""
-    names: list[str] = []
+    names, several = list[str](), set[str]()
     for field in request.scope["route"].dependant.body_params:
-        names += getattr(field.field_info.annotation, "model_fields", [field.alias])
+        fields = getattr(field.field_info.annotation, "model_fields", {field.alias: field.field_info})
+        names += fields
+        several |= {name for name, one in fields.items() if get_origin(one.annotation) is list}
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in FORMS:
         async for chunk in request.stream():
@@ -65,7 +67,7 @@ async def check_form(request: Request) -> None:
     if unknown := sorted(set(sent) - set(names)):
         named = ", ".join(repr(name[:80]) for name in unknown[:5])
         raise HTTPException(422, f"the form has no field {named}; its fields are {', '.join(names)}")
-    if repeated := sorted({name for name in sent if sent.count(name) > 1}):
+    if repeated := sorted({name for name in sent if sent.count(name) > 1} - several):
         raise HTTPException(422, f"the form has {repeated[0][:80]!r} {sent.count(repeated[0])} times; send it once")
     if not sent:
         raise HTTPException(422, f"the form is empty; its fields are {', '.join(names)}")

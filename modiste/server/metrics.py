@@ -67,3 +67,10 @@ class _ShopCollector(Collector):
             since = (datetime.now(UTC).replace(tzinfo=None) - has.last_purchase).total_seconds()
             age = max(since, 0.0)  # the clock that dated it may be ahead
             yield GaugeMetricFamily("modiste_popularity_age_seconds", "Time since the last purchase.", value=age)
+        if has.last_sync is not None:
+            age = max((datetime.now(UTC).replace(tzinfo=None) - has.last_sync).total_seconds(), 0.0)
+            yield GaugeMetricFamily("modiste_sync_age_seconds", "Time since the last sync that went well.", value=age)
+            counts = GaugeMetricFamily("modiste_sync", "What came of the last sync.", labels=["what"])
+            for what, count in has.synced.items():
+                counts.add_metric([what], count)
+            yield counts

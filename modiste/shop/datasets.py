@@ -18,8 +18,10 @@ def export_dataset(shop: Shop, folder: Path, form: str) -> list[Path]:
     - ``recbole``: its atomic files, ``NAME.inter`` (user_id, item_id, timestamp in seconds since 1970), ``NAME.item``
       (item_id, its fields) and ``NAME.user`` (user_id, trendiness), NAME being the folder's; tabs and line ends in
       texts become spaces, as the form has no quotes.
-    - ``lenskit``: ``interactions.parquet`` (user_id, item_id, timestamp) as its ``from_interactions_df`` takes it,
-      ``items.parquet`` (item_id, its fields) and ``users.parquet``.
+    - ``lenskit``: ``interactions.parquet`` as its ``from_interactions_df`` takes it, which knows no item bought again:
+      user_id, item_id, timestamp of the last time, count of times; ``purchases.parquet`` (user_id, item_id, timestamp)
+      with every time, for its ``DatasetBuilder.add_interactions(…, allow_repeats=True)``; ``items.parquet`` (item_id,
+      its fields) and ``users.parquet``.
 
     Ids are the shop's. Raises SettingError for another form, SourceError where nothing can be written.
     """
@@ -31,7 +33,11 @@ def export_dataset(shop: Shop, folder: Path, form: str) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if form == "lenskit":
-            made = {"interactions.parquet": bought, "items.parquet": items, "users.parquet": users}
+            pairs = bought.group_by("user_id", "item_id", maintain_order=True).agg(
+                pl.col("timestamp").max(), count=pl.len().cast(pl.Int32)
+            )
+            made = {"interactions.parquet": pairs, "purchases.parquet": bought}
+            made |= {"items.parquet": items, "users.parquet": users}
             for name, frame in made.items():
                 frame.write_parquet(folder / name)
             return [folder / name for name in made]

@@ -3,11 +3,12 @@
 import json
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from hashlib import blake2b, file_digest
 from io import BytesIO
 from pathlib import Path
@@ -116,12 +117,15 @@ class Items:
 
         Category and price must both hold, or with ``match`` "any" one of them. ``gender`` shows items of no known
         gender too. ``text`` is looked for in ids, categories and attributes, whatever its case. ``sort``: one of SORTS.
+        Raises SettingError for a category or store that nobody knows, with the nearest that there is.
         """
         items = schema.items.c
+        if store_id is not None:
+            self._check_store(store_id)
         conditions: list[sa.ColumnElement[bool]] = []
         either: list[sa.ColumnElement[bool]] = []
         if categories:
-            either.append(items.category.in_({self._taxonomy.canonical(name) for name in categories} - {None}))
+            either.append(items.category.in_(self.chosen(categories)))
         if min_price is not None or max_price is not None:
             low, high = min_price or 0.0, items.price if max_price is None else max_price
             either.append(sa.and_(items.price.is_not(None), items.price >= low, items.price <= high))
@@ -153,11 +157,23 @@ class Items:
         share = (pl.col("count") - (low_count or 0.0)) / span if span > 0 else pl.lit(0.0)
         return Page(count, self._absolute(found).with_columns(normpop=share))
 
+    def _check_store(self, store_id: str) -> None:
+        wanted = (sa.select(schema.stores.c.store_id), sa.select(schema.items.c.store_id).distinct())
+        there = sorted({row["store_id"] for one in wanted for row in self._storage.rows(one) if row["store_id"]})
+        if store_id not in there:
+            near = get_close_matches(store_id, there, 1) or there[:20]
+            raise SettingError(f"no store {store_id[:80]!r}; there are: {', '.join(near) or 'none'}")
+
     def categories(self) -> list[tuple[str, int]]:
         """The categories that items have, by name, with how many."""
         items = schema.items.c
         wanted = sa.select(items.category, sa.func.count().label("n")).where(items.category.is_not(None))
         return sorted((row["category"], row["n"]) for row in self._storage.rows(wanted.group_by(items.category)))
+
+    def chosen(self, words: Collection[str]) -> set[str]:
+        """The categories that the words of a filter stand for. Raises SettingError for one that nobody knows."""
+        known = all(map(self._taxonomy.knows, words))  # without looking at every item
+        return self._taxonomy.chosen(words, [] if known else [name for name, _ in self.categories()])
 
     def genders(self) -> list[str]:
         """The genders that items have, as GENDERS has them."""
@@ -213,7 +229,10 @@ class Items:
         unchanged = len(rows) - added - updated
         remarks = (*reading.understood.remarks, *alike((item.item_id for item in reading.items), known))
         understood = replace(reading.understood, remarks=remarks)
-        return AddReport(added, updated, unchanged, rejected, reading.unknown_categories, understood, photos=photos)
+        return AddReport(
+            added, updated, unchanged, rejected, reading.unknown_categories, understood,
+            photos=photos, merged=reading.merged,
+        )  # fmt: skip
 
     def _with_files(
         self, items: Sequence[Item], photos: list[Rejected], progress: Progress | None, private: bool, fresh: float
@@ -328,18 +347,26 @@ class Items:
         """A fingerprint of all that is known of an item, photo included; of none, empty."""
         return _tag(self._storage.row(_selected().where(schema.items.c.item_id == item_id)))
 
-    def put(self, item: Item, photo: bytes | None = None, *, match: str | None = None) -> PutReport:
+    def put(
+        self,
+        item: Item,
+        photo: bytes | None = None,
+        *,
+        further: Sequence[bytes] | None = None,
+        match: str | None = None,
+    ) -> PutReport:
         """Make one item or replace what is known of it, recommendable at once.
 
         ``photo``, an encoded picture, is kept in the shop's folder under its content's hash and embedded now, in the
-        default vector space (made with the defaults where there is none). Without it the item keeps the photo it has;
-        the item's own ``image``, ``mask`` and ``photos`` play no part. Raises SourceError for a value that
+        default vector space (made with the defaults where there is none). Without it the item keeps the photo it has,
+        and without ``further``, more photos to be shown, those; the item's own ``image``, ``mask`` and ``photos`` play
+        no part. Raises SourceError for a value that
         can't be, PhotoError for a photo that is broken or too large, and ChangedError where ``match``
         is not the item's :meth:`tag`; then nothing is changed.
         """
         _check(item)
-        if photo is not None:
-            check_photo(photo)
+        for one in [*([] if photo is None else [photo]), *(further or ())]:
+            check_photo(one)
         item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None, photos=())
         with self._storage.writing() as writing:  # what is known is read where nobody else can change it
             wanted = _selected().where(schema.items.c.item_id == item.item_id)
@@ -349,16 +376,29 @@ class Items:
             if photo is not None:
                 item = replace(item, image=str(self._keep_photo(photo)))
             row = self._row(item)
-            if photo is None and known is not None:
-                row |= {name: known[name] for name in ("image", "mask", "photos", "stamp")}
+            if known is not None:
+                kept = ("photos",) if photo is not None else ("image", "mask", "photos", "stamp")
+                row |= {name: known[name] for name in kept}
+            if further is not None:
+                files = [self._storage.relative(str(self._keep_photo(one))) for one in further]
+                row["photos"] = json.dumps(list(dict.fromkeys(files))) if files else None
+            if row["image"] is None and row["photos"] is not None:
+                raise SourceError(f"item {item.item_id!r} has no photo that further ones could follow; send that too")
             self._store(writing, [row])
-        if known is not None and known["image"] != row["image"]:
-            self._drop_upload(known["image"])
+        self._drop_uploads(known)
         try:
             failed = self._embed(item.item_id) if row["image"] is not None else "it has no photo"
         except ModisteError as error:  # the item is there; other networks are installed than the shop was made with
             failed = str(error)
-        return PutReport(known is None, failed is None, failed)
+        return PutReport(known is None, failed is None, self._unknown(item.category) or failed)
+
+    def _unknown(self, category: str | None) -> str | None:
+        if category is None or self._taxonomy.knows(category):
+            return None
+        near = self._taxonomy.nearest(category)
+        return f"category {category[:80]!r} is not known; " + (
+            f"did you mean {near}?" if near else "it is similar to itself alone"
+        )
 
     def put_many(self, items: Sequence[Item]) -> AddReport:
         """Make items or replace what is known of them, as :meth:`put` without a photo, in one transaction.
@@ -385,13 +425,15 @@ class Items:
             if row["image"] is not None and row["category"] != known[row["item_id"]]["category"]:
                 with suppress(ModisteError):  # the next embedding says what is wrong
                     self._embed(row["item_id"])
-        return AddReport(added, updated, len(rows) - added - updated)
+        unknown = Counter(one for row in rows.values() if (one := row["category"]) and not self._taxonomy.knows(one))
+        return AddReport(added, updated, len(rows) - added - updated, unknown_categories=dict(unknown))
 
     def remove(self, item_id: str) -> None:
         """Forget an item with its vectors and purchases, and its photo if it was uploaded. Raises UnknownIdError."""
         items, events, shoppers, removed = schema.items, schema.events, schema.shoppers, schema.removed
         with self._storage.writing() as writing:
-            row = writing.execute(sa.select(items.c.image).where(items.c.item_id == item_id)).one_or_none()
+            wanted = sa.select(items.c.image, items.c.photos).where(items.c.item_id == item_id)
+            row = writing.execute(wanted).mappings().one_or_none()
             if row is None:
                 raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
             bought = writing.execute(
@@ -411,7 +453,7 @@ class Items:
             writing.execute(removed.delete().where(removed.c.item_id == item_id))
             writing.execute(removed.insert().values(item_id=item_id, revision=writing.revision))
             _forget_removed(writing)
-        self._drop_upload(row[0])
+        self._drop_uploads(row)
 
     # Photos that came without a catalogue
 
@@ -430,13 +472,18 @@ class Items:
             Path(written.name).replace(file)
         return file
 
-    def _drop_upload(self, image: str | None) -> None:
-        """Delete an uploaded photo that no item shows any more; under the writers' lock, as photos are kept."""
-        if image is None or not image.startswith(UPLOADS + "/"):
-            return
-        with self._storage.writing() as writing:
-            if writing.execute(sa.select(schema.items.c.item_id).where(schema.items.c.image == image)).first() is None:
-                (self._storage.path / image).unlink(missing_ok=True)
+    def _drop_uploads(self, before: Any) -> None:
+        """Delete the uploaded photos of a row as it was that no item shows any more; under the writers' lock, as photos
+        are kept."""
+        named = [] if before is None else [before["image"], *json.loads(before["photos"] or "[]")]
+        items = schema.items.c
+        for image in named:
+            if image is None or not image.startswith(UPLOADS + "/"):
+                continue
+            with self._storage.writing() as writing:
+                shown = sa.or_(items.image == image, items.photos.contains(json.dumps(image), autoescape=True))
+                if writing.execute(sa.select(items.item_id).where(shown).limit(1)).first() is None:
+                    (self._storage.path / image).unlink(missing_ok=True)
 
 
 def _selected() -> sa.Select[Any]:

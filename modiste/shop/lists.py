@@ -21,6 +21,7 @@ from modiste.shop.question import Question
 from modiste.shop.recommendations import TERMS, Recommendation
 from modiste.shop.reports import Progress
 from modiste.shop.shop import Shop
+from modiste.shop.storage import chunks, present
 
 OF = ("shoppers", "items")
 """Whose lists."""
@@ -45,7 +46,8 @@ def recommend_all(
     ``out`` ends with .parquet, .csv or .jsonl. Its columns: shopper_id (or for_item), rank from 1, item_id, relevance,
     because, why, and the weighted terms, which add up to relevance. Lists stand in the order of their ids. ``ask``: the
     fields of :class:`~modiste.ask.Ask`. Each ``block`` of lists is of one moment of the shop, and kept beside ``out``
-    until all are there: interrupted, the same call goes on. Returns how many lists were written, now and before.
+    until all are there: interrupted, the same call goes on. Returns how many lists were written, now and before: with
+    ``within`` and without ``near``, shoppers without a position have none.
     Raises SettingError for another ending or a question that can't be asked, SourceError where nothing can be written.
     """
     if of not in OF:
@@ -53,6 +55,7 @@ def recommend_all(
     if out.suffix.lower() not in _WRITE:
         raise SettingError(f"{out.name} must end with {', '.join(_WRITE)}; the ending says in which form it is written")
     asked = Ask.of(**ask)
+    shop.items.chosen(asked.categories)
     parts = out.with_name(f"{out.name}.parts")
     try:
         ids = _planned(shop, parts, {"of": of, "block": block, "ask": asked.model_dump(mode="json")})
@@ -61,18 +64,34 @@ def recommend_all(
             if not part.exists():
                 some = ids[start : start + block]
                 rows = list(_of_shoppers(shop, asked, some) if of == "shoppers" else _of_items(shop, asked, some))
-                unfinished = part.with_suffix(".unfinished")
+                unfinished = part.with_name(f"new-{part.name}")
                 pl.DataFrame(rows, _columns(of), orient="row").write_parquet(unfinished)
                 unfinished.replace(part)
             if progress:
                 progress(min(start + block, len(ids)), len(ids))
-        lists = pl.scan_parquet(parts / "*.parquet") if ids else pl.LazyFrame(schema=_columns(of))
-        _WRITE[out.suffix.lower()](lists, parts / "whole")
-        (parts / "whole").replace(out)
+        lists = pl.scan_parquet(parts / "[0-9]*.parquet") if ids else pl.LazyFrame(schema=_columns(of))
+        whole = parts / f"whole{out.suffix}"
+        _WRITE[out.suffix.lower()](lists, whole)
+        whole.replace(out)
         shutil.rmtree(parts)
     except OSError as error:
         raise SourceError(f"{out} can't be written: {error.strerror or error}; make room or choose another") from error
+    if of == "shoppers" and _by_own_place(asked):
+        with shop.storage.reading() as connection:
+            return len(_placed(connection, ids))
     return len(ids)
+
+
+def _by_own_place(ask: Ask) -> bool:
+    return ask.within is not None and ask.near is None
+
+
+def _placed(connection: sa.Connection, shopper_ids: Sequence[str]) -> set[str]:
+    table, placed = schema.shoppers.c, set[str]()
+    for some in chunks(shopper_ids):
+        wanted = sa.select(table.shopper_id).where(table.shopper_id.in_(some), table.latitude.is_not(None))
+        placed.update(connection.execute(wanted).scalars())
+    return placed
 
 
 def _columns(of: str) -> dict[str, Any]:
@@ -95,7 +114,7 @@ def _planned(shop: Shop, parts: Path, plan: dict[str, Any]) -> list[str]:
     column = schema.shoppers.c.shopper_id if plan["of"] == "shoppers" else schema.items.c.item_id
     with shop.storage.reading() as connection:
         ids = list(connection.execute(sa.select(column).order_by(column)).scalars())
-    unfinished = parts / "plan.unfinished"
+    unfinished = parts / "new-plan.json"
     unfinished.write_text(json.dumps({**plan, "ids": ids}), "utf-8")
     unfinished.replace(file)
     return ids
@@ -120,12 +139,11 @@ def _of_items(shop: Shop, ask: Ask, item_ids: Sequence[str]) -> Iterator[_Row]:
 def _of_shoppers(shop: Shop, ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_Row]:
     nobody: dict[tuple[float, Any], list[Recommendation]] = {}
     with shop.moments.now(ask.space) as (snapshot, connection):
-        present: set[str] = set()
-        for some in range(0, len(shopper_ids), 500):
-            wanted = sa.select(schema.shoppers.c.shopper_id)
-            wanted = wanted.where(schema.shoppers.c.shopper_id.in_(shopper_ids[some : some + 500]))
-            present.update(connection.execute(wanted).scalars())
-        questions = {one: shop.question_of(snapshot, connection, one, ask) for one in shopper_ids if one in present}
+        if _by_own_place(ask):
+            there = _placed(connection, shopper_ids)
+        else:
+            there = present(connection, schema.shoppers.c.shopper_id, shopper_ids)
+        questions = {one: shop.question_of(snapshot, connection, one, ask) for one in shopper_ids if one in there}
     by_place = bool(ask.weights.distance or ask.within is not None)
     lists: dict[str, list[Recommendation]] = {}
     many: dict[str, Question] = {}

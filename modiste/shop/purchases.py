@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.trends import bought_lately, popularity_over_time
 from modiste.catalog.columns import Layout
-from modiste.catalog.events import KINDS, Event, read_events
+from modiste.catalog.events import KINDS, Event, Events, read_events
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, moment
 from modiste.errors import SettingError, UnknownIdError
@@ -141,14 +141,15 @@ class Purchases:
 
         Columns item_id, category, popularity (count), normpop in [0, 1], bought (purchases in the ``window`` days up to
         ``at``, by default the last purchase), before (in as many days before those), change (bought - before), image.
+        Raises SettingError for a category that nobody knows.
         """
         items, counts = schema.items.c, schema.counts.c
         kept: sa.ColumnElement[bool] = sa.true()
-        if categories:
-            kept = items.category.in_({self._taxonomy.canonical(name) for name in categories} - {None})
         if not sold_out:
-            kept &= sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
+            kept = sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
         with self._moments.now() as (snapshot, connection):
+            if categories:
+                kept &= items.category.in_(self._taxonomy.chosen(categories, snapshot.categories))
             now = at or last_purchase(connection) or datetime(1970, 1, 1)
             since = now - 2 * timedelta(days=min(window, 10_000))
             table = schema.events.c
@@ -201,7 +202,10 @@ class Purchases:
         line of an order by its key, and without an order what is the same in shopper, item, time and kind, so often.
         """
         items = {row["item_id"] for row in self._storage.rows(sa.select(schema.items.c.item_id))}
-        found = read_events(Path(file), items, mapping, day_first)
+        return self.take(read_events(Path(file), items, mapping, day_first))
+
+    def take(self, found: Events) -> AddReport:
+        """As :meth:`add`, of what was read."""
         with self._storage.writing() as writing:
             kinds = self._record(writing, found.events, recognise=True)
         unchanged = len(found.events) - kinds.total()

@@ -231,11 +231,12 @@ def _own(ask: Ask, trendiness: float) -> float:
 def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | None:
     """The rows that may be recommended by category, price and distance, bool (rows,); None: all.
 
-    An item without a price meets no condition on price. Raises SettingError for a radius around nowhere.
+    An item without a price meets no condition on price. Raises SettingError for a radius around nowhere and for a
+    category that nobody knows.
     """
     conditions: list[Bools] = []
     if ask.categories:
-        names = {snapshot.taxonomy.canonical(name) for name in ask.categories}
+        names = snapshot.taxonomy.chosen(ask.categories, snapshot.categories)
         chosen = np.array([*(name in names for name in snapshot.categories), False])  # the last one: no category
         conditions.append(chosen[snapshot.column("category")])
     if ask.min_price is not None or ask.max_price is not None:

@@ -17,6 +17,7 @@ class AddReport:
     """What came of adding items, stores or purchases; of these, how many of which kind were added.
 
     ``photos``: those that could not be had or are placeholders, each with the reason; their items were taken.
+    ``merged`` rows tell only of items that other rows are: a product of its variants, a further photo.
     """
 
     added: int = 0
@@ -27,6 +28,7 @@ class AddReport:
     understood: Understood = field(default_factory=Understood)
     kinds: dict[str, int] = field(default_factory=dict)
     photos: list[Rejected] = field(default_factory=list)
+    merged: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ class EmbedReport:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How far a shop is ready: counts; vectors, missing and failed are photos in the default vector space."""
+    """How far a shop is ready: counts; vectors, missing and failed are photos in the default vector space.
+
+    ``synced`` are those of the last sync (:class:`~modiste.shop.sync.SyncReport`), which began at ``last_sync`` (UTC).
+    """
 
     items: int
     photos: int
@@ -63,6 +68,8 @@ class Coverage:
     shoppers: int
     purchases: int
     last_purchase: datetime | None
+    last_sync: datetime | None = None
+    synced: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

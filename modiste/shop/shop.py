@@ -4,6 +4,7 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 :class:`Question` → recommendations. The formula itself is in :mod:`modiste.ranking.relevance`.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import sqlalchemy as sa
 from PIL import Image
 
@@ -22,7 +24,7 @@ from modiste.behaviour.stores import BOX
 from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
-from modiste.shop.items import Items
+from modiste.shop.items import FETCHED, Items
 from modiste.shop.moments import Moments
 from modiste.shop.purchases import Purchases, last_purchase
 from modiste.shop.question import Question, SearchResult
@@ -30,7 +32,7 @@ from modiste.shop.recommendations import Recommendations
 from modiste.shop.reports import Coverage, Status
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
-from modiste.shop.storage import Storage, setting
+from modiste.shop.storage import UPLOADS, Storage, setting
 from modiste.shop.stores import Stores
 from modiste.shop.taste import Taste, taste_of
 from modiste.shop.tuning import Tunings
@@ -185,6 +187,8 @@ class Shop:
         asked = SearchAsk.of(**ask)
         upright = photo if isinstance(photo, Image.Image) else open_photo(photo, max_pixels=max_pixels)
         snapshot = self.snapshot(*[asked.space] if asked.space else [])
+        if asked.category is not None:
+            self.taxonomy.chosen([asked.category], snapshot.categories)  # refuses what nobody knows
         embedded = self.vectors.embed_photo(upright, snapshot.space(asked.space), asked.category)
         found = Question.for_photo(snapshot, asked, embedded.vector, embedded.colour).merged()
         return SearchResult(upright, embedded.labels, embedded.keep, found)
@@ -227,6 +231,8 @@ class Shop:
             latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1)
             key = connection.execute(latest).scalar() or ""
             photos = count(schema.items, schema.items.c.image.is_not(None))
+            syncs = sa.select(schema.syncs).order_by(schema.syncs.c.sync_id.desc()).limit(1)
+            synced = connection.execute(syncs).one_or_none()
             vectors, failed = (count(one, one.c.space == key) for one in (schema.vectors, schema.failures))
             return Coverage(
                 items=count(schema.items),
@@ -237,6 +243,8 @@ class Shop:
                 shoppers=count(schema.shoppers),
                 purchases=int(setting(connection, "purchases")),
                 last_purchase=last_purchase(connection),
+                last_sync=synced.at if synced else None,
+                synced=json.loads(synced.report) if synced else {},
             )
 
     def status(self) -> Status:
@@ -269,8 +277,10 @@ class Shop:
         """Forget a shopper: what is known of her, what she did, and what was counted of it.
 
         Nothing of her stays in the files of the shop's folder: SQLite's are written anew, which takes seconds for a
-        large shop, and reports and pages in the folder that name her are deleted; returns these. On PostgreSQL the
-        server's own log of changes keeps what it keeps, as copies of a shop do. Raises UnknownIdError.
+        large shop, and reports, pages and lists in the folder that name her are deleted; returns these. PostgreSQL
+        writes its tables anew too; its log of changes and its catalogue of statistics keep her id until they are
+        written over, as copies of a shop keep all. Where ``modiste sync`` brings orders, she comes back with them
+        until she is gone there. Raises UnknownIdError.
         """
         table = schema.shoppers
         with self.storage.writing() as writing:
@@ -278,11 +288,10 @@ class Shop:
             if not writing.execute(table.delete().where(table.c.shopper_id == shopper)).rowcount:
                 raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
         self.storage.erase()
-        word = re.compile(rb"(?<![\w-])" + re.escape(shopper.encode()) + rb"(?![\w-])")
-        pages = [one for kind in ("*.txt", "*.html") for one in self.path.glob(kind) if word.search(one.read_bytes())]
-        for one in pages:
+        named = [one for one in sorted(self.path.rglob("*")) if one.is_file() and _names(one, self.path, shopper)]
+        for one in named:
             one.unlink()
-        return pages
+        return named
 
     # Simulating
 
@@ -320,3 +329,23 @@ class Shop:
         )
         self.purchases.replace_simulated(people, made.purchases)
         return made
+
+
+def _names(file: Path, folder: Path, shopper: str) -> bool:
+    """Whether a report, page or list in a shop's folder names a shopper."""
+    if file.relative_to(folder).parts[0] in ("cache", FETCHED, UPLOADS):
+        return False
+    if file.suffix == ".parquet":
+        texts = pl.read_parquet(file).select(cs.string())
+        return any((column == shopper).any() for column in texts.iter_columns())
+    if file.suffix not in (".txt", ".html", ".csv", ".json", ".jsonl", ".new"):
+        return False
+    content, own = file.read_bytes(), re.escape(shopper.encode())
+    if file.suffix in (".json", ".jsonl", ".new"):  # as text: numbers are not ids
+        own = (
+            re.escape(json.dumps(shopper, ensure_ascii=False).encode()) + b"|" + re.escape(json.dumps(shopper).encode())
+        )
+        return re.search(own, content) is not None
+    if file.suffix == ".csv" and b"shopper_id" not in content.partition(b"\n")[0]:
+        return False
+    return re.search(rb"(?<![\w-])" + own + rb"(?![\w-])", content) is not None

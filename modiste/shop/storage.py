@@ -145,7 +145,7 @@ class Storage:
         """Let nothing of what was deleted stay in the database's files. Raises SourceError if others hold on to it."""
         if self.engine.dialect.name == "postgresql":
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("VACUUM shoppers, events")
+                connection.exec_driver_sql("VACUUM (FULL, ANALYZE) shoppers, events")
             return
         with closing(sqlite3.connect(self.path / "shop.db", timeout=database.BUSY_TIMEOUT_S)) as connection:
             try:

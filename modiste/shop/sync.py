@@ -6,7 +6,8 @@ they are not available until the source has them again.
 
 import json
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +17,12 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from modiste.catalog.columns import Layout
+from modiste.catalog.columns import Layout, Understood
 from modiste.catalog.events import read_events
 from modiste.catalog.fetching import download
 from modiste.catalog.items import Rejected
 from modiste.catalog.products import is_address
-from modiste.catalog.readers import Reading, read_source
+from modiste.catalog.readers import read_source
 from modiste.catalog.tables import open_table
 from modiste.errors import SettingError, SourceError
 from modiste.shop import schema
@@ -129,7 +130,7 @@ def sync(
     given, sources = sources, sources or Sources.of(shop.path)
     if sources is None or sources.items is sources.orders is None:
         raise SettingError(
-            f"{shop.name} has no sources yet; say them once: modiste sync {shop.name} --items FILE-OR-URL"
+            f"{shop.name} has no sources yet; say them once: modiste sync {shop.path} --items FILE-OR-URL"
         )
     report = SyncReport()
     with TemporaryDirectory() as folder:
@@ -172,19 +173,20 @@ def _items(
 ) -> SyncReport:
     file = _there(str(sources.items), sources.private, folder)
     masks = None if sources.masks is None else Path(sources.masks)
-    reading = read_source(file, shop.taxonomy, masks, _layout(sources.maps, sources.mapping))
+    with _unchanging(file):
+        reading = read_source(file, shop.taxonomy, masks, _layout(sources.maps, sources.mapping))
+        ids = {item.item_id for item in reading.items}
+        unread = _written(file) - ids if reading.rejected and file.is_file() else set()
     table = schema.synced.c
     known = {row["item_id"]: row["retired"] for row in shop.storage.rows(sa.select(table.item_id, table.retired))}
-    here = {item.item_id for item in reading.items}
+    here = ids
     there = {item_id for item_id, retired in known.items() if retired is None}
-    gone = there - here
-    if gone and reading.rejected and file.is_file():
-        gone -= _written(file, gone)
+    gone = there - here - unread
     left = len(there) - len(gone)
     if not confirm and len(there) >= _FEW and left < LEFT_AT_LEAST * len(there):
         raise SourceError(
             f"{sources.items} has {left} of the {len(there)} items it had; nothing was changed. If that is right, "
-            f"run: modiste sync {shop.name} --confirm"
+            f"run: modiste sync {shop.path} --confirm"
         )
     taken = shop.items.take(reading, progress, private=sources.private, fresh=fresh)
     back = [item_id for item_id, retired in known.items() if retired is not None and item_id in here]
@@ -198,17 +200,14 @@ def _items(
         restored=len(back),
         rejected=taken.rejected,
         photos=taken.photos,
-        remarks=_remarks(reading, taken.understood.remarks),
+        remarks=_remarks(taken.understood),
     )
 
 
-def _written(file: Path, ids: Collection[str]) -> set[str]:
-    """Those of ``ids`` that stand in the file all the same, in rows that were not taken."""
-    found: set[str] = set()
-    for _, cells in open_table(file, ()).lines:
-        if not isinstance(cells, str):
-            found.update(one for cell in cells if (one := cell.strip()) in ids)
-    return found
+def _written(file: Path) -> set[str]:
+    """All that stands in the cells of a file, in rows that were not taken too."""
+    rows = (cells for _, cells in open_table(file, ()).lines if not isinstance(cells, str))
+    return {cell.strip() for cells in rows for cell in cells}
 
 
 def _mark(writing: Writing, here: Collection[str], gone: Collection[str], back: Collection[str]) -> None:
@@ -227,14 +226,15 @@ def _mark(writing: Writing, here: Collection[str], gone: Collection[str], back: 
         writing.execute(synced.update().where(synced.c.item_id.in_(some)).values(retired=None))
 
 
-def _remarks(reading: Reading, said: Collection[str]) -> list[str]:
+def _remarks(understood: Understood) -> list[str]:
     unknown = [
         f"words for {name} that are not known: {', '.join(f'{word} ({count})' for word, count in words.items())}"
-        for name, words in reading.understood.unknown.items()
+        for name, words in understood.unknown.items()
         if words
     ]
-    unread = ", ".join(reading.understood.unread)
-    return [*said, *unknown, *([f"columns kept as attributes: {unread}"] if unread else [])]
+    unread = ", ".join(understood.unread)
+    what = "kept as attributes" if understood.kept else "not read"
+    return [*understood.remarks, *unknown, *([f"columns {what}: {unread}"] if unread else [])]
 
 
 def _embedded(shop: Shop, progress: Progress | None) -> int:
@@ -251,14 +251,28 @@ def _embedded(shop: Shop, progress: Progress | None) -> int:
 
 def _orders(shop: Shop, sources: Sources, folder: Path, report: SyncReport) -> SyncReport:
     file = _there(str(sources.orders), sources.private, folder)
+    table = open_table(file, ())
+    if any(table.header) and next(table.lines, None) is None:  # nobody ordered anything
+        return replace(report, remarks=[*report.remarks, f"{sources.orders} has no orders"])
     layout = _layout(sources.order_maps, sources.order_mapping)
     ids = {row["item_id"] for row in shop.storage.rows(sa.select(schema.items.c.item_id))}
-    found = read_events(file, ids, layout, sources.day_first)
+    with _unchanging(file):
+        found = read_events(file, ids, layout, sources.day_first)
     if any(one.kind == "purchase" and one.order_id is None for one in found.events):
         raise SourceError(
             f"{sources.orders} has orders without a number: at the next sync they would count again; name the column "
             "of the order's number: --order-map order_id=COLUMN"
         )
-    added = shop.purchases.add(file, layout, sources.day_first)
-    rejected = [*report.rejected, *added.rejected]
-    return replace(report, orders=added.added, rejected=rejected)
+    added = shop.purchases.take(found)
+    rejected, remarks = [*report.rejected, *added.rejected], [*report.remarks, *_remarks(found.understood)]
+    return replace(report, orders=added.added, rejected=rejected, remarks=remarks)
+
+
+@contextmanager
+def _unchanging(file: Path) -> Iterator[None]:
+    """Raises SourceError where a file has become another while it was read: half of it may be missing."""
+    before = file.stat() if file.is_file() else None
+    yield
+    after = file.stat() if file.is_file() else None
+    if before and (after is None or (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size)):
+        raise SourceError(f"{file} changed while it was read; nothing of it was taken; run the same again")

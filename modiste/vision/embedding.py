@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modiste.arrays import Bools, Singles
+from modiste.catalog.palette import LABELS
 from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
 from modiste.vision.colour import COLOUR_DIM, colour_of
@@ -201,18 +202,31 @@ class Embedder:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a photo shows: its labels in the palette, uint8 (h, w), None where it has to be taken whole, what there is
-    to say about it, and whether its ground is plain, as far as nobody gave a mask."""
+    to say about it, and whether its ground is plain, as far as nobody gave a mask. ``given``: somebody did."""
 
     labels: NDArray[np.uint8] | None
     said: str = ""
     plain: bool = False
+    given: bool = False
 
     def keep(self, masking: str, own: Set[str] = frozenset()) -> tuple[Bools | None, str]:
         """The pixels that stay, bool (h, w), None for all, and what there is to say."""
         keep = None if self.labels is None or masking == "none" else garment_pixels(self.labels, masking, own)
+        said = self.said or (self._without(own) if masking == "own" else "")
         if keep is None or keep.any():
-            return keep, self.said
-        return None, self.said or "no garment was found on it; it was taken whole"
+            return keep, said
+        return None, said or "no garment was found on it; it was taken whole"
+
+    def _without(self, own: Set[str]) -> str:
+        """A remark where a given mask shows nothing of what the item is: it may have another tool's labels."""
+        if self.labels is None or not self.given or not own:
+            return ""
+        shown = [LABELS[label] for label in np.flatnonzero(np.bincount(self.labels.ravel())).tolist() if label]
+        if own & {*shown}:
+            return ""
+        return (
+            f"its mask shows {', '.join(shown)} and no {' or '.join(sorted(own))}; are its labels those of the palette?"
+        )
 
     def cut(self, masking: str) -> bool:
         """Whether the garment is cut out for its look. On a plain ground networks know it better uncut, in its box."""
@@ -234,7 +248,7 @@ def see(photo: Image.Image, mask: str | None, parser: Parser | None) -> Seen:
         given = mask_of(photo, mask)
         if given.labels.any():
             said = f"{given.off_palette} pixels of the mask lie off the palette" * bool(given.off_palette)
-            return Seen(given.labels, said)
+            return Seen(given.labels, said, given=True)
         mask = f"mask {Path(mask).name} is nothing but background and was not used"
     if parser is not None:
         return Seen(parser.labels(photo, scene), mask or "", scene.thing is not None)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from modiste.catalog import taxonomy
 from modiste.catalog.palette import LABELS
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.errors import SourceError
+from modiste.errors import SettingError, SourceError
 
 PAPER = Taxonomy.load(taxonomy.PAPER)
 WIDE = Taxonomy.load()
@@ -238,6 +238,21 @@ def test_words_of_other_shops_map_onto_the_papers_categories(word: str | None, c
 def test_an_unknown_word_is_told_the_category_it_is_written_like() -> None:
     slips = ("Dreses", "Women > Sneekers", "Pullovr", "Zebra", "Salle")
     assert [WIDE.nearest(word) for word in slips] == ["Dresses", "Sneakers", "Sweaters", None, None]
+
+
+def test_a_filter_takes_the_words_that_are_known_and_names_the_nearest_to_others() -> None:
+    taxonomy = Taxonomy.load()
+    assert taxonomy.chosen(["Damen > Kleider", "jeans, T-Shirts", " "]) == {"Dresses", "Denim", "Tees_Tanks"}
+    assert taxonomy.chosen(["Kites, small"], own=["Kites, small"]) == {"Kites, small"}, "a shop's own word"
+    for word, hint in {
+        "Frocky": "did you mean Dresses",
+        "Kitess": "did you mean Kites",
+        "qqq": "there are: Kites",
+    }.items():
+        with pytest.raises(SettingError, match=f"^no category '{word}'; {hint}"):
+            taxonomy.chosen(["Dresses", word], own=["Kites"])
+    with pytest.raises(SettingError, match="no category 'Sale'"):
+        taxonomy.chosen(["Sale"])
 
 
 def test_an_unknown_category_is_similar_to_itself_alone() -> None:

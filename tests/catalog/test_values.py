@@ -159,6 +159,7 @@ def test_which_number_is_the_day_must_be_said(day: str, month: str) -> None:
         ("29,90", 29.9, None), ("$29.90", 29.9, None), ("US$ 29.90", 29.9, "USD"), ("Rs. 499", 499, None),
         ("CHF 1'299.00", 1299, "CHF"), ("1 299,00 kr", 1299, None), ("29,-", 29, None), ("1,29,900.00", 129900, None),
         ("1.299.000", 1299000, None), ("1e3", 1000, None), (12.5, 12.5, None), ("£ 5", 5, "GBP"),
+        ("$ 29,90 MXN", 29.9, "MXN"), ("1\u202f299,90\xa0€", 1299.9, "EUR"),
     ],
 )  # fmt: skip
 def test_prices_are_read_as_people_write_them(written: Any, number: float, currency: str | None) -> None:
@@ -193,6 +194,12 @@ def test_kinds_and_statuses_are_known_by_their_words() -> None:
         "purchase",
         None,
     ]
+    words = "versendet expédiée enviado spedito verzonden wysłane skickad"
+    assert {kind_of(one, statuses=True) for one in words.split()} == {"purchase"}
+    words = "Retourniert retournée devuelto reso geretourneerd zwrócone returnerad"
+    assert {kind_of(one, statuses=True) for one in words.split()} == {"return"}
+    words = "Storniert annulée cancelado annullato geannuleerd anulowane avbruten"
+    assert {kind_of(one, statuses=True) for one in words.split()} == {"cancel"}
     assert [kind_of(one, statuses=True) for one in ("partially refunded", "Refunded", "on-hold", "gold")] == [
         "purchase", "return", "purchase", None,
     ]  # fmt: skip

@@ -4,6 +4,8 @@ from hypothesis import strategies as st
 
 from modiste.catalog.words import (
     COLOURS,
+    asked_age,
+    asked_gender,
     colour,
     gender,
     gender_and_age,
@@ -82,6 +84,24 @@ def test_a_gender_that_is_stored_is_one_of_two_words() -> None:
 
 def test_a_slip_of_the_pen_is_told_what_it_is_like() -> None:
     assert [nearest_person(word) for word in ("Womne", "Herrn", "xyz")] == ["women", "herren", None]
+
+
+def test_a_filter_takes_shops_words_for_people_and_names_the_nearest_to_others() -> None:
+    assert [asked_gender(one) for one in ("Herren", "women", "Unisex", "any", None)] == [
+        "men",
+        "women",
+        "any",
+        "any",
+        None,
+    ]
+    assert [asked_age(one) for one in ("Kinder", "Damen", "any")] == ["children", "adults", "any"]
+    for ask, word, hint in (
+        (asked_gender, "womne", "did you mean women"), (asked_gender, "Boys", "ask for gender men and age children"),
+        (asked_gender, "xyz", "there are: men, women, any"), (asked_age, "male", "there are: adults, children, any"),
+        (asked_gender, "", "there are"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=hint):
+            ask(word)
 
 
 def test_words_that_say_for_whom_and_nothing_else() -> None:

@@ -45,6 +45,7 @@ def test_the_catalogue_comes_in_pages(reading: httpx.Client) -> None:
         ({"categories": "Dresses", "min_price": 110}, 0),
         ({"categories": "Dresses", "min_price": 110, "match": "any"}, 6),
         ({"categories": "Hats"}, 0),
+        ({"categories": "Dresses, jeans", "gender": "Ladies"}, 4),
     ],
 )
 def test_filters_narrow_the_catalogue(reading: httpx.Client, asked: dict[str, str], count: int) -> None:
@@ -96,6 +97,39 @@ def test_a_page_can_be_drawn_from_a_recommendation_alone(service: httpx.Client) 
     assert (other["item_id"] == "new", again["item_id"], again["on_offer"]) == (False, "new", False)
 
 
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ({"categories": "Frocky"}, "no category 'Frocky'; did you mean Dresses?"),
+        ({"gender": "womne"}, "did you mean women?"), ({"store_id": "lefty"}, "no store 'lefty'; there are: left"),
+    ],
+)  # fmt: skip
+def test_a_filter_that_nobody_knows_is_refused_with_the_nearest(
+    reading: httpx.Client, asked: dict[str, str], hint: str
+) -> None:
+    answer = reading.get("/v1/items", params=asked)
+    assert (answer.status_code, hint in answer.json()["detail"]) == (422, True), answer.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"gender": "Girls"}, ("women", "children")), ({"gender": "Unisex"}, (None, None)),
+        ({"gender": "men"}, ("men", None)), ({"gender": "Herren", "age_group": "kids"}, ("men", "children")),
+        ({"gender": "Kinder"}, (None, "children")),
+    ],
+)  # fmt: skip
+def test_for_whom_an_item_is_is_said_in_a_tables_words(
+    service: httpx.Client, sent: dict[str, str], told: tuple[str | None, str | None]
+) -> None:
+    assert service.post("/v1/items", json=[{"item_id": "new", **sent}]).json()["refused"] == []
+    many = service.get("/v1/items/new").json()
+    one = service.put("/v1/items/new", data=sent).json()["item"]
+    assert (one["gender"], one["age_group"]) == (many["gender"], many["age_group"]) == told
+    refused = service.put("/v1/items/new", data={"gender": "womne"})
+    assert (refused.status_code, "did you mean women" in refused.json()["detail"]) == (422, True)
+
+
 def test_further_photos_have_addresses(service: httpx.Client, shop_path: Path) -> None:
     with Shop.open(shop_path) as shop:
         one, other = shop.items["Dresses-red-women"]["image"], shop.items["Denim-blue-men"]["image"]
@@ -107,6 +141,49 @@ def test_further_photos_have_addresses(service: httpx.Client, shop_path: Path) -
     assert service.get(item["photos"][0]).content == Path(other).read_bytes()
     assert service.get(item["photo"]).content == Path(one).read_bytes()
     assert service.get("/v1/items/new/photo?number=2").status_code == 404
+
+
+def test_whether_an_item_can_be_bought_is_said_in_a_tables_words(service: httpx.Client) -> None:
+    for word, meant in {"in stock": True, "ausverkauft": False, "false": False}.items():
+        assert service.put("/v1/items/new", data={"available": word}).json()["item"]["available"] is meant
+    assert service.put("/v1/items/new", data={"available": "perhaps"}).status_code == 422
+
+
+def test_a_category_that_nobody_knows_is_taken_and_told(service: httpx.Client) -> None:
+    put = service.put("/v1/items/new", data={"category": "Frocky"}).json()
+    assert (put["item"]["category"], put["remark"]) == (
+        "Frocky",
+        "category 'Frocky' is not known; did you mean Dresses?",
+    )
+    many = service.post("/v1/items", json=[{"item_id": "a", "category": "Kite"}, {"item_id": "b", "category": "jeans"}])
+    assert many.json()["unknown_categories"] == {"Kite": 1}
+    assert service.get("/v1/items", params={"categories": "Kite"}).json()["total"] == 1, "the shop has it now"
+    refused = service.post("/v1/search", params={"category": "Jacketz"}, files={"photo": ("any.png", drawn())})
+    assert (refused.status_code, "did you mean Jackets_Coats" in refused.json()["detail"]) == (422, True), refused.text
+
+
+def test_an_item_is_put_with_several_photos(service: httpx.Client, shop_path: Path) -> None:
+    red, blue, denim = drawn("Dresses", "red"), drawn("Dresses", "blue"), drawn("Denim", "red")
+    files = [("photo", ("a", red)), ("photos", ("b", blue)), ("photos", ("c", denim)), ("photos", ("d", blue))]
+    put = service.put("/v1/items/new", data={"category": "Dresses"}, files=files)
+    assert put.status_code == 201, put.text
+    assert put.json()["embedded"]
+    item = put.json()["item"]
+    assert [service.get(one).content for one in (item["photo"], *item["photos"])] == [red, blue, denim]
+    assert service.put("/v1/items/new", data={"category": "Denim"}).json()["item"]["photos"] == item["photos"]
+    put = service.put("/v1/items/new", data={"title": "x"}, files=[("photos", ("c", denim))]).json()["item"]
+    assert [service.get(one).content for one in (put["photo"], *put["photos"])] == [red, denim]
+    service.put("/v1/items/other", data={"title": "x"}, files=[("photo", ("b", denim))]).raise_for_status()
+    uploads = shop_path / "uploads"
+    assert len(list(uploads.iterdir())) == 2, "nobody shows the blue one any more"
+    for files, told in (
+        ([("photos", ("c", b"no photo"))], "not a photo"),
+        ([("photos", ("c", denim))], "no photo that"),
+    ):
+        refused = service.put("/v1/items/bare", data={"title": "x"}, files=files)
+        assert (refused.status_code, told in refused.json()["detail"]) == (422, True), refused.text
+    service.delete("/v1/items/new").raise_for_status()
+    assert [one.read_bytes() for one in uploads.iterdir()] == [denim]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from modiste.server.app import create_app
 from modiste.server.logs import REQUESTS, JsonFormatter
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
+from modiste.shop.sync import Sources, sync
 
 from ..garments import drawn
 from ..running import BEARER, ONCE, TOKEN, Served, metric, running, until
@@ -129,6 +130,16 @@ def test_metrics_count_requests_by_route_and_tell_what_the_shop_holds(service: h
     assert metric(found, "modiste_purchases") == 3
     assert 0 <= metric(found, "modiste_popularity_age_seconds") < 60
     assert "Denim-red-men" not in found
+
+
+def test_metrics_tell_what_came_of_the_last_sync(service: httpx.Client, shop_path: Path, tmp_path: Path) -> None:
+    assert "modiste_sync" not in service.get("/metrics").text
+    (tmp_path / "items.csv").write_text("item_id,category\nnew,Dresses\nnew,Denim\nmore,Denim\n")
+    with Shop.open(shop_path) as shop:
+        sync(shop, Sources(items=str(tmp_path / "items.csv")))
+    found = service.get("/metrics").text
+    assert (metric(found, "modiste_sync", what="added"), metric(found, "modiste_sync", what="rejected")) == (1, 2)
+    assert 0 <= metric(found, "modiste_sync_age_seconds") < 60
 
 
 def test_metrics_tell_of_vectors_that_are_missing(service: httpx.Client, shop_path: Path) -> None:

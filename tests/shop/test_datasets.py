@@ -22,6 +22,7 @@ def odd(small: Shop) -> Shop:
         [
             Event("anna", "0007", datetime(2025, 3, 1, 12, 30, 15, 250_000), order_id="o1"),
             Event("béa 2", "a", datetime(2025, 3, 2)),
+            Event("béa 2", "a", datetime(2025, 3, 9)),
         ]
     )
     return small
@@ -62,9 +63,13 @@ def test_recbole_reads_the_shop(odd: Shop, tmp_path: Path) -> None:
 def test_lenskit_reads_the_shop(odd: Shop, tmp_path: Path) -> None:
     said = CliRunner().invoke(cli.app, ["export", str(odd.path), "--form", "lenskit", "--out", str(tmp_path / "out")])
     assert said.exit_code == 0, said.output
-    events = pl.read_parquet(tmp_path / "out" / "interactions.parquet")
+    events = pl.read_parquet(tmp_path / "out" / "purchases.parquet")
     assert events.columns == ["user_id", "item_id", "timestamp"]
     assert events.rows() == odd.purchases.frame().select("shopper_id", "item_id", "at").rows()
+    pairs = pl.read_parquet(tmp_path / "out" / "interactions.parquet")  # its loader refuses a pair that stands twice
+    assert pairs.columns == ["user_id", "item_id", "timestamp", "count"]
+    assert pairs.rows()[1:] == [("béa 2", "a", datetime(2025, 3, 9), 2)]
+    assert pairs["count"].sum() == events.height == 3
     items = pl.read_parquet(tmp_path / "out" / "items.parquet")
     assert items["item_id"].to_list() == odd.items.frame()["item_id"].to_list()
     assert items.row(0, named=True)["title"] == 'A "long"\ttitle,\nover two lines; é'

@@ -9,7 +9,7 @@ from time import sleep
 import pytest
 
 from modiste import Event, Item, Shop
-from modiste.errors import PhotoError, SourceError, UnknownIdError
+from modiste.errors import PhotoError, SettingError, SourceError, UnknownIdError
 from modiste.shop import items as items_module
 from tests.garments import drawn
 
@@ -128,7 +128,10 @@ def test_a_page_of_items_meets_its_conditions(priced):
     }
     assert ids(text="tees tanks") == {one for one in everything if "Tees" in one}
     assert ids(text="100%") == set(), "no wildcard"
-    assert ids(store_id="nowhere") == set()
+    with pytest.raises(SettingError, match="no store 'nowhere'; there are: none"):
+        ids(store_id="nowhere")
+    with pytest.raises(SettingError, match="no category 'Frocky'; did you mean Dresses"):
+        ids(categories=["Frocky"])
 
 
 def test_a_page_of_items_is_sorted_and_cut(priced):

@@ -64,6 +64,21 @@ def test_every_list_is_what_recommend_says(busy: Shop, tmp_path: Path, asked: di
     same(busy, written(tmp_path / "i.parquet"), "for_item", **asked)
 
 
+def test_without_a_place_a_shopper_has_nothing_near_her_and_the_others_have_their_lists(
+    busy: Shop, tmp_path: Path
+) -> None:
+    out = tmp_path / "l.parquet"
+    assert recommend_all(busy, out, within=20_000) == 21, "guest-1 has no position"
+    lists = written(out)
+    assert "guest-2" in lists["shopper_id"]
+    assert "guest-1" not in lists["shopper_id"]
+    same(busy, lists, "shopper_id", within=20_000)
+    said = CliRunner().invoke(cli.app, ["recommend-all", str(busy.path), "--out", str(out), "--within", "20000"])
+    assert "1 shoppers have no position" in said.output
+    with pytest.raises(SettingError, match="within needs a position"):
+        recommend_all(busy, tmp_path / "i.parquet", "items", within=5)
+
+
 def test_an_interrupted_run_goes_on(busy: Shop, tmp_path: Path) -> None:
     out = tmp_path / "lists.csv"
 
@@ -117,6 +132,7 @@ def test_an_empty_shop_has_an_empty_table_and_an_unknown_form_none(tmp_path: Pat
     with Shop.create(tmp_path / "s") as shop:
         assert recommend_all(shop, tmp_path / "l.parquet") == 0
         assert written(tmp_path / "l.parquet").is_empty()
-        for bad in ({"out": tmp_path / "l.xls"}, {"out": tmp_path / "l.csv", "of": "stores"}):
+        for bad in ({"out": "l.xls"}, {"out": "l.csv", "of": "stores"}, {"out": "l.csv", "categories": ["Frocky"]}):
             with pytest.raises(SettingError):
-                recommend_all(shop, **bad)
+                recommend_all(shop, **{**bad, "out": tmp_path / bad["out"]})
+        assert not list(tmp_path.glob("*.parts"))

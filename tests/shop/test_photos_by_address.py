@@ -1,6 +1,7 @@
 """A catalogue whose photos are addresses: they come into the shop's folder, and what can't be had is told."""
 
 import csv
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +13,8 @@ from modiste.shop.shop import Shop
 
 
 class Web(ThreadingHTTPServer):
-    """Serves ``files`` by path, and 404 for the rest."""
+    """Serves ``files`` by path, and 404 for the rest; under /moved/ from elsewhere, under /flaky/ at the second try,
+    under /slow/ after a while."""
 
     daemon_threads = True
 
@@ -30,7 +32,15 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
-        body = self.server.files.get(self.path)
+        _, *how, name = self.path.split("/")
+        if how == ["moved"] or (how == ["flaky"] and self.server.asked.count(self.path) == 1):
+            self.send_response(302 if how == ["moved"] else 503)
+            self.send_header("Location", f"/{name}")
+            self.end_headers()
+            return
+        if how == ["slow"]:
+            time.sleep(0.3)
+        body = self.server.files.get(f"/{name}")
         tag = f'"{hash(body)}"'
         fresh = body is not None and self.headers["If-None-Match"] == tag
         self.send_response(304 if fresh else 404 if body is None else 200)

@@ -1,6 +1,8 @@
 """``shop.shoppers``: what is known of them, and how far they follow trends."""
 
+import json
 from datetime import datetime
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from modiste import Event, Item, Shop
 from modiste.behaviour.popularity import RunningCounts
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.lists import recommend_all
 from modiste.shop.shoppers import new_shopper
 
 DAY = datetime(2025, 3, 31, 14, 5)
@@ -151,11 +154,26 @@ def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, capl
     shop.purchases.record(others[:1500])
     for n, one in enumerate(hers):
         shop.purchases.record([one, *others[1500 + 20 * n : 1520 + 20 * n]])
+    shop.purchases.record([Event(her, items[0], DAY, "return", order_id="hers-0"), Event(her, items[1], DAY, "cancel")])
     shop.shoppers.put(her, trendiness=0.5)
     shop.snapshot()
+    shop.recommend(items=items[:2])
     (shop.path / "not-taken.txt").write_text(f"orders.csv, row 3: {her} bought no item\n")
     (shop.path / "notes.txt").write_text("of somebody else")
-    assert shop.forget(her) == [shop.path / "not-taken.txt"]
+    (shop.path / "numbers.csv").write_text(f"recall\n{her}\n")
+    named = {shop.path / "not-taken.txt"}
+    for form in ("csv", "jsonl", "parquet"):
+        named.add(out := shop.path / "lists" / f"all.{form}")
+        out.parent.mkdir(exist_ok=True)
+        recommend_all(shop, out, top=1)
+    with pytest.raises(KeyboardInterrupt):
+        recommend_all(shop, shop.path / "half.csv", block=60, progress=Mock(side_effect=KeyboardInterrupt), top=1)
+    named |= {shop.path / "half.csv.parts" / name for name in ("plan.json", "000000000000.parquet")}
+    named.add(part := shop.path / "experiments" / "parts" / "a" / "0.json")
+    part.parent.mkdir(parents=True)
+    part.write_text(json.dumps({"rows": [{"shopper": her}]}))
+    assert set(shop.forget(her)) == named
+    (shop.path / "numbers.csv").unlink()  # no column says that it is of shoppers
     for file in [one for one in shop.path.rglob("*") if one.is_file()]:
         assert her.encode() not in file.read_bytes(), file
         assert b"hers-" not in file.read_bytes(), file

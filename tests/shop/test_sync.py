@@ -1,6 +1,7 @@
 """A shop that follows its sources: its first afternoon and the nights after, on both databases."""
 
 import csv
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from modiste import cli
+from modiste.catalog.readers import read_source
 from modiste.errors import SettingError, SourceError
 from modiste.shop.shop import Shop
 from modiste.shop.sync import Sources, last_syncs, sync
@@ -27,65 +29,86 @@ def web(encoded: Callable[..., bytes]) -> Iterator[Web]:
         server.shutdown()
 
 
-def feed(web: Web, **changes: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Five items of a feed with addresses of photos; ``changes`` by id: None leaves it out."""
-    rows = [
-        {"id": f"i{n}", "title": f"Garment {n}", "image_link": f"{web.url}/{n}.png", "product_type": "Dresses",
-         "price": "10.00 EUR", "availability": "in stock"}
-        for n in range(5)
-    ]  # fmt: skip
-    return [{**row, **(changes.get(row["id"]) or {})} for row in rows if changes.get(row["id"], {}) is not None]
+PHOTOS = {"tee": "0.png", "shirt": "moved/1.png", "dress": "slow/2.png", "jeans": "flaky/3.png", "coat": "gone.png"}
 
 
-def publish(web: Web, rows: list[dict[str, Any]], folder: Path) -> None:
-    web.files["/feed.csv"] = table(folder / "feed.csv", rows).read_bytes()
+def export(web: Web, **changes: dict[str, Any] | None) -> bytes:
+    """Five products of a Shopify export, the tee in two sizes; ``changes`` by handle: None leaves it out."""
+    rows = []
+    for handle, photo in PHOTOS.items():
+        if changes.get(handle, {}) is None:
+            continue
+        first = {
+            "Handle": handle, "Title": handle.title(), "Vendor": "Harbour", "Type": "Dresses", "Option1 Name": "Size",
+            "Option1 Value": "S", "Variant SKU": f"{handle}-S", "Variant Inventory Qty": 3, "Variant Price": "10.00",
+            "Variant Compare At Price": "",
+            "Image Src": f"{web.url}/{photo}", "Status": "active", "Google Shopping / Gender": "female",
+        }  # fmt: skip
+        rows.append(first | (changes.get(handle) or {}))
+        if handle == "tee":
+            rows.append({"Handle": handle, "Option1 Value": "M", "Variant SKU": "tee-M", "Variant Price": "10.00"})
+    out = io.StringIO()
+    writer = csv.DictWriter(out, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+ORDERS = """\
+Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem sku
+#1,anna@x.example,paid,2025-03-01 10:00:00 +0100,1,Tee - S,tee-S
+#1,anna@x.example,,,2,Dress - S,dress-S
+#2,bea@x.example,{status},2025-03-02 10:00:00 +0100,1,Jeans - S,jeans-S
+"""
 
 
 def listed(shop: Shop, item_id: str) -> set[str]:
     return {one.item_id for one in shop.recommend(item=item_id, gender="any", top=10)}
 
 
-def test_a_first_afternoon_and_the_nights_after(tmp_path: Path, web: Web, database: str | None) -> None:
-    orders = table(
-        tmp_path / "orders.csv",
-        [{"order_id": f"o{n}", "customer_id": "anna", "item_id": f"i{n % 3}", "date": "2025-03-01"} for n in range(4)],
-    )
-    publish(web, feed(web), tmp_path)
-    sources = Sources(items=f"{web.url}/feed.csv", orders=str(orders), private=True)
+def test_a_first_afternoon_with_a_shopify_export_and_the_nights_after(
+    tmp_path: Path, web: Web, database: str | None
+) -> None:
+    web.files["/products.csv"], orders = export(web), tmp_path / "orders.csv"
+    orders.write_text(ORDERS.format(status="paid"))
+    sources = Sources(items=f"{web.url}/products.csv", orders=str(orders), private=True)
     with Shop.create(tmp_path / "s", database=database) as shop:
         first = sync(shop, sources)
-        assert (first.added, first.embedded, first.orders, first.rejected, first.photos) == (5, 5, 4, [], [])
-        assert listed(shop, "i0") == {"i1", "i2", "i3", "i4"}
+        assert (first.added, first.embedded, first.orders, first.rejected) == (6, 5, 3, [])
+        assert [one.file.rpartition("/")[2] for one in first.photos] == ["gone.png"], "all others came, by and by"
+        assert web.asked.count("/flaky/3.png") == 2
+        tee, shirt = shop.items["tee-M"], shop.items["shirt-S"]
+        assert (tee["product"], tee["gender"], tee["image"]) == ("tee", "women", shop.items["tee-S"]["image"])
+        assert Path(shirt["image"]).read_bytes() == web.files["/1.png"], "from where its address leads"
+        assert listed(shop, "tee-S") == {"shirt-S", "dress-S", "jeans-S", "coat-S"}, "not its other size"
 
         again = sync(shop)  # an hour later, nothing has happened
-        assert (again.unchanged, again.added, again.updated, again.retired, again.embedded, again.orders) == (
-            5,
-            0,
-            0,
-            0,
-            0,
-            0,
-        )
+        assert {name: value for name, value in again.counts().items() if value and name != "remarks"} == {
+            "unchanged": 6, "photos": 1
+        }  # fmt: skip
         assert web.asked.count("/0.png") == 2  # asked for, but it has not changed
 
-        before = {n: shop.items[f"i{n}"] for n in range(5)}
+        before = {one: shop.items[one] for one in ("jeans-S", "coat-S")}
         web.files["/3.png"] = web.files["/4.png"]  # another photo at the same address
-        publish(web, feed(web, i1={"availability": "out of stock"}, i2={"price": "8.00 EUR"}, i4=None), tmp_path)
+        sold_out, cheaper = {"Variant Inventory Qty": 0}, {"Variant Price": "8.00", "Variant Compare At Price": "10.00"}
+        web.files["/products.csv"] = export(web, shirt=sold_out, dress=cheaper, coat=None)
+        orders.write_text(ORDERS.format(status="refunded"))
         night = sync(shop)
-        assert (night.updated, night.unchanged, night.retired, night.embedded) == (3, 1, 1, 1)
-        assert shop.items["i2"]["price"] == 8
-        assert shop.items["i3"]["stamp"] != before[3]["stamp"]
-        assert shop.items["i4"]["available"] is False  # retired, and all else is there
-        assert {**shop.items["i4"], "available": True} == before[4]
-        assert listed(shop, "i0") == {"i2", "i3"}
+        assert (night.updated, night.unchanged, night.retired, night.embedded, night.orders) == (3, 2, 1, 1, 1)
+        assert (shop.items["dress-S"]["price"], shop.items["dress-S"]["sale_price"]) == (10, 8)
+        assert shop.items["jeans-S"]["stamp"] != before["jeans-S"]["stamp"]
+        assert shop.items["coat-S"]["available"] is False  # retired, and all else is there
+        assert {**shop.items["coat-S"], "available": True} == before["coat-S"]
+        assert listed(shop, "tee-S") == {"dress-S", "jeans-S"}
+        assert shop.purchases.frame()["item_id"].to_list() == ["tee-S", "dress-S"], "the jeans came back"
         assert sync(shop).retired == 0
 
-        publish(web, feed(web), tmp_path)
-        back = sync(shop)
-        assert (back.restored, back.retired, back.embedded) == (1, 0, 0)
-        assert shop.items["i4"]["available"] is True
-        assert listed(shop, "i0") == {"i1", "i2", "i3", "i4"}
-        assert len(shop.purchases.frame()) == 4
+        web.files["/gone.png"] = web.files["/2.png"]
+        web.files["/products.csv"] = export(web, jeans={"Status": "draft"}, dress={"Title": "Long dress"})
+        night = sync(shop)
+        assert (night.restored, night.retired, night.embedded, night.photos) == (1, 0, 1, [])
+        assert (shop.items["coat-S"]["available"], shop.items["dress-S"]["title"]) == (True, "Long dress")
+        assert listed(shop, "tee-S") == {"shirt-S", "dress-S", "coat-S"}
         told = [counts for _, counts in last_syncs(shop, 5)]
         assert [one["retired"] for one in told] == [0, 0, 1, 0, 0]
         assert [one["restored"] for one in told] == [1, 0, 0, 0, 0]
@@ -112,6 +135,38 @@ def test_a_row_that_can_not_be_read_today_is_not_taken_for_gone(tmp_path: Path, 
     report = sync(small)
     assert (len(report.rejected), report.retired) == (1, 1)
     assert (small.items["n8"]["available"], small.items["n9"]["available"]) == (None, False)
+
+
+def test_a_night_without_orders_and_rows_that_were_not_understood_are_told(tmp_path: Path, small: Shop) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text("order_id,shopper_id,item_id,date,Kasse\n")
+    report = sync(small, Sources(orders=str(orders)))
+    assert (report.orders, report.remarks) == (0, [f"{orders} has no orders"])
+    orders.write_text("order_id,shopper_id,item_id,date,Kasse\nA1,ann,a,31/03/2025,7\nA2,ann,b,2025-03-31,7\n")
+    report = sync(small)
+    assert (report.orders, [one.row for one in report.rejected]) == (1, [2])
+    assert report.remarks == ["1 dates have the form of '31/03/2025': add --day-first", "columns not read: Kasse"]
+    coverage = small.coverage()
+    assert (coverage.synced["orders"], coverage.synced["rejected"], len(last_syncs(small, 9))) == (1, 1, 2)
+    assert coverage.last_sync == last_syncs(small)[0][0]
+
+
+def test_a_source_that_changes_as_it_is_read_is_not_taken(
+    tmp_path: Path, small: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[dict[str, object]] = [{"item_id": f"n{n}", "category": "Dresses"} for n in range(10)]
+    sync(small, Sources(items=str(table(tmp_path / "items.csv", rows))))
+
+    def meanwhile(file: Path, *how: Any) -> Any:
+        reading = read_source(file, *how)
+        table(file, rows[:9])
+        return reading
+
+    with monkeypatch.context() as patch:
+        patch.setattr("modiste.shop.sync.read_source", meanwhile)
+        with pytest.raises(SourceError, match="changed while it was read"):
+            sync(small)
+    assert sync(small).retired == 1
 
 
 def test_orders_without_numbers_would_count_again(tmp_path: Path, small: Shop) -> None:

@@ -148,6 +148,14 @@ def test_broken_photos_and_masks_are_told_and_stop_nothing(outfit: Outfit, encod
     assert failures["lost"] == "there is no mask lost.png"
 
 
+def test_a_mask_that_shows_nothing_of_what_an_item_is_is_remarked_on(outfit: Outfit, encoder: Encoder) -> None:
+    encode_mask(np.full((96, 64), LABELS.index("headwear"), np.uint8)).save(outfit.mask)
+    jobs = [PhotoJob(one, outfit.image, outfit.mask, own=frozenset({one})) for one in ("dress", "headwear")]
+    vectors, _, remarks = together(embed_photos(jobs, encoder, "own", "garment"))
+    assert set(vectors) == {"dress", "headwear"}
+    assert remarks == {"dress": "its mask shows headwear and no dress; are its labels those of the palette?"}
+
+
 def test_a_few_pixels_off_the_palette_are_remarked_on(outfit: Outfit, encoder: Encoder) -> None:
     with Image.open(outfit.mask) as mask:
         spoilt = mask.convert("RGB")

@@ -5,7 +5,6 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from modiste.ask import Ask
-from modiste.catalog.items import GENDERS
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import next_page, number, page_number, part_wanted, render
 
@@ -22,12 +21,13 @@ def items(request: Request, shop: TheShop) -> Response:
     text, sort = query.get("q", "").strip(), query.get("sort", "id")
     filters: dict[str, Any] = {
         "categories": [name for name in query.getlist("categories") if name],
-        "gender": query["gender"] if query.get("gender") in GENDERS else None,
+        "gender": query.get("gender") or None,
         "min_price": number(query.get("min_price"), 0, 1e9),
         "max_price": number(query.get("max_price"), 0, 1e9),
         "match": "any" if query.get("match") == "any" else "all",
     }
-    Ask.of(**filters)  # prices the wrong way round are refused
+    gender = Ask.of(**filters).gender  # words that nobody knows and prices the wrong way round are refused
+    filters["gender"] = None if gender == "any" else gender
     page = shop.items.browse(**filters, text=text, sort=sort, offset=(page_number(request) - 1) * A_PAGE, limit=A_PAGE)
     return render(
         request,
