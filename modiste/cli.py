@@ -687,11 +687,12 @@ def serve(
         raise MissingExtraError("server", "modiste serve") from error
 
     settings = service.check(path, host)
+    bound = service.listening(host, port)
     console = _console(stderr=True)
     console.print(f"the page: http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)", soft_wrap=True)
     if settings.token is None:
         console.print("without MODISTE_TOKEN only this machine can read and write", highlight=False)
-    service.serve(path, host, port, workers)
+    service.serve(path, bound, workers)
 
 
 @app.command(epilog="Example: modiste status street")

@@ -20,6 +20,10 @@ from modiste.server.pages.rendering import error_page
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
+BUSY, RETRY = "the service is busy; try again in a second", {"Retry-After": "1"}
+"""What one request too many is told."""
+
+
 def problem(
     status: int, detail: str, headers: Mapping[str, str] | None = None, request_id: str | None = None
 ) -> JSONResponse:
@@ -30,7 +34,7 @@ def problem(
 
 def busy() -> JSONResponse:
     """The answer to one request too many."""
-    return problem(429, "the service is busy; try again in a second", {"Retry-After": "1"})
+    return problem(429, BUSY, RETRY)
 
 
 async def _input_error(request: Request, error: ModisteError) -> Response:
@@ -53,7 +57,7 @@ def _where(error: dict[str, Any]) -> str:
 
 async def _overloaded(request: Request, _error: BusyError) -> Response:
     if _is_page(request):
-        return error_page(request, 429, "Busy", "The service is busy; try again in a moment.", {"Retry-After": "1"})
+        return error_page(request, 429, "Busy", "The service is busy; try again in a moment.", RETRY)
     return busy()
 
 

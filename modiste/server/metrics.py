@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -30,6 +30,17 @@ class Meters:
             buckets=BUCKETS,
             registry=self._own,
         )
+
+        self._dropped = Counter(
+            "modiste_connections_dropped",
+            "Connections that were ended: their client was late, or had too many.",
+            ("why",),
+            registry=self._own,
+        )
+
+    def dropped(self, why: str) -> None:
+        """Count one connection that was ended here."""
+        self._dropped.labels(why).inc()
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; ``route`` is its template, never the path itself."""
