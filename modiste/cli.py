@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from modiste.errors import MissingExtraError, ModisteError, SettingError
+from modiste.errors import MissingExtraError, ModisteError, SettingError, StorageError
 
 if TYPE_CHECKING:
     from modiste.catalog.columns import Layout, Understood
@@ -99,12 +99,18 @@ def _ask_options() -> list[Any]:
 
 
 def main() -> None:
-    """Run the commands; an error that is the input's fault is one line without a traceback, and exits with 2."""
+    """Run the commands; what a person can mend is one line without a traceback.
+
+    It exits with 2 where the input is at fault, with 1 where the disk or the database refuses.
+    """
     try:
         app()
-    except ModisteError as error:
-        _console(stderr=True).print(f"[bold red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+    except (ModisteError, OSError) as error:
+        told = StorageError.of(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
+        _console(stderr=True).print(f"[bold red]error:[/] {_plain(told)}", highlight=False, soft_wrap=True)
+        sys.exit(1 if isinstance(told, StorageError) else 2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _console(stderr=True).print("interrupted; what was finished is kept, the same command goes on from there")

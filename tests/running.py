@@ -32,7 +32,7 @@ ONCE = httpx.Client(timeout=120, limits=httpx.Limits(max_keepalive_connections=0
 """Asks each question on a connection of its own."""
 
 
-_PORTS = cycle(range(1000))  # below those that the system gives to connections
+_PORTS = cycle((os.getpid() + number) % 1000 for number in range(1000))  # below those the system gives to connections
 
 
 def free_port() -> int:

@@ -1,7 +1,9 @@
 """The service: an application over one shop, and the command that keeps it up."""
 
+import asyncio
 import ctypes
 import errno
+import logging
 import multiprocessing
 import os
 import signal
@@ -18,17 +20,18 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import State
 from starlette.responses import Response
 from starlette.types import Scope
 from uvicorn.supervisors import Multiprocess
 
 from modiste import __version__
-from modiste.errors import ModisteError, SettingError
+from modiste.errors import ModisteError, SettingError, StorageError
 from modiste.server import api, pages
 from modiste.server.connections import Connection, Connections
 from modiste.server.errors import HANDLERS
 from modiste.server.limits import WorkQueue
-from modiste.server.logs import CONFIG
+from modiste.server.logs import CONFIG, log_threads
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
@@ -44,6 +47,11 @@ DECODED_AT_ONCE = 2
 
 HUNG_S = 30
 """A worker that gives no sign of life for so long is replaced; one on a crowded machine may need some seconds."""
+
+OPEN_AGAIN_S = 1.0
+"""A shop that could not be opened is tried again after so many seconds."""
+
+_LOG = logging.getLogger(__name__)
 
 _NOT_STARTED = 3  # uvicorn's exit code of a worker whose application does not start
 _PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when the one that started it ends
@@ -65,14 +73,23 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        with Shop.open(shop_path) as shop:
-            app.state.shop, app.state.readiness = shop, Readiness(shop)
+        state = app.state
+        state.shop, state.readiness = None, Readiness(lambda: state.shop)
+        try:
+            await _open(state, shop_path)
+            opening = None
+        except StorageError as error:  # a worker that is replaced while the database is away
+            opening = asyncio.create_task(_open_later(state, shop_path, error))
+        try:
             app.state.work_queue = WorkQueue(chosen.embed_at_once, chosen.embed_queue)
             app.state.thumbnail_queue = WorkQueue(DECODED_AT_ONCE, chosen.in_flight)
             app.state.metrics_queue = WorkQueue(1, 16)
-            with suppress(ModisteError):  # the first request needn't wait for what all requests need
-                await to_thread.run_sync(shop.snapshot)
             yield {"connections": Connections(chosen.connections, meters.dropped)}
+        finally:
+            if opening is not None:
+                opening.cancel()
+            if state.shop is not None:
+                state.shop.close()
 
     app = FastAPI(
         title="Modiste",
@@ -96,6 +113,24 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     return app
 
 
+async def _open(state: State, shop_path: str | Path) -> None:
+    """Open the shop, and read what all requests need, so that the first needn't wait for it. Raises ModisteError."""
+    state.shop = await to_thread.run_sync(Shop.open, shop_path)
+    with suppress(ModisteError):
+        await to_thread.run_sync(state.shop.snapshot)
+
+
+async def _open_later(state: State, shop_path: str | Path, error: StorageError) -> None:
+    """Open the shop as soon as that can be done; who asks meanwhile is told that it can't be asked yet."""
+    while state.shop is None:
+        _LOG.error("not open yet, trying again: %s", error)
+        await asyncio.sleep(OPEN_AGAIN_S)
+        try:
+            await _open(state, shop_path)
+        except StorageError as again:
+            error = again
+
+
 class _OwnFiles(StaticFiles):
     """The pages' own files; an address with a file's fingerprint (``?v=``) never changes what it means."""
 
@@ -109,6 +144,7 @@ class _OwnFiles(StaticFiles):
 def factory() -> FastAPI:
     """The application that the environment names; each worker of ``modiste serve`` makes its own."""
     _end_with_parent()
+    log_threads()
     return create_app(os.environ["MODISTE_SHOP"], Settings.from_environment(os.environ))
 
 

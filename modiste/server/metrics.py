@@ -18,6 +18,11 @@ METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"}
 """Methods with a name of their own in the histogram; anyone can send any other word."""
 
 
+def known_method(method: str) -> str:
+    """The method, or "other" for a word that somebody made up."""
+    return method if method in METHODS else "other"
+
+
 class Meters:
     """The latency histogram of one worker; with PROMETHEUS_MULTIPROC_DIR set, the scrape adds up all workers'."""
 
@@ -44,7 +49,7 @@ class Meters:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; ``route`` is its template, never the path itself."""
-        self._latency.labels(method if method in METHODS else "other", route, str(status)).observe(seconds)
+        self._latency.labels(known_method(method), route, str(status)).observe(seconds)
 
     def scrape(self, coverage: Callable[[], Coverage]) -> bytes:
         """The metrics in Prometheus's text format."""

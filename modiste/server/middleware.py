@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from datetime import datetime
 from time import perf_counter
 from uuid import uuid4
 
@@ -15,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from modiste.server.addresses import PREFIX
 from modiste.server.errors import BUSY, RETRY, busy, problem
 from modiste.server.logs import REQUESTS
-from modiste.server.metrics import Meters
+from modiste.server.metrics import Meters, known_method
 from modiste.server.settings import PREFIXES, Settings, is_local, name_of
+from modiste.shop.moments import STOOD_IN
 
 MAX_JSON = 1_000_000
 """Bytes of a body that is no upload."""
@@ -26,6 +28,9 @@ BODY_S, BODY_RATE = 10.0, 10_000
 
 ALWAYS_ANSWERED = ("/health", "/metrics")
 """What is answered however many requests are in flight: who watches the service must see it when it is busiest."""
+
+AS_OF = "X-Modiste-As-Of"
+"""The header of an answer that was given while the database was away: the time of what it knows."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -48,7 +53,7 @@ def middlewares(settings: Settings, meters: Meters) -> list[Middleware]:
         allow_origins=settings.origins,
         allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-        expose_headers=["X-Request-ID", "Retry-After"],
+        expose_headers=["X-Request-ID", "Retry-After", AS_OF],
     )
     return [
         Middleware(RequestIds),
@@ -60,6 +65,7 @@ def middlewares(settings: Settings, meters: Meters) -> list[Middleware]:
         Middleware(UnforeseenErrors),
         Middleware(InFlightLimit, most=settings.in_flight),
         Middleware(TrustedHosts, settings=settings),
+        Middleware(StandIns),
         Middleware(BodyLimit, max_upload=settings.max_upload),
     ]
 
@@ -136,7 +142,7 @@ class AccessLog(Layer):
             name: str = getattr(route, "path_format", getattr(route, "path", "none"))
             self._meters.observe(scope["method"], name, start["status"], seconds)
             fields = {
-                "request_id": scope["state"]["request_id"], "method": scope["method"], "route": name,
+                "request_id": scope["state"]["request_id"], "method": known_method(scope["method"]), "route": name,
                 "status": start["status"], "ms": round(1000 * seconds, 1),
             }  # fmt: skip
             REQUESTS.info("request", extra={"fields": fields})
@@ -248,6 +254,22 @@ class TrustedHosts(Layer):
         elif self._hosts and host not in self._hosts and not is_local(host):
             app = problem(403, "the service doesn't answer to this name; add it to MODISTE_HOSTS")
         await app(scope, receive, send)
+
+
+class StandIns(Layer):
+    """Questions may be answered while the database is away, with what was known last; the answer says of when it is."""
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stood_in: list[datetime] = []
+        STOOD_IN.set(stood_in)
+
+        def tell(start: Message) -> None:
+            if stood_in:
+                headers = MutableHeaders(scope=start)
+                headers[AS_OF] = min(stood_in).isoformat(timespec="seconds")
+                headers["Cache-Control"] = "no-store"
+
+        await self.app(scope, receive, _at_start(send, tell))
 
 
 class BodyLimit(Layer):
