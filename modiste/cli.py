@@ -609,12 +609,14 @@ def list_all() -> None:
     """List the networks that are installed, and those that can be exported."""
     from rich.table import Table
 
-    from modiste.vision.backbones import list_backbones
+    from modiste.vision.backbones import broken_entries, list_backbones
 
     table = Table("name", "dimension", "crop", "licence", "where from", box=None)
     for spec in list_backbones():
         table.add_row(spec.name, str(spec.dim), spec.crop, spec.licence, spec.origin)
     _console().print(table)
+    for fault in broken_entries():
+        _console(stderr=True).print(f"[yellow]left out:[/] {_plain(fault)}", highlight=False, soft_wrap=True)
     _console().print("to export: resnet50, densenet121, vgg16 (modiste backbones export NAME)")
 
 
@@ -796,7 +798,7 @@ def doctor() -> None:
 
     from modiste import __version__
     from modiste.extras import extras, install_command, versions
-    from modiste.vision.backbones import cache_folder, list_backbones, verify
+    from modiste.vision.backbones import broken_entries, cache_folder, list_backbones, verify
 
     console = _console()
     console.print(f"modiste {__version__}, Python {platform.python_version()}, {platform.platform()}", highlight=False)
@@ -807,6 +809,9 @@ def doctor() -> None:
         fault = verify(spec)
         broken |= fault is not None
         console.print(f"  model {spec.name}: {'ok' if fault is None else _plain(fault)}", highlight=False)
+    for fault in broken_entries():
+        broken = True
+        console.print(f"  model left out: {_plain(fault)}", highlight=False)
     for extra in extras():
         missing = [name for name, installed in versions(extra).items() if installed is None]
         state = f"not installed ({', '.join(missing)}); to install: {install_command(extra)}"

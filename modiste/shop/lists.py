@@ -66,7 +66,8 @@ def recommend_all(
                 unfinished.replace(part)
             if progress:
                 progress(min(start + block, len(ids)), len(ids))
-        lists = pl.scan_parquet(parts / "*.parquet") if ids else pl.LazyFrame(schema=_columns(of))
+        made = sorted(parts.glob("*.parquet"))  # named one by one: a folder's name may look like a pattern
+        lists = pl.scan_parquet(made, glob=False) if ids else pl.LazyFrame(schema=_columns(of))
         _WRITE[out.suffix.lower()](lists, parts / "whole")
         (parts / "whole").replace(out)
         shutil.rmtree(parts)
