@@ -37,7 +37,7 @@ class Settings:
     max_pixels: int = 16_000_000
     embed_at_once: int = 2
     embed_queue: int = 16
-    in_flight: int = 128
+    in_flight: int = 64
     root_path: str = ""
     connections: int = 100
 

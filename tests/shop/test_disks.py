@@ -1,11 +1,14 @@
 """A full disk, a read-only one, one that was taken away: it is said, leaves nothing behind, and is over in the end."""
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -123,3 +126,44 @@ def test_a_database_that_was_taken_away_is_not_written_to_nor_made_anew(tmp_path
         time.sleep(ASK_AGAIN_S)
         shop.purchases.record([order("ann")])
         assert len(shop.purchases) == 1
+
+
+@pytest.fixture
+def nobody() -> Callable[[], AbstractContextManager[None]]:
+    """Makes this process somebody who owns nothing; the test is skipped where that can't be."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can become nobody")
+
+    @contextmanager
+    def became() -> Iterator[None]:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return became
+
+
+def test_who_has_no_leave_is_told_so(nobody: Callable[[], AbstractContextManager[None]]) -> None:
+    with TemporaryDirectory() as folder:  # pytest's own is closed to nobody
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "street"
+        with Shop.create(path) as shop:
+            shop.items.put(Item("a", "Dresses", "women"))
+            shop.introduce()
+        with nobody():
+            with Shop.open(path) as shop:
+                assert [one.item_id for one in shop.introduce(top=3)] == ["a"]
+                with pytest.raises(StorageError) as told:
+                    shop.purchases.record([order("ann")])
+                assert told.value.kind == "closed"
+            with pytest.raises(StorageError, match="permission denied"):
+                Shop.create(Path(folder) / "other" / "street")
+        path.chmod(0o700)
+        with nobody(), pytest.raises((StorageError, PermissionError)):
+            Shop.open(path)
+        path.chmod(0o755)
+        with Shop.open(path) as shop:
+            shop.purchases.record([order("ann")])
+        assert [one.name for one in Path(folder).iterdir()] == ["street"]
