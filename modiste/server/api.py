@@ -57,12 +57,14 @@ _REFUSALS = {
     401: "The token is missing or wrong.",
     403: "Without a token: not from this machine.",
     404: "There is no such thing here.",
+    408: "The body came too slowly.",
     412: "It is not what If-Match says; nothing was changed.",
     413: "The request is too large.",
     415: "The body is no form.",
     422: "A value is outside what it may be, or a photo can't be read.",
     429: "The service is busy; Retry-After says when to come back.",
-    503: "The database doesn't answer; Retry-After says when to come back.",
+    503: "The database doesn't answer, or may not be written; Retry-After says when to come back.",
+    507: "The disk is full; nothing was changed.",
 }
 
 
@@ -90,7 +92,7 @@ reads = APIRouter(dependencies=[Depends(check_query)], responses=_refusals(403, 
 writes = APIRouter(
     route_class=WriteRoute,
     dependencies=[Depends(HTTPBearer(auto_error=False, description="MODISTE_TOKEN")), Depends(check_query)],
-    responses=_refusals(400, 401, 403, 413, 422, 429, 503),
+    responses=_refusals(400, 401, 403, 408, 413, 422, 429, 503, 507),
 )
 watching = APIRouter(tags=["service"], responses=_refusals(403))
 
@@ -255,7 +257,7 @@ def delete_item(shop: TheShop, item_id: ItemId) -> None:
 
 @reads.post(
     "/v1/search", tags=["recommendations"], summary="What looks like a photo", dependencies=[Depends(check_form)],
-    responses=_refusals(400, 404, 413, 415),
+    responses=_refusals(400, 404, 408, 413, 415, 507),
 )  # fmt: skip
 async def search(
     shop: TheShop,
@@ -312,7 +314,7 @@ def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) ->
 
 @reads.post(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
-    responses=_refusals(400, 404, 413),
+    responses=_refusals(400, 404, 408, 413),
 )  # fmt: skip
 def recommend_to_cart(shop: TheShop, cart: wire.Cart, ask: Annotated[Ask, Query()]) -> wire.ForGuest:
     """As with GET, the items in the body; nothing of it is kept."""
