@@ -27,8 +27,11 @@ REST_S, REST = 10.0, 64_000_000
 MOST = 800
 """Connections of all clients together, in each worker; systems commonly let a process have 1,024 open files."""
 
-BODIES = 16
-"""Bodies that come from one client at a time, in each worker."""
+PATIENCE_S = 0.5
+"""Nobody has to make room who kept us waiting for less."""
+
+BODIES, SLOW_S = 16, 5.0
+"""So many bodies of one client may take longer than so many seconds, in each worker."""
 
 Owed = Literal["head", "body", "rest", "taking"]
 """What a client owes: a request's head, its body, the rest of a body that was answered already, to take its answer."""
@@ -47,7 +50,10 @@ def client_of(host: str) -> str:
 
 
 class Connections:
-    """The connections of one worker. Where one too many comes, the one that has kept us waiting longest makes room."""
+    """The connections of one worker. Where one too many comes, the one that has kept us waiting longest makes room.
+
+    A burst of quick ones makes nobody go: then the new one is told that there is no room.
+    """
 
     def __init__(self, per_client: int, dropped: Callable[[str], None]) -> None:
         self._per_client = per_client
@@ -55,19 +61,19 @@ class Connections:
         self._of: defaultdict[str, set[Connection]] = defaultdict(set)
 
     def admit(self, one: "Connection") -> bool:
-        """Whether there is room for one more; false only if all others are being worked for."""
+        """Whether there is room for one more; not if all others are being worked for, or have only just come."""
         everyone = [each for some in self._of.values() for each in some]
         for crowd, most in ((self._of[one.whose], self._per_client), (everyone, MOST)):
-            if len(crowd) >= most and not self._drop(crowd):
+            if len(crowd) >= most and not self._drop(crowd, PATIENCE_S):
                 return False
         self._of[one.whose].add(one)
         return True
 
     def bound_bodies(self, whose: str) -> None:
-        """Have at most BODIES of a client's connections send a body."""
-        bodies = [each for each in self._of[whose] if each.owed == "body"]
-        if len(bodies) > BODIES:
-            self._drop(bodies)
+        """Have at most BODIES of a client's connections send a body slowly; called as another one begins."""
+        slow = [each for each in self._of[whose] if each.owed == "body" and each.waited() > SLOW_S]
+        if len(slow) >= BODIES:
+            self._drop(slow, SLOW_S)
 
     def leave(self, one: "Connection") -> None:
         """Forget a connection that ended."""
@@ -75,13 +81,14 @@ class Connections:
         if not self._of[one.whose]:
             del self._of[one.whose]
 
-    def _drop(self, crowd: Iterable["Connection"]) -> bool:
-        slow = min((each for each in crowd if each.owed), key=lambda each: each.since, default=None)
-        if slow is not None:
-            self.dropped("crowded")
-            slow.drop()
-            self.leave(slow)
-        return slow is not None
+    def _drop(self, crowd: Iterable["Connection"], patience: float) -> bool:
+        slow = max(crowd, key=lambda each: each.waited(), default=None)
+        if slow is None or slow.waited() <= patience:
+            return False
+        self.dropped("crowded")
+        slow.drop()
+        self.leave(slow)
+        return True
 
 
 class Connection(H11Protocol):
@@ -141,6 +148,10 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """As uvicorn's: what came is no HTTP."""
         self._refuse(400, msg)
+
+    def waited(self) -> float:
+        """For how many seconds the client has owed what it owes."""
+        return self.loop.time() - self.since if self.owed else 0.0
 
     def drop(self) -> None:
         """End it now, whatever it was about."""

@@ -87,6 +87,7 @@ def test_while_many_send_slowly_everyone_else_is_answered(url: str, begun: bytes
             with suppress(ConnectionError):  # had to make room
                 one.recv(12)
         with dripping(slow, b"x"):
+            time.sleep(connections.PATIENCE_S)
             for _ in range(20):
                 assert ONCE.get(f"{url}/v1/stores", timeout=5).status_code == 200
                 search = ONCE.post(f"{url}/v1/search", files={"photo": ("a", b"no photo")}, timeout=5)
@@ -198,6 +199,29 @@ def test_what_nobody_reads_is_read_on_for_a_bounded_time(url: str, monkeypatch: 
         with dripping(slow, b"x"):
             for one in slow:
                 until(partial(gone, one), 5)
+
+
+def test_few_of_a_clients_bodies_may_be_slow(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SLOW_S", 0.3)
+    with ExitStack() as stack:
+        slow = [connected(url, stack) for _ in range(connections.BODIES + 4)]
+        for one in slow:
+            one.sendall(BEGUN)
+        time.sleep(0.5)
+        assert not any(map(gone, slow))  # they came at once, and as quickly as anybody
+        connected(url, stack).sendall(BEGUN)
+        until(partial(gone, slow[0]), 5)
+        assert not any(map(gone, slow[1:]))
+
+
+def test_a_burst_makes_nobody_go(template: Path) -> None:
+    with running(template, Settings(token=TOKEN, connections=5)) as url, ExitStack() as stack:
+        burst = [connected(url, stack) for _ in range(8)]
+        for one in burst:
+            with suppress(ConnectionError):
+                one.sendall(HEAD + b"\r\n")
+        told = [one.recv(12) for one in burst]
+        assert told == 5 * [b"HTTP/1.1 200"] + 3 * [b"HTTP/1.1 429"]
 
 
 def test_one_more_than_a_client_may_have_is_told_where_all_others_are_worked_for(
