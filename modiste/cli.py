@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from modiste.errors import MissingExtraError, ModisteError, SettingError
+from modiste.errors import MissingExtraError, ModisteError, SettingError, StorageError
 
 if TYPE_CHECKING:
     from modiste.catalog.columns import Layout, Understood
@@ -99,12 +99,18 @@ def _ask_options() -> list[Any]:
 
 
 def main() -> None:
-    """Run the commands; an error that is the input's fault is one line without a traceback, and exits with 2."""
+    """Run the commands; what a person can mend is one line without a traceback.
+
+    It exits with 2 where the input is at fault, with 1 where the disk or the database refuses.
+    """
     try:
         app()
-    except ModisteError as error:
-        _console(stderr=True).print(f"[bold red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+    except (ModisteError, OSError) as error:
+        told = StorageError.of(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
+        _console(stderr=True).print(f"[bold red]error:[/] {_plain(told)}", highlight=False, soft_wrap=True)
+        sys.exit(1 if isinstance(told, StorageError) else 2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _console(stderr=True).print("interrupted; what was finished is kept, the same command goes on from there")
@@ -613,12 +619,14 @@ def list_all() -> None:
     """List the networks that are installed, and those that can be exported."""
     from rich.table import Table
 
-    from modiste.vision.backbones import list_backbones
+    from modiste.vision.backbones import broken_entries, list_backbones
 
     table = Table("name", "dimension", "crop", "licence", "where from", box=None)
     for spec in list_backbones():
         table.add_row(spec.name, str(spec.dim), spec.crop, spec.licence, spec.origin)
     _console().print(table)
+    for fault in broken_entries():
+        _console(stderr=True).print(f"[yellow]left out:[/] {_plain(fault)}", highlight=False, soft_wrap=True)
     _console().print("to export: resnet50, densenet121, vgg16 (modiste backbones export NAME)")
 
 
@@ -697,11 +705,12 @@ def serve(
         raise MissingExtraError("server", "modiste serve") from error
 
     settings = service.check(path, host)
+    bound = service.listening(host, port)
     console = _console(stderr=True)
     console.print(f"the page: http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)", soft_wrap=True)
     if settings.token is None:
         console.print("without MODISTE_TOKEN only this machine can read and write", highlight=False)
-    service.serve(path, host, port, workers)
+    service.serve(path, bound, workers)
 
 
 @app.command(epilog="Example: modiste status street")
@@ -809,7 +818,7 @@ def doctor() -> None:
 
     from modiste import __version__
     from modiste.extras import extras, install_command, versions
-    from modiste.vision.backbones import cache_folder, list_backbones, verify
+    from modiste.vision.backbones import broken_entries, cache_folder, list_backbones, verify
 
     console = _console()
     console.print(f"modiste {__version__}, Python {platform.python_version()}, {platform.platform()}", highlight=False)
@@ -820,6 +829,9 @@ def doctor() -> None:
         fault = verify(spec)
         broken |= fault is not None
         console.print(f"  model {spec.name}: {'ok' if fault is None else _plain(fault)}", highlight=False)
+    for fault in broken_entries():
+        broken = True
+        console.print(f"  model left out: {_plain(fault)}", highlight=False)
     for extra in extras():
         missing = [name for name, installed in versions(extra).items() if installed is None]
         state = f"not installed ({', '.join(missing)}); to install: {install_command(extra)}"

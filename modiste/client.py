@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from modiste import wire
 from modiste.ask import Ask, SearchAsk
+from modiste.catalog.files import read
 from modiste.errors import MissingExtraError, PhotoError, ServiceError
 
 try:
@@ -227,10 +228,14 @@ def _jsonable(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+MAX_PHOTO = 200_000_000
+"""Bytes of a photo that is sent."""
+
+
 def _bytes(photo: bytes | Path) -> bytes:
     if isinstance(photo, bytes):
         return photo
     try:
-        return photo.read_bytes()
+        return read(photo, MAX_PHOTO)
     except OSError as error:
         raise PhotoError(f"{photo} can't be read: {error.strerror}") from error

@@ -1,5 +1,8 @@
 """The errors a person can meet. Each message says what was wrong, where, and what to do about it."""
 
+import errno
+from typing import Literal
+
 
 class ModisteError(Exception):
     """Base of every error that is the input's fault, not the program's; doors print it without a traceback."""
@@ -7,6 +10,31 @@ class ModisteError(Exception):
 
 class SourceError(ModisteError):
     """A catalogue, taxonomy or orders file that can't be read as what it should be."""
+
+
+class StorageError(SourceError):
+    """A disk or a database that refuses. Nothing was changed, and the same works once the cause is gone.
+
+    ``kind``: the disk is "full"; the place is "closed" to this user (read-only, no permission); the database is "away"
+    (it can't be reached) or "busy" (it kept us waiting).
+    """
+
+    def __init__(self, message: str, kind: Literal["full", "closed", "away", "busy"]) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    @classmethod
+    def of(cls, error: OSError) -> "StorageError | None":
+        """What the operating system refused, with the file; None for another kind of error."""
+        where = f" ({error.filename})" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return cls(f"the disk is full{where}: nothing was changed; make room, and do it again", "full")
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            why = (error.strerror or "no permission").lower()
+            return cls(f"{why}{where}: nothing was changed; give this user leave to write there", "closed")
+        if error.errno in (errno.EIO, errno.EMFILE, errno.ENFILE):
+            return cls(f"{(error.strerror or '').lower()}{where}: do it again once that is mended", "busy")
+        return None
 
 
 class PhotoError(ModisteError):

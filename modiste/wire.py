@@ -337,11 +337,15 @@ class Recommendation(Shown):
     why: str = Field(description="One sentence a shopper understands.")
 
 
+AsOf = Field(None, description="The database was away, and this is what was known then. Null: it is as things are now.")
+
+
 class Similar(BaseModel):
     """Items like one item."""
 
     item_id: str
     recommendations: list[Recommendation]
+    as_of: datetime | None = AsOf
 
 
 class ForShopper(BaseModel):
@@ -352,6 +356,7 @@ class ForShopper(BaseModel):
         description="False: nobody knows this shopper, and the list is what is popular, of many categories."
     )
     recommendations: list[Recommendation]
+    as_of: datetime | None = AsOf
 
 
 class ForGuest(BaseModel):
@@ -359,6 +364,7 @@ class ForGuest(BaseModel):
 
     unknown: list[str] = Field(description="Those of her items that the shop doesn't have.")
     recommendations: list[Recommendation]
+    as_of: datetime | None = AsOf
 
 
 class SearchResult(BaseModel):
@@ -369,6 +375,7 @@ class SearchResult(BaseModel):
     labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
     mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
     recommendations: list[Recommendation]
+    as_of: datetime | None = AsOf
 
 
 class Shopper(BaseModel):

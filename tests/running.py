@@ -20,7 +20,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from modiste.server.app import create_app
+from modiste.server.app import HTTP, create_app
 from modiste.server.settings import Settings
 
 TOKEN = "a-token-for-tests"
@@ -32,7 +32,7 @@ ONCE = httpx.Client(timeout=120, limits=httpx.Limits(max_keepalive_connections=0
 """Asks each question on a connection of its own."""
 
 
-_PORTS = cycle(range(1000))  # below those that the system gives to connections
+_PORTS = cycle((os.getpid() + number) % 1000 for number in range(1000))  # below those the system gives to connections
 
 
 def free_port() -> int:
@@ -56,17 +56,14 @@ def until(true: Callable[[], Any], seconds: float = 120.0) -> None:
 @contextmanager
 def running(shop: Path | FastAPI, settings: Settings) -> Iterator[str]:
     """The service over a shop (or an application made already) in a thread; its address."""
-    port = free_port()
     app = create_app(shop, settings) if isinstance(shop, Path) else shop
-    config = uvicorn.Config(
-        app, "127.0.0.1", port, log_config=None, access_log=False, ws="none", proxy_headers=False
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, **HTTP))
+    bound = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
     try:
         until(lambda: server.started or not thread.is_alive())
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(60)

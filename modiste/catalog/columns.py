@@ -1,7 +1,6 @@
 """What a table's columns mean: by their names, by the shop's system that wrote them, or as somebody says."""
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from modiste.catalog.files import read_toml
 from modiste.catalog.values import plain
 from modiste.errors import SettingError, SourceError
 
@@ -51,7 +51,7 @@ class Layout:
     def load(cls, file: Path) -> "Layout":
         """Read a layout from a TOML file as those in ``presets``. Raises SourceError, naming the file and the key."""
         try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            content = read_toml(file)
         except FileNotFoundError as error:
             raise SourceError(f"{file} doesn't exist; give a TOML file that says which column is which") from error
         except (OSError, ValueError) as error:
@@ -110,7 +110,7 @@ class Layout:
 
 @cache
 def _said() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("columns.toml").read_text(encoding="utf-8"))
+    return read_toml(Path(__file__).with_name("columns.toml"))
 
 
 @cache

@@ -2,9 +2,21 @@
 
 import errno
 import os
+import re
 import stat
+import tomllib
+from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
+
+MAX_TOML = 1_000_000
+"""Bytes of a TOML file; the largest that we ship, a taxonomy of eight languages, has 60,000."""
+
+MAX_DEPTH = 16
+"""Tables within tables of a TOML file, and lists within lists."""
+
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 
 
 def open_regular(path: Path, most: int) -> BufferedReader:
@@ -26,3 +38,39 @@ def open_regular(path: Path, most: int) -> BufferedReader:
     except BaseException:
         os.close(handle)
         raise
+
+
+def read(path: Path, most: int) -> bytes:
+    """All of a regular file of at most ``most`` bytes. Raises OSError as :func:`open_regular` does."""
+    with open_regular(path, most) as file:
+        content = file.read(most + 1)
+    if len(content) > most:  # it grew, or is one that doesn't say how much it holds, as those in /proc
+        raise OSError(errno.EFBIG, f"has more than {most / 1e6:,.0f} MB, which is the most that is read")
+    return content
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file of at most MAX_TOML bytes and MAX_DEPTH.
+
+    Raises OSError as :func:`open_regular` does, and ValueError for what is no TOML, or nested deeper.
+    """
+    text = read(path, MAX_TOML).decode()
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.count(".") > MAX_DEPTH and _STRING.sub("", line).partition("=")[0].count(".") > MAX_DEPTH:
+            raise ValueError(f"line {number} is nested deeper than {MAX_DEPTH}")  # time grows with depth and size
+    try:
+        content = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH}") from None
+    level: list[Any] = [content]
+    for _ in range(MAX_DEPTH):
+        level = [inner for one in level for inner in _inside(one)]
+    if level:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
+    return content
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -23,11 +23,15 @@ from xml.parsers import expat
 import polars as pl
 import polars.selectors as cs
 
+from modiste.catalog.files import read
 from modiste.catalog.values import plain, text
 from modiste.errors import MissingExtraError, SourceError
 
 KINDS = ("CSV", "JSON", "XLSX", "Parquet", "XML")
 """What a table may be; gzip and zip may be around it."""
+
+MOST_COLUMNS = 2000
+"""Of a table: each one's name is compared with all that are known."""
 
 LARGEST = 1 << 32
 """Bytes of the largest file that is read, unpacked."""
@@ -70,7 +74,10 @@ def open_table(file: Path, known: Collection[str]) -> Table:
     _, header = next(lines)
     if isinstance(header, str):
         raise SourceError(f"{file}, row 1, {header}")
-    return Table(file, tuple(name.strip() for name in header), lines)
+    names = tuple(name.strip() for name in header)
+    if len(names) > MOST_COLUMNS:
+        raise SourceError(f"{file} has {len(names):,} columns; give a table of at most {MOST_COLUMNS:,}")
+    return Table(file, names, lines)
 
 
 def _lines(file: Path, known: Collection[str]) -> Lines:
@@ -107,8 +114,7 @@ def unpacked(file: Path) -> bytes:
         raise SourceError(f"{file} doesn't exist")
     if not file.is_file():
         raise SourceError(f"{file} is no regular file; give a table ({', '.join(KINDS)})")
-    with file.open("rb") as opened:
-        content = _bounded(file, opened)
+    content = read(file, LARGEST)
     if content.startswith(b"\x1f\x8b"):
         content = _bounded(file, GzipFile(fileobj=io.BytesIO(content)))
     if content.startswith(b"PK\3\4"):

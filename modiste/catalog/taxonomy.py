@@ -2,7 +2,6 @@
 
 import html
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from modiste.arrays import Floats
+from modiste.catalog.files import read_toml
 from modiste.catalog.palette import LABELS
 from modiste.catalog.words import CONNECTORS, LONGEST, joined, nearest, says_who, tokens
 from modiste.errors import SettingError, SourceError
@@ -198,10 +198,10 @@ class _Document:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+            self.content: dict[str, Any] = read_toml(path)
         except FileNotFoundError as error:
             raise SourceError(f"{path} doesn't exist; name a TOML file, or none for the paper's taxonomy") from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise SourceError(f"{path} can't be read as TOML: {error}") from error
 
     def taxonomy(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -19,15 +20,17 @@ from starlette.convertors import Convertor, register_url_convertor
 from modiste import __version__, wire
 from modiste.ask import Ask, Id, SearchAsk, sentence
 from modiste.catalog.events import Event
+from modiste.catalog.files import open_regular
 from modiste.catalog.items import Item
-from modiste.errors import PhotoError
+from modiste.errors import PhotoError, StorageError
 from modiste.server import addresses, pictures
 from modiste.server.auth import WriteRoute
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
+from modiste.shop.moments import STOOD_IN
 from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
 from modiste.vision.masks import encode_mask
-from modiste.vision.photos import FORMATS
+from modiste.vision.photos import FORMATS, MAX_BYTES
 
 Sent = TypeVar("Sent", bound=wire.Input)
 
@@ -54,12 +57,14 @@ _REFUSALS = {
     401: "The token is missing or wrong.",
     403: "Without a token: not from this machine.",
     404: "There is no such thing here.",
+    408: "The body came too slowly.",
     412: "It is not what If-Match says; nothing was changed.",
     413: "The request is too large.",
     415: "The body is no form.",
     422: "A value is outside what it may be, or a photo can't be read.",
     429: "The service is busy; Retry-After says when to come back.",
-    503: "The database doesn't answer; Retry-After says when to come back.",
+    503: "The database doesn't answer, or may not be written; Retry-After says when to come back.",
+    507: "The disk is full; nothing was changed.",
 }
 
 
@@ -87,7 +92,7 @@ reads = APIRouter(dependencies=[Depends(check_query)], responses=_refusals(403, 
 writes = APIRouter(
     route_class=WriteRoute,
     dependencies=[Depends(HTTPBearer(auto_error=False, description="MODISTE_TOKEN")), Depends(check_query)],
-    responses=_refusals(400, 401, 403, 413, 422, 429, 503),
+    responses=_refusals(400, 401, 403, 408, 413, 422, 429, 503, 507),
 )
 watching = APIRouter(tags=["service"], responses=_refusals(403))
 
@@ -113,7 +118,9 @@ def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.It
 @reads.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
 def similar_items(shop: TheShop, item_id: ItemId, ask: Annotated[Ask, Query()]) -> wire.Similar:
     """The Top-K for someone who looks at this item."""
-    return wire.Similar(item_id=item_id, recommendations=_sent(shop.recommend(item=item_id, **dict(ask))))
+    return wire.Similar(
+        item_id=item_id, recommendations=_sent(shop.recommend(item=item_id, **dict(ask))), as_of=_as_of()
+    )
 
 
 @reads.get(
@@ -179,7 +186,8 @@ async def mask(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: It
 @reads.get("/v1/items/{item_id:id}", tags=["items"], summary="One item", responses=_refusals(404))
 def get_item(response: Response, shop: TheShop, item_id: ItemId) -> wire.Item:
     """What is known of an item, with its popularity now. Its ETag is for If-Match, with which to put it."""
-    response.headers["ETag"] = f'"{shop.items.tag(item_id)}"'
+    with suppress(StorageError):  # without it nobody can put the item, nor could she
+        response.headers["ETag"] = f'"{shop.items.tag(item_id)}"'
     return _item_now(shop, item_id)
 
 
@@ -253,7 +261,7 @@ def delete_item(shop: TheShop, item_id: ItemId) -> None:
 
 @reads.post(
     "/v1/search", tags=["recommendations"], summary="What looks like a photo", dependencies=[Depends(check_form)],
-    responses=_refusals(400, 404, 413, 415),
+    responses=_refusals(400, 404, 408, 413, 415, 507),
 )  # fmt: skip
 async def search(
     shop: TheShop,
@@ -276,6 +284,7 @@ async def search(
             labels=None if result.labels is None else pictures.data_uri(encode_mask(result.labels), "PNG"),
             mask=None if result.keep is None else pictures.data_uri(Image.fromarray(result.keep).convert("L"), "PNG"),
             recommendations=_sent(result.recommendations),
+            as_of=_as_of(),
         )
 
     return await queue.run(find)
@@ -288,24 +297,28 @@ async def search(
 def recommend(shop: TheShop, shopper_id: ShopperId, ask: Annotated[Ask, Query()]) -> wire.ForShopper:
     """The Top-K over all that the shopper bought, each with its terms, its cause and its photo.
 
-    A shopper nobody knows gets what is popular, of many categories, and ``known`` is false.
+    A shopper nobody knows gets what is popular, of many categories, and ``known`` is false; so does everybody while
+    the database is away.
     """
-    known = shopper_id in shop.shoppers
+    known = False
+    with suppress(StorageError):  # what is popular is known then too, or that tells what is wrong
+        known = shopper_id in shop.shoppers
     best = shop.recommend(shopper_id, **dict(ask)) if known else shop.introduce(**dict(ask))
-    return wire.ForShopper(shopper_id=shopper_id, known=known, recommendations=_sent(best))
+    return wire.ForShopper(shopper_id=shopper_id, known=known, recommendations=_sent(best), as_of=_as_of())
 
 
 @reads.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
 def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) -> wire.ForGuest:
     """The Top-K for someone unknown whose session or cart has ``items``; without any, what is popular."""
-    there = shop.items.present(ask.items)
+    snapshot = shop.snapshot()
+    unknown = [one for one in ask.items if snapshot.find(one) < 0]
     best = shop.recommend(**dict(ask))
-    return wire.ForGuest(unknown=[one for one in ask.items if one not in there], recommendations=_sent(best))
+    return wire.ForGuest(unknown=unknown, recommendations=_sent(best), as_of=_as_of())
 
 
 @reads.post(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
-    responses=_refusals(400, 404, 413),
+    responses=_refusals(400, 404, 408, 413),
 )  # fmt: skip
 def recommend_to_cart(shop: TheShop, cart: wire.Cart, ask: Annotated[Ask, Query()]) -> wire.ForGuest:
     """As with GET, the items in the body; nothing of it is kept."""
@@ -496,6 +509,11 @@ def _item_now(shop: Shop, item_id: str) -> wire.Item:
     return _item({**snapshot.item(row), "count": popularity.counts[row], "normpop": popularity.normpop[row]})
 
 
+def _as_of() -> datetime | None:
+    """Of when the answer is, if the database is away."""
+    return min(STOOD_IN.get() or (), default=None)
+
+
 def _sent(recommendations: Iterable[Recommendation]) -> list[wire.Recommendation]:
     return [
         wire.Recommendation(**one.as_json(), **addresses.pictures(one.item_id, one.image is not None))
@@ -507,7 +525,11 @@ def _sent(recommendations: Iterable[Recommendation]) -> list[wire.Recommendation
 
 
 def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
-    item = shop.items[item_id]
+    try:
+        item = shop.items[item_id]
+    except StorageError:
+        snapshot = shop.snapshot()
+        item = snapshot.item(snapshot.row(item_id))
     if item["image"] is None:
         raise HTTPException(404, f"item {item_id!r} has no photo")
     return item
@@ -523,7 +545,7 @@ def _caching(request: Request, stamp: str) -> tuple[dict[str, str], Response | N
 
 def _file(file: Path, item_id: str, headers: dict[str, str]) -> Response:
     try:
-        with Image.open(file, formats=FORMATS) as header:
+        with open_regular(file, MAX_BYTES) as opened, Image.open(opened, formats=FORMATS) as header:
             form = {"MPO": "jpeg"}.get(str(header.format), str(header.format).lower())
     except Exception as error:  # gone, or no longer a photo; Pillow's readers raise many kinds
         raise HTTPException(404, f"the photo of item {item_id!r} can't be read; it may have been moved") from error

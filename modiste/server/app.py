@@ -1,24 +1,37 @@
 """The service: an application over one shop, and the command that keeps it up."""
 
+import asyncio
+import ctypes
+import errno
+import logging
+import multiprocessing
 import os
+import signal
+import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import State
 from starlette.responses import Response
 from starlette.types import Scope
+from uvicorn.supervisors import Multiprocess
 
 from modiste import __version__
-from modiste.errors import ModisteError, SettingError
+from modiste.errors import ModisteError, SettingError, StorageError
 from modiste.server import api, pages
+from modiste.server.connections import Connection, Connections
 from modiste.server.errors import HANDLERS
 from modiste.server.limits import WorkQueue
-from modiste.server.logs import CONFIG
+from modiste.server.logs import CONFIG, log_threads
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
@@ -35,6 +48,19 @@ DECODED_AT_ONCE = 2
 HUNG_S = 30
 """A worker that gives no sign of life for so long is replaced; one on a crowded machine may need some seconds."""
 
+OPEN_AGAIN_S = 1.0
+"""A shop that could not be opened is tried again after so many seconds."""
+
+_LOG = logging.getLogger(__name__)
+
+_NOT_STARTED = 3  # uvicorn's exit code of a worker whose application does not start
+_PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when the one that started it ends
+
+HTTP: dict[str, Any] = {
+    "http": Connection, "access_log": False, "server_header": False, "proxy_headers": False, "ws": "none",
+}  # fmt: skip
+"""How uvicorn speaks for the application."""
+
 _ABOUT = """Explained fashion recommendations from garment photos, purchases and each shopper's taste for trends.
 
 Writes need `Authorization: Bearer` with the service's token. Errors are `{"detail": …}`; every answer has an
@@ -46,15 +72,24 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     chosen, meters = settings or Settings(), Meters()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Shop.open(shop_path) as shop:
-            app.state.shop, app.state.readiness = shop, Readiness(shop)
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        state = app.state
+        state.shop, state.readiness = None, Readiness(lambda: state.shop)
+        try:
+            await _open(state, shop_path)
+            opening = None
+        except StorageError as error:  # a worker that is replaced while the database is away
+            opening = asyncio.create_task(_open_later(state, shop_path, error))
+        try:
             app.state.work_queue = WorkQueue(chosen.embed_at_once, chosen.embed_queue)
             app.state.thumbnail_queue = WorkQueue(DECODED_AT_ONCE, chosen.in_flight)
             app.state.metrics_queue = WorkQueue(1, 16)
-            with suppress(ModisteError):  # the first request needn't wait for what all requests need
-                await to_thread.run_sync(shop.snapshot)
-            yield
+            yield {"connections": Connections(chosen.connections, meters.dropped)}
+        finally:
+            if opening is not None:
+                opening.cancel()
+            if state.shop is not None:
+                state.shop.close()
 
     app = FastAPI(
         title="Modiste",
@@ -78,6 +113,24 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     return app
 
 
+async def _open(state: State, shop_path: str | Path) -> None:
+    """Open the shop, and read what all requests need, so that the first needn't wait for it. Raises ModisteError."""
+    state.shop = await to_thread.run_sync(Shop.open, shop_path)
+    with suppress(ModisteError):
+        await to_thread.run_sync(state.shop.snapshot)
+
+
+async def _open_later(state: State, shop_path: str | Path, error: StorageError) -> None:
+    """Open the shop as soon as that can be done; who asks meanwhile is told that it can't be asked yet."""
+    while state.shop is None:
+        _LOG.error("not open yet, trying again: %s", error)
+        await asyncio.sleep(OPEN_AGAIN_S)
+        try:
+            await _open(state, shop_path)
+        except StorageError as again:
+            error = again
+
+
 class _OwnFiles(StaticFiles):
     """The pages' own files; an address with a file's fingerprint (``?v=``) never changes what it means."""
 
@@ -90,29 +143,52 @@ class _OwnFiles(StaticFiles):
 
 def factory() -> FastAPI:
     """The application that the environment names; each worker of ``modiste serve`` makes its own."""
+    _end_with_parent()
+    log_threads()
     return create_app(os.environ["MODISTE_SHOP"], Settings.from_environment(os.environ))
 
 
-def serve(shop_path: Path, host: str, port: int, workers: int) -> None:
-    """Keep the service up until Ctrl-C or SIGTERM. :func:`check` says first whether it may start."""
-    with tempfile.TemporaryDirectory(prefix="modiste-metrics-") if workers > 1 else nullcontext() as counters:
+def _end_with_parent() -> None:
+    """A worker ends with the process that started it, however that ends: it would keep the port, and an old token."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def end() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+
+    Thread(target=end, name="ends with its parent", daemon=True).start()
+    if sys.platform == "linux":  # though it hangs, or is stopped
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def serve(shop_path: Path, bound: socket.socket, workers: int) -> None:
+    """Keep the service up on what :func:`listening` gave until Ctrl-C or SIGTERM; :func:`check` says if it may."""
+    with (
+        bound,
+        tempfile.TemporaryDirectory(prefix="modiste-metrics-") if workers > 1 else nullcontext() as counters,
+    ):
         os.environ["MODISTE_SHOP"] = str(shop_path.resolve())
         if counters is not None:  # read by prometheus_client as it is imported, in each worker
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = counters
-        uvicorn.run(
+        config = uvicorn.Config(
             "modiste.server.app:factory",
             factory=True,
-            host=host,
-            port=port,
             workers=workers,
             log_config=CONFIG,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
             timeout_graceful_shutdown=GRACE_S,
             timeout_worker_healthcheck=HUNG_S,
+            **HTTP,
         )
+        if workers == 1:
+            with suppress(KeyboardInterrupt):  # which was heeded
+                uvicorn.Server(config).run([bound])
+            return
+        supervisor = Multiprocess(config, [bound])
+        supervisor.run()
+        if any(one.exitcode == _NOT_STARTED for one in supervisor.processes):
+            sys.exit(_NOT_STARTED)
 
 
 def check(shop_path: Path, host: str) -> Settings:
@@ -128,3 +204,13 @@ def check(shop_path: Path, host: str) -> Settings:
         )
     Shop.open(shop_path).close()
     return settings
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens; connections wait until the shop is open. Raises SettingError, so that nothing begins."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        why = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror or error
+        raise SettingError(f"can't serve on {host}, port {port}: {why}; choose another with --port, --host") from error

@@ -5,6 +5,7 @@ from typing import Annotated, get_origin
 
 from fastapi import Depends, HTTPException, Request
 
+from modiste.errors import StorageError
 from modiste.server.limits import WorkQueue
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
@@ -13,8 +14,10 @@ FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 def get_shop(request: Request) -> Shop:
-    """The shop that the service serves."""
-    shop: Shop = request.app.state.shop
+    """The shop that the service serves. Raises StorageError until it could be opened."""
+    shop: Shop | None = request.app.state.shop
+    if shop is None:
+        raise StorageError("the shop was not opened yet", "away")
     return shop
 
 

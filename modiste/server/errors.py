@@ -12,12 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
-from modiste.errors import ChangedError, ModisteError, UnknownIdError
+from modiste.errors import ChangedError, ModisteError, StorageError, UnknownIdError
 from modiste.server.limits import BusyError
 from modiste.server.logs import REQUESTS
 from modiste.server.pages.rendering import error_page
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+
+
+BUSY, RETRY = "the service is busy; try again in a second", {"Retry-After": "1"}
+"""What one request too many is told."""
 
 
 def problem(
@@ -30,7 +34,7 @@ def problem(
 
 def busy() -> JSONResponse:
     """The answer to one request too many."""
-    return problem(429, "the service is busy; try again in a second", {"Retry-After": "1"})
+    return problem(429, BUSY, RETRY)
 
 
 async def _input_error(request: Request, error: ModisteError) -> Response:
@@ -53,11 +57,13 @@ def _where(error: dict[str, Any]) -> str:
 
 async def _overloaded(request: Request, _error: BusyError) -> Response:
     if _is_page(request):
-        return error_page(request, 429, "Busy", "The service is busy; try again in a moment.", {"Retry-After": "1"})
+        return error_page(request, 429, "Busy", "The service is busy; try again in a moment.", RETRY)
     return busy()
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:
+    if isinstance(error.__cause__, OSError) and (refusal := StorageError.of(error.__cause__)) is not None:
+        return await _no_storage(request, refusal)  # what came could not be kept while it was read
     status, detail = error.status_code, str(error.detail)
     if status == 405:  # the router names the methods of the first route alone
         return problem(405, detail, {"Allow": ", ".join(sorted(_methods(request)))})
@@ -75,15 +81,32 @@ def _methods(request: Request) -> set[str]:
     return methods | {"HEAD"} if "GET" in methods else methods or {"GET", "HEAD"}  # the service's own files
 
 
+async def _no_storage(request: Request, error: StorageError) -> Response:
+    request_id = request.state.request_id
+    REQUESTS.error("refused: %s", error, extra={"fields": {"request_id": request_id}})
+    status, title, detail = {
+        "full": (507, "No room", "the disk is full; nothing was changed; try again once there is room"),
+        "closed": (503, "Not now", "the shop can be asked, but not changed, at present; nothing was changed"),
+        "busy": (503, "Not now", "the shop is kept busy by another program; nothing was changed; try again soon"),
+        "away": (503, "Not now", "the database doesn't answer; nothing was changed; try again soon"),
+    }[error.kind]
+    headers = {"Retry-After": "5"}
+    if _wants_page(request):
+        return error_page(request, status, title, f"{detail[0].upper()}{detail[1:]}.", headers)
+    return problem(status, detail, headers, request_id)
+
+
 async def _no_database(request: Request, error: SQLAlchemyError) -> Response:
     if isinstance(error, (IntegrityError, DataError)):  # the database is well, and the program is wrong
         raise error
-    request_id = request.state.request_id
-    REQUESTS.error("the database: %s", getattr(error, "orig", error), extra={"fields": {"request_id": request_id}})
-    headers = {"Retry-After": "5"}
-    if _wants_page(request):
-        return error_page(request, 503, "Not now", "The database doesn't answer; try again soon.", headers)
-    return problem(503, "the database doesn't answer; try again soon", headers, request_id)
+    return await _no_storage(request, StorageError(str(getattr(error, "orig", error)), "away"))
+
+
+async def _no_file(request: Request, error: OSError) -> Response:
+    refusal = StorageError.of(error)
+    if refusal is None:
+        raise error
+    return await _no_storage(request, refusal)
 
 
 def _is_page(request: Request) -> bool:
@@ -99,6 +122,8 @@ def _wants_page(request: Request) -> bool:
 
 HANDLERS: dict[int | type[Exception], Handler] = {
     ModisteError: _input_error,
+    StorageError: _no_storage,
+    OSError: _no_file,
     RequestValidationError: _invalid,
     StarletteHTTPException: _refused,
     BusyError: _overloaded,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -16,6 +16,11 @@ BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"})
 """Methods with a name of their own in the histogram; anyone can send any other word."""
+
+
+def known_method(method: str) -> str:
+    """The method, or "other" for a word that somebody made up."""
+    return method if method in METHODS else "other"
 
 
 class Meters:
@@ -31,9 +36,20 @@ class Meters:
             registry=self._own,
         )
 
+        self._dropped = Counter(
+            "modiste_connections_dropped",
+            "Connections that were ended: their client was late, or had too many.",
+            ("why",),
+            registry=self._own,
+        )
+
+    def dropped(self, why: str) -> None:
+        """Count one connection that was ended here."""
+        self._dropped.labels(why).inc()
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; ``route`` is its template, never the path itself."""
-        self._latency.labels(method if method in METHODS else "other", route, str(status)).observe(seconds)
+        self._latency.labels(known_method(method), route, str(status)).observe(seconds)
 
     def scrape(self, coverage: Callable[[], Coverage]) -> bytes:
         """The metrics in Prometheus's text format."""

@@ -1,7 +1,9 @@
 """What every request passes on its way in and every answer on its way out: layers with one duty each."""
 
+import asyncio
 import re
 from collections.abc import Callable
+from datetime import datetime
 from time import perf_counter
 from uuid import uuid4
 
@@ -12,16 +14,23 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modiste.server.addresses import PREFIX
-from modiste.server.errors import busy, problem
+from modiste.server.errors import BUSY, RETRY, busy, problem
 from modiste.server.logs import REQUESTS
-from modiste.server.metrics import Meters
+from modiste.server.metrics import Meters, known_method
 from modiste.server.settings import PREFIXES, Settings, is_local, name_of
+from modiste.shop.moments import STOOD_IN
 
 MAX_JSON = 1_000_000
 """Bytes of a body that is no upload."""
 
+BODY_S, BODY_RATE = 10.0, 10_000
+"""A body has come within so many seconds, and one more for each so many bytes that came."""
+
 ALWAYS_ANSWERED = ("/health", "/metrics")
 """What is answered however many requests are in flight: who watches the service must see it when it is busiest."""
+
+AS_OF = "X-Modiste-As-Of"
+"""The header of an answer that was given while the database was away: the time of what it knows."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -44,7 +53,7 @@ def middlewares(settings: Settings, meters: Meters) -> list[Middleware]:
         allow_origins=settings.origins,
         allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-        expose_headers=["X-Request-ID", "Retry-After"],
+        expose_headers=["X-Request-ID", "Retry-After", AS_OF],
     )
     return [
         Middleware(RequestIds),
@@ -56,6 +65,7 @@ def middlewares(settings: Settings, meters: Meters) -> list[Middleware]:
         Middleware(UnforeseenErrors),
         Middleware(InFlightLimit, most=settings.in_flight),
         Middleware(TrustedHosts, settings=settings),
+        Middleware(StandIns),
         Middleware(BodyLimit, max_upload=settings.max_upload),
     ]
 
@@ -132,7 +142,7 @@ class AccessLog(Layer):
             name: str = getattr(route, "path_format", getattr(route, "path", "none"))
             self._meters.observe(scope["method"], name, start["status"], seconds)
             fields = {
-                "request_id": scope["state"]["request_id"], "method": scope["method"], "route": name,
+                "request_id": scope["state"]["request_id"], "method": known_method(scope["method"]), "route": name,
                 "status": start["status"], "ms": round(1000 * seconds, 1),
             }  # fmt: skip
             REQUESTS.info("request", extra={"fields": fields})
@@ -183,23 +193,49 @@ class UnforeseenErrors(Layer):
 
 
 class InFlightLimit(Layer):
-    """At most ``most`` requests are in hand at a time; others are refused, but for ALWAYS_ANSWERED."""
+    """At most ``most`` requests are in hand at a time; others are refused, but for ALWAYS_ANSWERED.
+
+    A request is in hand from when all of it has come until its answer begins: who sends or takes slowly takes nobody's
+    place.
+    """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         super().__init__(app)
         self._room = most
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held, headers = 0, Headers(scope=scope)
+        comes = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+        def hold(places: int) -> None:
+            nonlocal held
+            self._room, held = self._room + held - places, places
+
+        async def receiving() -> Message:
+            nonlocal comes
+            message = await receive()
+            if comes and message["type"] == "http.request" and not message.get("more_body", False):
+                comes = False
+                if not self._room:
+                    raise HTTPException(429, BUSY, RETRY)
+                hold(1)
+            return message
+
+        def begun(_: Message) -> None:
+            nonlocal comes
+            comes = False
+            hold(0)
+
         if scope["path"] in ALWAYS_ANSWERED:
             await self.app(scope, receive, send)
         elif not self._room:
             await busy()(scope, receive, send)
         else:
-            self._room -= 1
+            hold(0 if comes else 1)
             try:
-                await self.app(scope, receive, send)
+                await self.app(scope, receiving, _at_start(send, begun))
             finally:
-                self._room += 1
+                hold(0)
 
 
 class TrustedHosts(Layer):
@@ -220,16 +256,32 @@ class TrustedHosts(Layer):
         await app(scope, receive, send)
 
 
+class StandIns(Layer):
+    """Questions may be answered while the database is away, with what was known last; the answer says of when it is."""
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stood_in: list[datetime] = []
+        STOOD_IN.set(stood_in)
+
+        def tell(start: Message) -> None:
+            if stood_in:
+                headers = MutableHeaders(scope=start)
+                headers[AS_OF] = min(stood_in).isoformat(timespec="seconds")
+                headers["Cache-Control"] = "no-store"
+
+        await self.app(scope, receive, _at_start(send, tell))
+
+
 class BodyLimit(Layer):
-    """A body has at most ``max_upload`` bytes, and MAX_JSON where it is no upload, whatever length it said; a form
-    that may hold files comes to its end."""
+    """A body has at most ``max_upload`` bytes, and MAX_JSON where it is no upload, whatever length it said, and comes
+    at BODY_RATE; a form that may hold files comes to its end."""
 
     def __init__(self, app: ASGIApp, max_upload: int) -> None:
         super().__init__(app)
         self._max_upload = max_upload
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers, read, tail = Headers(scope=scope), 0, b""
+        headers, read, tail, waited, ended = Headers(scope=scope), 0, b"", 0.0, False
         kind = headers.get("content-type", "")
         is_upload = kind.lower().startswith("multipart/")
         named = _BOUNDARY.search(kind)
@@ -242,15 +294,24 @@ class BodyLimit(Layer):
             return
 
         async def counted() -> Message:
-            nonlocal read, tail
-            message = await receive()
-            body = message.get("body", b"")
+            nonlocal read, tail, waited, ended
+            if ended:  # who waits for the client to leave may wait
+                return await receive()
+            began = perf_counter()
+            try:
+                async with asyncio.timeout(max(BODY_S + read / BODY_RATE - waited, 0.0)):
+                    message = await receive()
+            except TimeoutError:
+                late = f"the body took longer than {BODY_S:.0f} seconds and one for each {BODY_RATE / 1000:g} kB"
+                raise HTTPException(408, late, closing) from None
+            waited += perf_counter() - began
+            body, ended = message.get("body", b""), not message.get("more_body", False)
             read += len(body)
             if read > most:
                 raise HTTPException(413, detail, closing)
             if end:
                 tail = (tail + body)[-len(end) - 4 :]
-                if not message.get("more_body", False) and not tail.rstrip().endswith(end):
+                if ended and not tail.rstrip().endswith(end):
                     raise HTTPException(400, "the form is cut short: its last boundary is missing; send it whole")
             return message
 

@@ -1,6 +1,7 @@
-"""Whether the service can answer: whether the shop's database does."""
+"""Whether the service can answer: whether the shop is open, and its database answers."""
 
 import asyncio
+from collections.abc import Callable
 
 from anyio import CapacityLimiter, to_thread
 
@@ -13,7 +14,7 @@ READY_S = 3.0
 class Readiness:
     """Asks the shop's database, in one thread at a time however many want to know."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Callable[[], Shop | None]) -> None:
         self._shop = shop
         self._limiter = CapacityLimiter(1)
         self._running: asyncio.Task[bool] | None = None
@@ -27,8 +28,11 @@ class Readiness:
         return bool(done) and running.result()
 
     def _answers(self) -> bool:
+        shop = self._shop()
+        if shop is None:
+            return False
         try:
-            self._shop.vectors.spaces()
+            shop.vectors.spaces()
         except Exception:
             return False
         return True

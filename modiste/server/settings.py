@@ -26,7 +26,8 @@ class Settings:
     with a token). A photo has at most ``max_upload`` bytes, one that is searched with at most ``max_pixels`` pixels.
     ``embed_at_once`` photos are worked on at a time in each worker, ``embed_queue`` more may wait; each worker answers
     ``in_flight`` requests at a time. What is beyond is refused with 429. ``root_path`` is the path under which a proxy
-    shows the service, such as ``/modiste``, unless the proxy says so itself in X-Forwarded-Prefix.
+    shows the service, such as ``/modiste``, unless the proxy says so itself in X-Forwarded-Prefix. One client, that is
+    one address, has at most ``connections`` in each worker.
     """
 
     token: str | None = None
@@ -36,8 +37,9 @@ class Settings:
     max_pixels: int = 16_000_000
     embed_at_once: int = 2
     embed_queue: int = 16
-    in_flight: int = 128
+    in_flight: int = 64
     root_path: str = ""
+    connections: int = 100
 
     def __post_init__(self) -> None:
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
@@ -64,6 +66,7 @@ class Settings:
             embed_at_once=math.ceil(_number(environment, "MODISTE_EMBED_AT_ONCE", cls.embed_at_once)),
             embed_queue=math.ceil(_number(environment, "MODISTE_EMBED_QUEUE", cls.embed_queue, least=0)),
             root_path=environment.get("MODISTE_ROOT_PATH", "").strip().rstrip("/"),
+            connections=math.ceil(_number(environment, "MODISTE_CONNECTIONS", cls.connections, least=1)),
             in_flight=math.ceil(_number(environment, "MODISTE_IN_FLIGHT", cls.in_flight)),
         )
 

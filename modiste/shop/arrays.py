@@ -1,6 +1,7 @@
 """Arrays and texts that grow while others read them, in memory or in files that processes share."""
 
 import mmap
+import os
 import tempfile
 from collections.abc import Sequence
 from io import BytesIO
@@ -105,5 +106,11 @@ def mapped(file: Path, rows: int, dim: int) -> Singles:
 def mapped_for_writing(file: Path, rows: int, dim: int) -> Singles:
     """A new file of float32 (rows, dim), zeros, in which what is written lies."""
     with file.open("wb") as opened:
-        opened.truncate(4 * rows * dim)
+        try:
+            opened.truncate(4 * rows * dim)
+            if rows * dim and hasattr(os, "posix_fallocate"):  # to write into a map that finds no room is to be killed
+                os.posix_fallocate(opened.fileno(), 0, 4 * rows * dim)
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise
     return np.asarray(np.memmap(file, np.float32, "r+", shape=(rows, dim)).view(np.ndarray))

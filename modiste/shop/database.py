@@ -11,14 +11,14 @@ import os
 import re
 import sqlite3
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
-from modiste.errors import MissingExtraError, SettingError, SourceError
+from modiste.catalog.files import read_toml
+from modiste.errors import MissingExtraError, SettingError, SourceError, StorageError
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another one before it gives up."""
@@ -48,7 +48,7 @@ def connect(folder: Path) -> Engine:
     if url := os.environ.get(ENVIRONMENT):
         return postgres(url)
     try:
-        url = tomllib.loads(settings.read_text(encoding="utf-8"))["database"]
+        url = read_toml(settings)["database"]
     except (OSError, ValueError, KeyError):
         url = None
     if not isinstance(url, str):  # the parser's message would show the line, and with it the password
@@ -85,18 +85,23 @@ def sqlite(file: Path) -> Engine:
     A connection with the execution option ``writes`` begins ``IMMEDIATE``, so that two writers
     never read the same state and then overwrite one another.
     """
-    engine = create_engine(
-        URL.create("sqlite", database=str(file)), connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
-    )
+    url = URL.create("sqlite", database=str(file))
+    engine = create_engine(url, creator=lambda: opened(file), hide_parameters=True)
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+    def _prepare(connection: sqlite3.Connection, record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's begin event below decides, not the driver
-        for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+        record.info["file"] = _identity(file)
+        for pragma in ("foreign_keys = ON", "synchronous = FULL"):
             connection.execute(f"PRAGMA {pragma}")
         connection.create_function(
             "lower", 1, lambda text: text and text.lower(), deterministic=True
         )  # not ASCII alone
+
+    @event.listens_for(engine, "checkout")
+    def _is_there(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _identity(file):  # deleted or replaced: what is written to it would be lost
+            raise exc.DisconnectionError
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -104,6 +109,34 @@ def sqlite(file: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return _ready(engine)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        known = file.stat()
+    except OSError:
+        return None
+    return known.st_dev, known.st_ino
+
+
+def opened(file: Path) -> sqlite3.Connection:
+    """The database that there is; where it may not be written, as a reader.
+
+    A write-ahead log needs files beside it. Where they are neither there nor can be made, nobody is writing, and the
+    database is read as it lies.
+    """
+    address = file.resolve().as_uri()
+    connection = sqlite3.connect(f"{address}?mode=rw", timeout=BUSY_TIMEOUT_S, uri=True, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not file.exists():
+            raise
+        written = file.with_name(f"{file.name}-wal").exists()
+        how = "mode=ro" if written else "mode=ro&immutable=1"
+        connection = sqlite3.connect(f"{address}?{how}", timeout=BUSY_TIMEOUT_S, uri=True, check_same_thread=False)
+    return connection
 
 
 def postgres(url: str) -> Engine:
@@ -129,7 +162,15 @@ def postgres(url: str) -> Engine:
     options += [f"-csearch_path={schema},public"] if schema else []
     engine = create_engine(
         parsed.difference_update_query(["options"]),
-        connect_args={"options": " ".join(options), "connect_timeout": 10, "application_name": "modiste"},
+        connect_args={
+            "options": " ".join(options),
+            "connect_timeout": 10,
+            "application_name": "modiste",
+            "tcp_user_timeout": 10_000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+        },
         isolation_level="READ COMMITTED",  # each statement sees what was committed before it, the lock taken
         pool_pre_ping=True,
         pool_recycle=1800,
@@ -175,8 +216,46 @@ def _ready(engine: Engine) -> Engine:
         error = context.original_exception
         if isinstance(error, UnicodeEncodeError) or "NUL (0x00)" in str(error):
             raise SettingError("a text holds a character that the database can't keep: NUL, or half a surrogate pair")
+        if type(error).__module__.partition(".")[0] == "psycopg" and context.sqlalchemy_exception is not None:
+            error.args = (_first_line(error),)  # those below tell the values that were refused
+            context.sqlalchemy_exception.args = (f"{type(error).__name__}: {_first_line(error)}",)
+        if not context.is_pre_ping and (refused := _refusal(error)) is not None:  # it is made anew
+            raise refused from error
 
     return engine
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "")
+
+
+def _refusal(error: BaseException) -> StorageError | None:
+    """What a driver's error says of the disk or the server; None where it says something of the statement."""
+    why = _first_line(error)
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+            return StorageError("the disk is full: nothing was changed; make room, and do it again", "full")
+        if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            return StorageError(f"{why}: nothing was changed; give this user leave to write there", "closed")
+        if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            return StorageError(f"{why}: it is gone, or this user may not open it", "away")
+        if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY):
+            return StorageError(f"the database kept us waiting ({why}): nothing was changed; do it again", "busy")
+        return None
+    state = getattr(error, "sqlstate", None)
+    if type(error).__module__.partition(".")[0] != "psycopg":
+        return None
+    if state in ("53100", "58030"):
+        return StorageError("the database's disk is full: nothing was changed; make room, and do it again", "full")
+    if state in ("25006", "42501"):
+        return StorageError(f"{why}: nothing was changed; give this user leave to write there", "closed")
+    gone = state is None and type(error).__name__ in ("OperationalError", "InterfaceError", "ConnectionTimeout")
+    if state == "55P03" or str(state)[:2] == "53":
+        return StorageError(f"the database kept us waiting ({why}): nothing was changed; do it again", "busy")
+    if gone or str(state)[:2] in ("08", "57", "28", "3D"):
+        return StorageError(f"the database is away ({why}): nothing was changed; do it again once it is there", "away")
+    return None
 
 
 def _forget_connections() -> None:

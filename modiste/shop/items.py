@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +28,15 @@ from modiste.catalog.readers import Reading, read_source
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, price
 from modiste.catalog.words import known_gender
-from modiste.errors import ChangedError, ModisteError, PhotoError, SettingError, SourceError, UnknownIdError
+from modiste.errors import (
+    ChangedError,
+    ModisteError,
+    PhotoError,
+    SettingError,
+    SourceError,
+    StorageError,
+    UnknownIdError,
+)
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport
 from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting, setting
@@ -368,24 +376,36 @@ class Items:
         for one in [*([] if photo is None else [photo]), *(further or ())]:
             check_photo(one)
         item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None, photos=())
-        with self._storage.writing() as writing:  # what is known is read where nobody else can change it
-            wanted = _selected().where(schema.items.c.item_id == item.item_id)
-            known = writing.execute(wanted).mappings().one_or_none()
-            if match is not None and match != _tag(known):
-                raise ChangedError(f"item {item.item_id!r} is not what it was; read it again")
-            if photo is not None:
-                item = replace(item, image=str(self._keep_photo(photo)))
-            row = self._row(item)
-            if known is not None:
-                kept = ("photos",) if photo is not None else ("image", "mask", "photos", "stamp")
-                row |= {name: known[name] for name in kept}
-            if further is not None:
-                files = [self._storage.relative(str(self._keep_photo(one))) for one in further]
-                row["photos"] = json.dumps(list(dict.fromkeys(files))) if files else None
-            if row["image"] is None and row["photos"] is not None:
-                raise SourceError(f"item {item.item_id!r} has no photo that further ones could follow; send that too")
-            self._store(writing, [row])
-        self._drop_uploads(known)
+        kept: list[str] = []
+        try:
+            with self._storage.writing() as writing:  # what is known is read where nobody else can change it
+                wanted = _selected().where(schema.items.c.item_id == item.item_id)
+                known = writing.execute(wanted).mappings().one_or_none()
+                if match is not None and match != _tag(known):
+                    raise ChangedError(f"item {item.item_id!r} is not what it was; read it again")
+                if photo is not None:
+                    kept.append(str(self._keep_photo(photo)))
+                    item = replace(item, image=kept[0])
+                row = self._row(item)
+                if known is not None:
+                    stay = ("photos",) if photo is not None else ("image", "mask", "photos", "stamp")
+                    row |= {name: known[name] for name in stay}
+                if further is not None:
+                    files = [str(self._keep_photo(one)) for one in further]
+                    kept += files
+                    names = dict.fromkeys(map(self._storage.relative, files))
+                    row["photos"] = json.dumps(list(names)) if files else None
+                if row["image"] is None and row["photos"] is not None:
+                    raise SourceError(
+                        f"item {item.item_id!r} has no photo that further ones could follow; send that too"
+                    )
+                self._store(writing, [row])
+        except BaseException:
+            with suppress(StorageError):
+                self._drop_uploads([self._storage.relative(one) for one in kept])
+            raise
+        if known is not None:
+            self._drop_uploads([known["image"], *json.loads(known["photos"] or "[]")])
         try:
             failed = self._embed(item.item_id) if row["image"] is not None else "it has no photo"
         except ModisteError as error:  # the item is there; other networks are installed than the shop was made with
@@ -453,7 +473,7 @@ class Items:
             writing.execute(removed.delete().where(removed.c.item_id == item_id))
             writing.execute(removed.insert().values(item_id=item_id, revision=writing.revision))
             _forget_removed(writing)
-        self._drop_uploads(row)
+        self._drop_uploads([row["image"], *json.loads(row["photos"] or "[]")])
 
     # Photos that came without a catalogue
 
@@ -465,24 +485,26 @@ class Items:
         file.parent.mkdir(exist_ok=True)
         if not file.exists():
             with NamedTemporaryFile(dir=file.parent, delete=False) as written:
-                written.write(photo)
-                written.flush()
-                os.fsync(written.fileno())
-            Path(written.name).chmod(0o644)  # another machine's user may serve it
-            Path(written.name).replace(file)
+                try:
+                    written.write(photo)
+                    written.flush()
+                    os.fsync(written.fileno())
+                    Path(written.name).chmod(0o644)  # another machine's user may serve it
+                    Path(written.name).replace(file)
+                except BaseException:
+                    Path(written.name).unlink(missing_ok=True)
+                    raise
         return file
 
-    def _drop_uploads(self, before: Any) -> None:
-        """Delete the uploaded photos of a row as it was that no item shows any more; under the writers' lock, as photos
-        are kept."""
-        named = [] if before is None else [before["image"], *json.loads(before["photos"] or "[]")]
+    def _drop_uploads(self, images: Iterable[str | None]) -> None:
+        """Delete uploaded photos that no item shows any more; under the writers' lock, as photos are kept."""
         items = schema.items.c
-        for image in named:
+        for image in images:
             if image is None or not image.startswith(UPLOADS + "/"):
                 continue
-            with self._storage.writing() as writing:
+            with self._storage.locked() as connection:
                 shown = sa.or_(items.image == image, items.photos.contains(json.dumps(image), autoescape=True))
-                if writing.execute(sa.select(items.item_id).where(shown).limit(1)).first() is None:
+                if connection.execute(sa.select(items.item_id).where(shown).limit(1)).first() is None:
                     (self._storage.path / image).unlink(missing_ok=True)
 
 

@@ -69,7 +69,8 @@ def recommend_all(
                 unfinished.replace(part)
             if progress:
                 progress(min(start + block, len(ids)), len(ids))
-        lists = pl.scan_parquet(parts / "[0-9]*.parquet") if ids else pl.LazyFrame(schema=_columns(of))
+        made = sorted(parts.glob("[0-9]*.parquet"))  # named one by one: a folder's name may look like a pattern
+        lists = pl.scan_parquet(made, glob=False) if ids else pl.LazyFrame(schema=_columns(of))
         whole = parts / f"whole{out.suffix}"
         _WRITE[out.suffix.lower()](lists, whole)
         whole.replace(out)

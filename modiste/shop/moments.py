@@ -7,9 +7,10 @@ remembered. Only a shop that changed by a quarter is read anew.
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from hashlib import blake2b
 from threading import Lock, Thread
 from typing import Any
@@ -22,6 +23,7 @@ from modiste.arrays import Array, Singles
 from modiste.behaviour.choice import DEFAULT, ChoiceModel
 from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
+from modiste.errors import StorageError
 from modiste.ranking.relevance import Scale
 from modiste.shop import schema
 from modiste.shop.arrays import Ids, Writer, mapped, mapped_for_writing, written
@@ -31,6 +33,9 @@ from modiste.shop.storage import Storage, chunks, frame, revision_of, setting
 from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
+
+STOOD_IN: ContextVar[list[datetime] | None] = ContextVar("stood in", default=None)
+"""Where it is a list, the latest moment may stand in for a database that is away; then its time (UTC) is added."""
 
 FILED_FROM = 20_000
 """Items from which on the snapshot lies in files; a smaller shop is read from its database in no time."""
@@ -59,16 +64,35 @@ class Moments:
         self._lock = Lock()
         self._filing: Thread | None = None
         self._refused = False  # the folder can't be written; asking once is enough
+        self._read_at = datetime.now(UTC)
 
     @contextmanager
     def now(self, *spaces: str | VectorSpace | None) -> Iterator[tuple[Snapshot, sa.Connection]]:
-        """The shop now, with the vectors of ``spaces`` too, and a transaction that reads the same moment."""
+        """The shop now, with the vectors of ``spaces`` too, and a transaction that reads the same moment.
+
+        Raises StorageError where the database is away.
+        """
         while True:
             with self._storage.reading() as connection:
                 snapshot = self._at(connection, spaces)
                 if snapshot is not None:
+                    self._read_at = datetime.now(UTC)
                     yield snapshot, connection
                     return
+
+    @contextmanager
+    def last(self, *spaces: str | VectorSpace | None) -> Iterator[tuple[Snapshot, sa.Connection | None]]:
+        """As :meth:`now`; where the database is away and STOOD_IN allows it, what was known last and no transaction."""
+        with ExitStack() as stack:
+            try:
+                found: tuple[Snapshot, sa.Connection | None] = stack.enter_context(self.now(*spaces))
+            except StorageError as error:
+                known, stood_in = self._latest, STOOD_IN.get()
+                if stood_in is None or error.kind != "away" or known is None or not _holds(known, spaces):
+                    raise
+                stood_in.append(self._read_at)
+                found = known, None
+            yield found
 
     def close(self) -> None:
         """Wait for files that are being written."""
@@ -264,7 +288,7 @@ class Moments:
             _LOG.warning("can't write %s: %s; the shop is kept in memory", self._cache, error.strerror)
             self._refused = True
             return
-        with self._lock, self._storage.reading() as connection:  # nobody else goes on meanwhile
+        with suppress(StorageError), self._lock, self._storage.reading() as connection:  # nobody else goes on meanwhile
             revision = revision_of(connection)
             current = filed if filed.revision == revision else self._refreshed(connection, filed, revision)
             if current is not None and (self._latest is None or self._latest.revision <= revision):

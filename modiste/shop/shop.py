@@ -6,7 +6,6 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -34,7 +33,7 @@ from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import UPLOADS, Storage, setting
 from modiste.shop.stores import Stores
-from modiste.shop.taste import Taste, taste_of
+from modiste.shop.taste import Taste, taste_of, usual
 from modiste.shop.tuning import Tunings
 from modiste.shop.vectors import Vectors
 from modiste.vision.embedding import VectorSpace
@@ -86,10 +85,7 @@ class Shop:
         if categories is not None:
             categories = PAPER if str(categories) == "paper" else Path(categories)
             Taxonomy.load(categories)  # refuse a bad file before anything is written
-        storage = Storage.create(folder, database)
-        if categories is not None:
-            shutil.copyfile(categories, folder / "categories.toml")
-        return cls(storage)
+        return cls(Storage.create(folder, database, categories))
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -136,7 +132,7 @@ class Shop:
 
     def snapshot(self, *spaces: VectorSpace | str) -> Snapshot:
         """The shop now, read-only, with the vectors of the latest vector space and of ``spaces``."""
-        with self.moments.now(*spaces) as (snapshot, _):
+        with self.moments.last(*spaces) as (snapshot, _):
             return snapshot
 
     def recommend(
@@ -171,9 +167,10 @@ class Shop:
         Raises UnknownIdError and SettingError.
         """
         asked = Ask.of(**ask)
+        if shopper is None:
+            with self.moments.last(asked.space) as (snapshot, reading):
+                return Question.for_nobody(snapshot, asked, _mean(snapshot, reading)).spread()
         with self.moments.now(asked.space) as (snapshot, connection):
-            if shopper is None:
-                return Question.for_nobody(snapshot, asked, mean_trendiness(connection)).spread()
             known = self.shoppers.read(connection, shopper)
         return Question.for_nobody(snapshot, asked, known.trendiness, known.position).spread()
 
@@ -197,11 +194,12 @@ class Shop:
         """About each purchase of ``shopper`` (without any, about nothing), or about items; all of one moment."""
         if (shopper is not None) + (item is not None) + (items is not None) != 1:
             raise SettingError("name a shopper, an item, or the items of a guest, one of the three")
-        with self.moments.now(ask.space) as (snapshot, connection):
-            if items is not None:
-                return Question.for_guest(snapshot, ask, items, mean_trendiness(connection))
-            if shopper is None:
+        if shopper is None:
+            with self.moments.last(ask.space) as (snapshot, reading):
+                if items is not None:
+                    return Question.for_guest(snapshot, ask, items, _mean(snapshot, reading))
                 return Question.for_item(snapshot, ask, str(item))
+        with self.moments.now(ask.space) as (snapshot, connection):
             return self.question_of(snapshot, connection, shopper, ask)
 
     def taste(self, shopper: str) -> Taste:
@@ -349,3 +347,8 @@ def _names(file: Path, folder: Path, shopper: str) -> bool:
     if file.suffix == ".csv" and b"shopper_id" not in content.partition(b"\n")[0]:
         return False
     return re.search(rb"(?<![\w-])" + own + rb"(?![\w-])", content) is not None
+
+
+def _mean(snapshot: Snapshot, connection: sa.Connection | None) -> float:
+    """The trendiness of somebody of whom nothing is known."""
+    return usual(snapshot) if connection is None else mean_trendiness(connection)

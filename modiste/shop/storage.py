@@ -3,16 +3,18 @@
 import logging
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self, TypeVar
 
 import polars as pl
 import sqlalchemy as sa
 
-from modiste.errors import SettingError, SourceError
+from modiste.errors import SettingError, SourceError, StorageError
 from modiste.shop import database, migrations, schema
 
 UPLOADS = "uploads"
@@ -23,11 +25,16 @@ SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_p
 removed items are not remembered, how many purchases there are, the sum of their normalised popularity, and what an
 event of each kind is worth in popularity."""
 
+ASK_AGAIN_S = 1.0
+"""A database that is away is asked again after so many seconds."""
+
 MOST_REMOVED = 100_000
 """So many removed items are remembered; a snapshot that is older than the oldest of them is made anew."""
 
 T = TypeVar("T")
 
+_TAXONOMY = "categories.toml.unfinished"
+_MADE = ("shop.db", "shop.db-wal", "shop.db-shm", "shop.db-journal", "shop.toml", _TAXONOMY)
 _UNFINISHED = "shop.db.unfinished"  # the tables of a copy that is being made
 _LOG = logging.getLogger(__name__)
 
@@ -59,26 +66,45 @@ class Storage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.engine = database.connect(path)
+        self._failed_at: float | None = None
+        self._asking = Lock()  # held by who finds out whether a database that was away is back
 
     @classmethod
-    def create(cls, folder: Path, url: str | None) -> Self:
-        """Make the tables of an empty shop in ``folder``, or in PostgreSQL at ``url``.
+    def create(cls, folder: Path, url: str | None, categories: Path | None = None) -> Self:
+        """Make the tables of an empty shop in ``folder``, or in PostgreSQL at ``url``, all of it or nothing.
 
         Raises SourceError if there is a shop already or the database can't be used, SettingError for another kind of
         URL, MissingExtraError without the extra ``postgres``.
         """
         if url is not None:
             database.postgres(url).dispose()  # refuse a bad one before anything is written
-        folder.mkdir(parents=True, exist_ok=True)
-        if url is not None:
-            database.remember(folder, url)
-        storage = cls(folder)
+        before = {one for one in (folder, *folder.parents, *(folder / name for name in _MADE)) if one.exists()}
         try:
-            migrations.create(storage.engine)
-        except BaseException:
-            storage.close()
+            folder.mkdir(parents=True, exist_ok=True)
             if url is not None:
-                (folder / "shop.toml").unlink()
+                database.remember(folder, url)
+            elif not (folder / "shop.toml").exists():
+                (folder / "shop.db").touch()
+            if categories is not None:
+                shutil.copyfile(categories, folder / _TAXONOMY)
+            storage = cls(folder)
+            try:
+                migrations.create(storage.engine)
+            except BaseException:
+                storage.close()
+                raise
+            if categories is not None:
+                (folder / _TAXONOMY).replace(folder / "categories.toml")
+        except BaseException as error:
+            for name in _MADE:
+                if folder / name not in before:
+                    (folder / name).unlink(missing_ok=True)
+            for made in (folder, *folder.parents):
+                if made not in before:
+                    with suppress(OSError):
+                        made.rmdir()
+            if isinstance(error, OSError) and (refused := StorageError.of(error)) is not None:
+                raise refused from error
             raise
         return storage
 
@@ -109,27 +135,53 @@ class Storage:
 
     # Transactions
 
+    def _connected(self, **options: Any) -> sa.Connection:
+        """A connection. While the database is known to be away, nobody waits but the one who asks whether it is back.
+
+        Raises StorageError.
+        """
+        asks = False
+        if self._failed_at is not None:
+            asks = time.monotonic() >= self._failed_at + ASK_AGAIN_S and self._asking.acquire(blocking=False)
+            if not asks:
+                raise StorageError("the database is away: nothing was changed; do it again once it is there", "away")
+        try:
+            connection = self.engine.connect().execution_options(**options)
+        except StorageError as error:
+            self._failed_at = time.monotonic() if error.kind == "away" else None
+            raise
+        else:
+            self._failed_at = None
+            return connection
+        finally:
+            if asks:
+                self._asking.release()
+
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """A write transaction, taken at once so that writers queue, with a revision of its own."""
         table = schema.settings
         raised = sa.cast(sa.cast(table.c.value, sa.Integer) + 1, sa.String)
-        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with self._connected(writes=True) as connection, connection.begin():
             connection.execute(table.update().where(table.c.name == "revision").values(value=raised))
             yield Writing(connection, revision_of(connection))
 
     @contextmanager
+    def locked(self) -> Iterator[sa.Connection]:
+        """A transaction beside which nobody writes, and that writes nothing itself: a full disk doesn't hinder it."""
+        with self._connected(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction in which everything read is of one moment, whatever others write meanwhile."""
-        connection = self.engine.connect()
-        if self.engine.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
-        with connection, connection.begin():
+        whole = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
+        with self._connected(**whole) as connection, connection.begin():
             yield connection
 
     def rows(self, wanted: sa.Select[Any]) -> list[Any]:
         """The rows as mappings, read now."""
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             return list(connection.execute(wanted).mappings())
 
     def row(self, wanted: sa.Select[Any]) -> Any:
@@ -138,16 +190,16 @@ class Storage:
 
     def frame(self, wanted: sa.Select[Any]) -> pl.DataFrame:
         """The rows as a frame, read now."""
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             return frame(connection, wanted)
 
     def erase(self) -> None:
         """Let nothing of what was deleted stay in the database's files. Raises SourceError if others hold on to it."""
         if self.engine.dialect.name == "postgresql":
-            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            with self._connected(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM (FULL, ANALYZE) shoppers, events")
             return
-        with closing(sqlite3.connect(self.path / "shop.db", timeout=database.BUSY_TIMEOUT_S)) as connection:
+        with closing(database.opened(self.path / "shop.db")) as connection:
             try:
                 connection.isolation_level = None
                 connection.execute("VACUUM")
@@ -187,7 +239,7 @@ class Storage:
                 shutil.copy2(self.path / "categories.toml", folder / "categories.toml")
             gone = self._copy(folder)
             if gone:  # replaced meanwhile, most likely; while nobody can write, what is missing is lost
-                with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+                with self.locked():
                     gone = self._copy(folder)
             (folder / _UNFINISHED).rename(folder / "shop.db")  # half a copy is no shop
         except BaseException as error:
@@ -207,7 +259,7 @@ class Storage:
         leads out of the shop's folder.
         """
         with (
-            closing(sqlite3.connect(self.path / "shop.db")) as ours,
+            closing(database.opened(self.path / "shop.db")) as ours,
             closing(sqlite3.connect(folder / _UNFINISHED)) as copy,
         ):
             ours.backup(copy)

@@ -5,7 +5,6 @@ they are not available until the source has them again.
 """
 
 import json
-import tomllib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -20,6 +19,7 @@ import sqlalchemy as sa
 from modiste.catalog.columns import Layout, Understood
 from modiste.catalog.events import read_events
 from modiste.catalog.fetching import download
+from modiste.catalog.files import read_toml
 from modiste.catalog.items import Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import read_source
@@ -63,7 +63,7 @@ class Sources:
         """Those of the shop in ``folder``; None where none are remembered. Raises SourceError for a broken file."""
         file = folder / FILE
         try:
-            known: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+            known: dict[str, Any] = read_toml(file)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

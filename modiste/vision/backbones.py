@@ -5,7 +5,6 @@ the folder that :func:`cache_folder` names.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +14,13 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from modiste.arrays import Singles
+from modiste.catalog.files import read, read_toml
 from modiste.errors import SourceError, UnknownIdError
 
 SHIPPED = Path(__file__).parent / "models"
+LARGEST = 2_000_000_000
+"""Bytes of a network."""
+
 EXPORTABLE = ("resnet50", "densenet121", "vgg16")
 """The paper's backbones, which ``modiste backbones export`` installs."""
 
@@ -71,19 +74,39 @@ def cache_folder() -> Path:
 def list_backbones(kind: str | None = None) -> list[BackboneSpec]:
     """Every network that is installed, shipped ones first, or only those of one ``kind`` (backbone, parser).
 
-    Raises SourceError for an entry that can't be read.
+    One whose entry can't be read is none; :func:`broken_entries` has it.
     """
-    entries = [read_entry(path) for folder in (SHIPPED, cache_folder()) for path in sorted(folder.glob("*.toml"))]
+    entries = [entry for entry in _entries().values() if isinstance(entry, BackboneSpec)]
     return [entry for entry in entries if kind in (None, entry.kind)]
 
 
+def broken_entries() -> list[str]:
+    """What is wrong with each entry that can't be read, in words that name its file."""
+    return [str(entry) for entry in _entries().values() if isinstance(entry, SourceError)]
+
+
+def _entries() -> dict[Path, BackboneSpec | SourceError]:
+    """Each entry, or what is wrong with it."""
+    found: dict[Path, BackboneSpec | SourceError] = {}
+    for path in (path for folder in (SHIPPED, cache_folder()) for path in sorted(folder.glob("*.toml"))):
+        try:
+            found[path] = read_entry(path)
+        except SourceError as error:
+            found[path] = error
+    return found
+
+
 def get_backbone(name: str) -> BackboneSpec:
-    """The network called ``name``; a shipped one before a user's. Raises UnknownIdError that tells which there are."""
-    entries = list_backbones()
-    for entry in entries:
-        if entry.name == name:
+    """The network called ``name``; a shipped one before a user's.
+
+    Raises UnknownIdError that tells which there are, and SourceError where its entry can't be read.
+    """
+    for path, entry in _entries().items():
+        if path.stem == name:
+            if isinstance(entry, SourceError):
+                raise entry
             return entry
-    known = ", ".join(entry.name for entry in entries)
+    known = ", ".join(entry.name for entry in list_backbones())
     remedy = f"; install it with: modiste backbones export {name}" if name in EXPORTABLE else ""
     raise UnknownIdError(f"no network {name!r} is installed (there are: {known}){remedy}")
 
@@ -91,13 +114,13 @@ def get_backbone(name: str) -> BackboneSpec:
 def read_entry(path: Path) -> BackboneSpec:
     """The TOML entry at ``path``, named as the file. Raises SourceError that names the file and the key."""
     try:
-        entry = tomllib.loads(path.read_text(encoding="utf-8"))
+        entry = read_toml(path)
         return BackboneSpec.model_validate({**entry, "name": path.stem, "folder": path.parent})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} can't be read as TOML: {error}") from error
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise SourceError(f"{path}: {'; '.join(faults)}") from error
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path} can't be read as TOML: {error}") from error
 
 
 def verify(spec: BackboneSpec) -> str | None:
@@ -111,7 +134,7 @@ def verify(spec: BackboneSpec) -> str | None:
 
 def _read_checked(spec: BackboneSpec) -> bytes:
     try:
-        network = spec.path.read_bytes()
+        network = read(spec.path, LARGEST)
     except OSError as error:
         raise SourceError(f"{spec.path} can't be read ({error.strerror}); install {spec.name} again") from error
     if sha256(network).hexdigest() != spec.sha256:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from PIL import Image
 from sqlalchemy import text
 
 from modiste.errors import SettingError
 from modiste.server.app import create_app
+from modiste.server.connections import client_of
 from modiste.server.settings import Settings, is_local
 from modiste.shop.shop import Shop
 
@@ -98,6 +100,11 @@ def test_what_is_this_machine(host: str, local: bool) -> None:
     assert is_local(host) is local
 
 
+def test_whose_an_address_is() -> None:
+    assert client_of("192.0.2.1") == client_of("::ffff:192.0.2.1") != client_of("192.0.2.2")
+    assert client_of("2001:db8::1") == client_of("2001:db8::ffff:1%eth0") != client_of("2001:db8:0:1::1")
+
+
 def test_cors_is_off_unless_configured(reading: httpx.Client, template: Path) -> None:
     asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     assert "access-control-allow-origin" not in reading.get("/v1/items", headers=asks).headers
@@ -126,8 +133,7 @@ def test_a_page_elsewhere_may_read_why_it_was_refused(template: Path) -> None:
         large = ONCE.post(f"{url}/v1/purchases", content=b"x" * 1_100_000, headers=origin)
         named = ONCE.get(f"{url}/v1/stores", headers=origin | {"Host": "other.example"})
         wrong = ONCE.get(f"{url}/broken", headers=origin)
-        with half_asked(url):
-            until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 429)
+        with one_in_hand(app, url):
             full = ONCE.get(f"{url}/v1/stores", headers=origin)
     assert [one.status_code for one in (named, large, full, wrong)] == [403, 413, 429, 500]
     for answer in (named, large, full, wrong):
@@ -192,15 +198,23 @@ def test_a_photo_larger_than_usual_may_be_allowed(template: Path) -> None:
 
 
 @contextmanager
-def half_asked(url: str) -> Iterator[None]:
-    """A search whose body doesn't end, in hand for so long."""
+def one_in_hand(app: FastAPI, url: str) -> Iterator[None]:
+    """A service of the application has a request in hand for so long."""
+    begun, done = threading.Event(), threading.Event()
+
+    @app.get("/long")
+    def long() -> None:
+        begun.set()
+        done.wait(60)
+
     address = httpx.URL(url)
-    with socket.create_connection((address.host, address.port or 0), timeout=120) as slow:
-        slow.sendall(
-            b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-            b"Content-Length: 100\r\n\r\n--b\r\n"
-        )
-        yield
+    with socket.create_connection((address.host, address.port or 0), timeout=120) as asked:
+        asked.sendall(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        try:
+            assert begun.wait(60)
+            yield
+        finally:
+            done.set()
 
 
 def part(name: str, content: str) -> bytes:
@@ -331,10 +345,12 @@ def test_health_says_not_ready_while_the_database_hangs(service: httpx.Client, s
 
 
 def test_more_requests_than_the_service_takes_are_refused_but_it_can_still_be_watched(template: Path) -> None:
-    with running(template, Settings(token=TOKEN, in_flight=1)) as url:
-        with half_asked(url):
-            until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 429)
-            assert ONCE.get(f"{url}/v1/stores").headers["retry-after"] == "1"
+    one = Settings(token=TOKEN, in_flight=1)
+    app = create_app(template, one)
+    with running(app, one) as url:
+        with one_in_hand(app, url):
+            for refused in (ONCE.get(f"{url}/v1/stores"), ONCE.post(f"{url}/v1/search", files={"photo": ("a", b"x")})):
+                assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
             assert ONCE.get(f"{url}/health").status_code == 200
             assert ONCE.get(f"{url}/metrics").status_code == 200
         until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 200)
@@ -350,9 +366,11 @@ def test_settings_come_from_the_environment() -> None:
         "MODISTE_EMBED_AT_ONCE": "3",
         "MODISTE_EMBED_QUEUE": "0",
         "MODISTE_IN_FLIGHT": "7",
+        "MODISTE_CONNECTIONS": "9",
     }
     hosts = ("shop.example", "192.0.2.1")
-    made = Settings("abc", ("https://a.example", "https://b.example"), hosts, 1_500_000, 12_000_000, 3, 0, 7)
+    origins = ("https://a.example", "https://b.example")
+    made = Settings("abc", origins, hosts, 1_500_000, 12_000_000, 3, 0, 7, connections=9)
     assert Settings.from_environment(given) == made
     assert Settings.from_environment({"MODISTE_TOKEN": ""}) == Settings()
 

@@ -1,7 +1,9 @@
 """``modiste serve``: what it refuses, how it ends, and that what it acknowledged is never lost."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,6 +75,65 @@ def test_it_ends_gracefully(shop_path: Path, serve: Callable[..., Served], by: s
     assert any("shutdown complete" in line["message"] for line in served.logs)
     with pytest.raises(httpx.TransportError):
         ONCE.get(f"{served.url}/health")
+
+
+def workers_of(served: Served, count: int = 2) -> list[int]:
+    """The processes of those that started last."""
+    pids: list[int] = []
+
+    def started() -> bool:
+        found = [re.fullmatch(r"Started server process \[(\d+)\]", line["message"]) for line in served.logs]
+        pids[:] = [int(one[1]) for one in found if one][-count:]
+        return len(pids) == count
+
+    until(started)
+    return pids
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")  # of Linux: who ended but was not waited for is there still
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("stopped", [False, True])
+def test_workers_end_with_their_parent(shop_path: Path, serve: Callable[..., Served], stopped: bool) -> None:
+    served = serve(shop_path, "--workers", 2)
+    workers = workers_of(served)
+    if stopped:
+        os.kill(workers[0], signal.SIGSTOP)
+    served.process.kill()
+    served.process.wait(120)
+    until(lambda: not any(map(is_running, workers)), 10)
+    socket.create_server(("127.0.0.1", httpx.URL(served.url).port or 0)).close()  # the port is free
+
+
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
+def test_workers_that_die_are_replaced(shop_path: Path, serve: Callable[..., Served]) -> None:
+    served = serve(shop_path, "--workers", 2, MODISTE_TOKEN=TOKEN)
+    old = workers_of(served)
+    for one in old:  # what comes meanwhile waits
+        os.kill(one, signal.SIGKILL)
+    assert ONCE.get(f"{served.url}/v1/stores").status_code == 200
+    new = workers_of(served, 4)
+    assert new[:2] == old
+    assert served.stop() in (0, -signal.SIGTERM)
+    assert not any(map(is_running, new))
+
+
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_that_is_used_is_one_sentence(shop_path: Path, workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
+        refused = modiste("serve", str(shop_path), "--port", str(port), "--workers", workers)
+    assert refused.returncode == 2
+    assert f"port {port}: something else listens there" in refused.stderr
+    assert (len(refused.stderr.splitlines()), refused.stdout) == (1, "")
 
 
 def test_an_acknowledged_purchase_survives_the_death_of_the_service(

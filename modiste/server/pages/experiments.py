@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from modiste.catalog.files import read
 from modiste.errors import UnknownIdError
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import HEADERS, render
@@ -16,6 +17,9 @@ from modiste.shop.shop import Shop
 
 FILES = {".png": "image/png", ".svg": "image/svg+xml", ".csv": "text/csv; charset=utf-8"}
 """What is served from the folder of the experiments, and as what."""
+
+MAX_TABLES = 10_000_000
+"""Bytes of the tables that a page shows."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,7 +32,7 @@ def experiments(request: Request, shop: TheShop) -> Response:
     figures = [name for name in files if Path(name).suffix in (".png", ".svg")]
     body = None
     if tables is not None:
-        body, shown = _markdown(tables.read_text(encoding="utf-8", errors="replace"), files)
+        body, shown = _markdown(read(tables, MAX_TABLES).decode("utf-8", "replace"), files)
         figures = [name for name in figures if name not in shown]
     return render(
         request,

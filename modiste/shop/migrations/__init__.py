@@ -5,11 +5,10 @@ there are, named in the table ``alembic_version`` and in the setting ``schema``,
 """
 
 from threading import Lock
-from typing import Any
 
 import sqlalchemy as sa
 
-from modiste.errors import SourceError
+from modiste.errors import SourceError, StorageError
 from modiste.shop import database as db
 from modiste.shop import schema
 
@@ -39,9 +38,9 @@ def create(engine: sa.Engine) -> None:
             rows = [{"name": name, "value": str(value)} for name, value in start.items()]
             connection.execute(schema.settings.insert(), rows)
             _migrate(connection, "stamp")
-    except sa.exc.OperationalError as error:
-        raise _unreachable(engine, error) from error
-    except sa.exc.ProgrammingError as error:
+    except StorageError as error:
+        raise _unusable(engine, error) from error
+    except sa.exc.DBAPIError as error:
         raise SourceError(f"can't make a shop in {db.place(engine)}: {_first_line(error)}") from error
 
 
@@ -59,6 +58,8 @@ def upgrade(engine: sa.Engine) -> None:
                 if version < schema.VERSION:
                     _migrate(connection)
                     version = schema.VERSION
+        except StorageError as error:
+            raise _unusable(engine, error) from error
         except sa.exc.DBAPIError as error:
             raise SourceError(
                 f"{db.place(engine)} has schema {version} and could not be brought up to {schema.VERSION} "
@@ -75,9 +76,9 @@ def _schema(engine: sa.Engine) -> int:
     try:
         with engine.connect() as connection:
             return int(connection.execute(_SCHEMA).scalar_one())
+    except StorageError as error:
+        raise _unusable(engine, error) from error
     except (sa.exc.DatabaseError, sa.exc.NoResultFound, ValueError) as error:
-        if isinstance(error, sa.exc.OperationalError) and engine.dialect.name == "postgresql":
-            raise _unreachable(engine, error) from error
         raise SourceError(f"{db.place(engine)} is not a Modiste database") from error
 
 
@@ -100,11 +101,10 @@ def _elsewhere(engine: sa.Engine) -> str:
     return "open it, or choose another folder"
 
 
-def _unreachable(engine: sa.Engine, error: Any) -> SourceError:
-    return SourceError(
-        f"can't use {db.place(engine)}: {_first_line(error)}; is the server running, and are host, user, "
-        "password and database right?"
-    )
+def _unusable(engine: sa.Engine, error: StorageError) -> StorageError:
+    asked = "; is the server running, and are host, user, password and database right?"
+    hint = asked if engine.dialect.name == "postgresql" and error.kind == "away" else ""
+    return StorageError(f"can't use {db.place(engine)}: {error}{hint}", error.kind)
 
 
 def _first_line(error: sa.exc.DBAPIError) -> str:

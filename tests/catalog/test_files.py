@@ -1,0 +1,132 @@
+"""Whatever lies where a file should be: only a regular file of a bounded size is read, to a bounded depth."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modiste.catalog.columns import Layout
+from modiste.catalog.files import MAX_DEPTH, MAX_TOML, open_regular, read, read_toml
+from modiste.catalog.taxonomy import Taxonomy
+from modiste.errors import SourceError
+from modiste.shop.shop import Shop
+from modiste.shop.sync import FILE, Sources
+from modiste.vision.backbones import broken_entries, get_backbone, list_backbones, read_entry
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def circle(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def deep_lists(path: Path) -> None:
+    path.write_text(f"a = {'[' * 100_000}{']' * 100_000}")
+
+
+def deep_tables(path: Path) -> None:
+    path.write_text(f"{'a.' * 100_000}a = 1")
+
+
+def deep_header(path: Path) -> None:
+    path.write_text(f"[{'a.' * 100_000}a]\n" + "".join(f"k{number} = 1\n" for number in range(40_000)))
+
+
+def deep_quoted(path: Path) -> None:
+    path.write_text(f"""["=".{"'a'." * 50_000}a]\n""" + "".join(f"k{number} = 1\n" for number in range(40_000)))
+
+
+def latin(path: Path) -> None:
+    path.write_bytes(b"name = '\xff\xfe'")
+
+
+def nul(path: Path) -> None:
+    path.write_bytes(b"\0" * 100)
+
+
+ODD = [fifo, sparse, endless, dangling, circle, folder, deep_lists, deep_tables, deep_header, deep_quoted, latin, nul]
+WHO: dict[str, Callable[[Path], object]] = {
+    "a taxonomy": Taxonomy.load,
+    "a mapping": Layout.load,
+    "a network's entry": read_entry,
+    "a table": lambda path: _shop(path).items.add(path),
+    "sources": lambda path: Sources.of(path.parent),
+    "where a shop lies": lambda path: Shop.open(path.parent),
+}
+NAMES = {"sources": FILE, "where a shop lies": "shop.toml", "a table": "odd.csv"}
+
+
+def _shop(path: Path) -> Shop:
+    return Shop.create(path.with_name("street"))
+
+
+@pytest.mark.parametrize("make", ODD)
+@pytest.mark.parametrize("who", WHO)
+def test_no_odd_file_stops_or_fills_anything(tmp_path: Path, who: str, make: Callable[[Path], None]) -> None:
+    path = tmp_path / NAMES.get(who, "odd.toml")
+    make(path)
+    began = time.monotonic()
+    if who == "sources" and make is dangling:
+        assert Sources.of(tmp_path) is None
+        return
+    with pytest.raises(SourceError) as told:
+        WHO[who](path)
+    assert str(tmp_path) in str(told.value)
+    assert time.monotonic() - began < 10
+
+
+def test_what_says_no_size_is_read_to_the_bound() -> None:
+    if not Path("/proc/self/smaps").exists():
+        pytest.skip("nothing like /proc here")
+    assert read(Path("/proc/self/status"), 100_000)
+    with pytest.raises(OSError, match="more than"):
+        read(Path("/proc/self/smaps"), 100)
+
+
+def test_a_regular_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("#" * MAX_TOML)
+    assert read_toml(path) == {}
+    path.write_text("#" * (MAX_TOML + 1))
+    with pytest.raises(OSError, match="at most 1 are read"):
+        open_regular(path, MAX_TOML)
+    path.write_text(f"{'a.' * (MAX_DEPTH - 3)}a = ['{'.' * 1000}']")
+    assert read_toml(path)
+    path.write_text(f"{'a.' * MAX_DEPTH}a = 1")
+    with pytest.raises(ValueError, match="nested deeper"):
+        read_toml(path)
+
+
+def test_junk_among_the_networks_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODISTE_CACHE", str(tmp_path))
+    shipped = [one.name for one in list_backbones()]
+    for make in ODD:
+        make(tmp_path / f"{make.__name__}.toml")
+    assert [one.name for one in list_backbones()] == shipped
+    assert get_backbone(shipped[0]).name == shipped[0]
+    assert sorted(told.partition(".toml")[0] for told in broken_entries()) == sorted(
+        str(tmp_path / make.__name__) for make in ODD
+    )
+    with pytest.raises(SourceError, match=r"fifo\.toml can't be read as TOML: .*pipe"):
+        get_backbone("fifo")

@@ -1,0 +1,121 @@
+"""A database that is away, a full or read-only disk: what is said, what is still answered, and that it is over."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from modiste.server.settings import Settings
+
+from ..disks import mounted
+from ..garments import drawn
+from ..running import BEARER, TOKEN, running, until
+from .conftest import copied
+
+DRESS = "Dresses-red-women"
+ORDER = {"shopper_id": "7", "item_id": DRESS}
+
+
+@contextmanager
+def away(shop: Path) -> Iterator[None]:
+    """The shop's database can't be reached: its folder is elsewhere, or its server lets nobody in."""
+    if (shop / "shop.db").exists():
+        shop.rename(shop.with_name("elsewhere"))
+        yield
+        shop.with_name("elsewhere").rename(shop)
+        return
+    url = tomllib.loads((shop / "shop.toml").read_text())["database"]
+    name = re.findall(r"/([a-z0-9_]+)\?", url)[0]
+    with psycopg.connect(url.replace(f"/{name}?", "/postgres?"), autocommit=True) as server:
+        server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        yield
+        server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def test_while_the_database_is_away_what_was_known_last_is_answered_and_no_order_taken(
+    service: httpx.Client, shop_path: Path
+) -> None:
+    questions = ("/v1/shoppers/1/recommendations", f"/v1/items/{DRESS}/similar", f"/v1/recommendations?items={DRESS}")
+    for question in questions:
+        now = service.get(question)
+        assert (now.json()["as_of"], "x-modiste-as-of" in now.headers) == (None, False)
+    with away(shop_path):
+        for question in questions:
+            answer = service.get(question)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["as_of"]
+            assert answer.headers["x-modiste-as-of"]
+            assert len(answer.json()["recommendations"]) >= 5
+        assert service.get(questions[0]).json()["known"] is False
+        assert service.post("/v1/search", files={"photo": ("a", drawn())}).json()["as_of"]
+        assert service.get(f"/v1/items/{DRESS}").headers["x-modiste-as-of"]
+        for refused in (
+            service.post("/v1/purchases", json=ORDER),
+            service.put("/v1/items/new", data={"category": "Denim"}),
+            service.put("/v1/shoppers/7", json={}),
+            service.get("/v1/items"),
+            service.get("/shoppers", headers={"Accept": "text/html"}),
+        ):
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            assert "database doesn" in refused.text
+        assert service.get("/health").json() == {"alive": True, "ready": False}
+    until(lambda: service.post("/v1/purchases", json=ORDER).status_code == 200, 20)
+    assert service.get("/v1/shoppers/7/recommendations").json()["known"]
+    assert service.get("/v1/items").status_code == 200
+
+
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
+def test_a_full_and_a_read_only_disk_are_said(template: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "16m") as disk:
+        shop = copied(template, disk.path / "street")
+        with (
+            running(shop, Settings(token=TOKEN)) as url,
+            httpx.Client(base_url=url, headers=BEARER, timeout=60) as client,
+        ):
+            orders = [ORDER | {"order_id": f"A-{number}"} for number in range(1000)]
+            disk.fill()
+            for refused in (
+                client.put("/v1/items/new", files={"photo": ("a", drawn())}),
+                client.post("/v1/purchases", json=orders),
+            ):
+                assert refused.status_code == 507, refused.text
+                assert "the disk is full" in refused.json()["detail"]
+                assert str(tmp_path) not in refused.text
+            assert [*shop.glob("uploads/*")] == []
+            assert client.get(f"/v1/items/{DRESS}/similar").status_code == 200
+            disk.make_room()
+            assert client.put("/v1/items/new", files={"photo": ("a", drawn())}).status_code == 201
+            assert client.post("/v1/purchases", json=orders).json()["recorded"] == 1000
+        disk.remount("ro")
+        with (
+            running(shop, Settings(token=TOKEN)) as url,
+            httpx.Client(base_url=url, headers=BEARER, timeout=60) as client,
+        ):
+            refused = client.post("/v1/purchases", json=ORDER)
+            assert (refused.status_code, "not changed" in refused.json()["detail"]) == (503, True)
+            assert client.get("/v1/shoppers/7/recommendations").json()["known"]
+            assert client.get("/health").status_code == 200
+            disk.remount("rw")
+
+
+@pytest.mark.parametrize("template", ["postgresql"], indirect=True)
+def test_a_worker_that_starts_while_the_database_is_away_opens_the_shop_when_it_is_back(shop_path: Path) -> None:
+    with away(shop_path):
+        stack = running(shop_path, Settings(token=TOKEN))
+        url = stack.__enter__()
+        with httpx.Client(base_url=url, headers=BEARER) as client:
+            assert client.get("/health").status_code == 503
+            assert client.get(f"/v1/items/{DRESS}").status_code == 503
+            assert client.post("/v1/purchases", json=ORDER).status_code == 503
+    try:
+        with httpx.Client(base_url=url, headers=BEARER) as client:
+            until(lambda: client.get("/health").status_code == 200, 20)
+            assert client.post("/v1/purchases", json=ORDER).status_code == 200
+    finally:
+        stack.__exit__(None, None, None)

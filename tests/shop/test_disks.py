@@ -1,0 +1,169 @@
+"""A full disk, a read-only one, one that was taken away: it is said, leaves nothing behind, and is over in the end."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from modiste.catalog.events import Event
+from modiste.catalog.items import Item
+from modiste.errors import StorageError
+from modiste.shop.shop import Shop
+from modiste.shop.storage import ASK_AGAIN_S
+
+from ..disks import Disk, mounted
+from ..garments import drawn
+from ..running import COMMAND
+
+
+def order(shopper: str, item: str = "a") -> Event:
+    return Event(shopper, item, datetime(2026, 1, 1))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with mounted(tmp_path / "disk") as made:
+        yield made
+
+
+@pytest.fixture
+def path(disk: Disk) -> Path:
+    """A shop with an item that was bought, on a disk."""
+    with Shop.create(disk.path / "street") as shop:
+        shop.items.put(Item("a", "Dresses", "women"))
+        shop.purchases.record([order("ann")])
+    return disk.path / "street"
+
+
+def modiste(*words: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", COMMAND, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180)
+
+
+def told(ran: "subprocess.CompletedProcess[str]") -> str:
+    """The one sentence that a command said as it failed."""
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stderr.startswith("error: ")
+    assert ran.stderr.count("\n") == 1
+    return ran.stderr
+
+
+@pytest.mark.parametrize("left", [0, 40_000])
+def test_a_shop_that_finds_no_room_is_not_half_made(disk: Disk, left: int) -> None:
+    disk.fill(left)
+    assert "the disk is full" in told(modiste("new", disk.path / "shops" / "street"))
+    with pytest.raises(StorageError, match="full"):
+        Shop.create(disk.path / "street", categories="paper")
+    assert [one.name for one in disk.path.iterdir()] == ["filler"]
+    disk.make_room()
+    Shop.create(disk.path / "street", categories="paper").close()
+
+
+def test_a_full_disk_is_said_changes_nothing_and_is_over_once_there_is_room(disk: Disk, path: Path) -> None:
+    with Shop.open(path) as shop:
+        disk.fill()
+        with pytest.raises((StorageError, OSError), match=r"full|No space"):
+            shop.items.put(Item("b", "Denim", "men"), drawn())
+        with pytest.raises(StorageError, match="the disk is full"):
+            shop.purchases.record([order(f"b{number}") for number in range(1000)])
+        assert [*(path / "uploads").glob("*")] == []
+        assert (len(shop.items), len(shop.purchases)) == (1, 1)
+        assert [one.item_id for one in shop.introduce(top=3)] == ["a"]
+        disk.make_room()
+        shop.items.put(Item("b", "Denim", "men"), drawn())
+        shop.purchases.record([order("bea", "b")])
+        assert (len(shop.items), len(shop.purchases)) == (2, 2)
+
+
+def test_a_photo_that_the_tables_had_no_room_for_is_not_kept(disk: Disk, path: Path) -> None:
+    with Shop.open(path) as shop:
+        photo = drawn(size=(40, 60))
+        (path / "uploads").mkdir()
+        disk.fill(8192 + len(photo))
+        try:
+            shop.items.put(Item("b", "Denim", "men"), photo)
+        except (StorageError, OSError):
+            assert [*(path / "uploads").glob("*")] == []
+        else:
+            pytest.skip("there was room for both")
+
+
+def test_a_read_only_shop_can_be_asked_and_says_that_it_cannot_be_changed(disk: Disk, path: Path) -> None:
+    disk.remount("ro")
+    with Shop.open(path) as shop:
+        assert [one.item_id for one in shop.introduce(top=3)] == ["a"]
+        assert len(shop.purchases) == 1
+        with pytest.raises(StorageError, match="readonly"):
+            shop.purchases.record([order("bea")])
+        assert modiste("status", path).returncode == 0
+        assert "readonly" in told(modiste("forget", path, "--shopper", "ann"))
+        assert "read-only" in told(modiste("new", disk.path / "other"))
+        disk.remount("rw")
+    with Shop.open(path) as shop:
+        shop.purchases.record([order("bea")])
+
+
+def test_a_database_that_was_taken_away_is_not_written_to_nor_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "street"
+    with Shop.create(folder) as shop:
+        shop.items.put(Item("a", "Dresses", "women"))
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(StorageError, match="gone"):
+            shop.purchases.record([order("ann")])
+        folder.mkdir()
+        with pytest.raises(StorageError):
+            shop.purchases.record([order("ann")])
+        assert [*folder.iterdir()] == []
+        folder.rmdir()
+        (tmp_path / "elsewhere").rename(folder)
+        time.sleep(ASK_AGAIN_S)
+        shop.purchases.record([order("ann")])
+        assert len(shop.purchases) == 1
+
+
+@pytest.fixture
+def nobody() -> Callable[[], AbstractContextManager[None]]:
+    """Makes this process somebody who owns nothing; the test is skipped where that can't be."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can become nobody")
+
+    @contextmanager
+    def became() -> Iterator[None]:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return became
+
+
+def test_who_has_no_leave_is_told_so(nobody: Callable[[], AbstractContextManager[None]]) -> None:
+    with TemporaryDirectory() as folder:  # pytest's own is closed to nobody
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "street"
+        with Shop.create(path) as shop:
+            shop.items.put(Item("a", "Dresses", "women"))
+            shop.introduce()
+        with nobody():
+            with Shop.open(path) as shop:
+                assert [one.item_id for one in shop.introduce(top=3)] == ["a"]
+                with pytest.raises(StorageError) as told:
+                    shop.purchases.record([order("ann")])
+                assert told.value.kind == "closed"
+            with pytest.raises(StorageError, match="permission denied"):
+                Shop.create(Path(folder) / "other" / "street")
+        path.chmod(0o700)
+        with nobody(), pytest.raises((StorageError, PermissionError)):
+            Shop.open(path)
+        path.chmod(0o755)
+        with Shop.open(path) as shop:
+            shop.purchases.record([order("ann")])
+        assert [one.name for one in Path(folder).iterdir()] == ["street"]
