@@ -7,6 +7,7 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 import re
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.items import Items
 from modiste.shop.moments import Moments
+from modiste.shop.preview import preview
 from modiste.shop.purchases import Purchases, last_purchase
 from modiste.shop.question import Question, SearchResult
 from modiste.shop.recommendations import Recommendations
@@ -67,7 +69,7 @@ class Shop:
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
         self.tunings = Tunings(storage, self.vectors)
-        self.scenarios = Scenarios(storage, self.moments)
+        self.scenarios = Scenarios(storage, self.moments, partial(preview, self))
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
 
     # Making, opening, closing
