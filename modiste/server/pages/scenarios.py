@@ -35,6 +35,7 @@ MORE = {
     "near": "Place of the shopper, latitude,longitude",
     "within": "Only what is in stores so near, in km",
     "half_life": "Days after which a purchase counts half",
+    "tuning": "Weights learnt from orders, by their name, or defaults",
     "space": "Vector space",
 }
 """Settings that few need."""
