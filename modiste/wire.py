@@ -249,6 +249,34 @@ class ShopperIn(Input):
         return self
 
 
+class ScenarioIn(Input):
+    """A scenario, and who changes it and why."""
+
+    scenario: dict[str, Any] = Field(
+        description="Fields of how one may ask, by name; rules, a list of rules in their order; about, in words.",
+        examples=[{"top": 8, "rules": [{"name": "Winter coats", "do": "pin", "place": 1, "items": ["0002"]}]}],
+    )
+    author: Name | None = None
+    reason: Name | None = None
+
+
+class PreviewIn(Input):
+    """A scenario as it would be, and how many shoppers to try it on."""
+
+    scenario: dict[str, Any] = Field(
+        description="As it would be put.", examples=[{"top": 8, "categories": ["Dresses"]}]
+    )
+    sample: int | None = Field(500, ge=1, le=1_000_000, description="So many shoppers; null: all, which takes longer.")
+
+
+class UndoIn(Input):
+    """Which version to bring back, who does it and why."""
+
+    to: int | None = Field(None, ge=1, le=1_000_000_000, description="Default: the one before the latest.")
+    author: Name | None = None
+    reason: Name | None = None
+
+
 # What is answered
 
 
@@ -323,6 +351,7 @@ class Terms(BaseModel):
     distance: float
     together: float
     newness: float
+    boost: float = Field(0.0, description="What a scenario's rules add; below 0 where they bury it.")
 
 
 class Recommendation(Shown):
@@ -335,47 +364,48 @@ class Recommendation(Shown):
         description="From the position asked for, or the shopper's own, to the item's store."
     )
     why: str = Field(description="One sentence a shopper understands.")
+    rules: list[str] = Field([], description="What a scenario's rules did to it, a sentence each.")
 
 
-AsOf = Field(None, description="The database was away, and this is what was known then. Null: it is as things are now.")
+class Answer(BaseModel):
+    """A list, and the scenario that it was asked by."""
+
+    scenario: str | None = Field(None, description="The scenario that was asked for.")
+    rules: list[str] = Field([], description="What each of the scenario's rules did to this list, in order.")
+    recommendations: list[Recommendation]
+    as_of: datetime | None = Field(
+        None, description="The database was away, and this is what was known then. Null: it is as things are now."
+    )
 
 
-class Similar(BaseModel):
+class Similar(Answer):
     """Items like one item."""
 
     item_id: str
-    recommendations: list[Recommendation]
-    as_of: datetime | None = AsOf
 
 
-class ForShopper(BaseModel):
+class ForShopper(Answer):
     """A shopper's recommendations."""
 
     shopper_id: str
     known: bool = Field(
         description="False: nobody knows this shopper, and the list is what is popular, of many categories."
     )
-    recommendations: list[Recommendation]
-    as_of: datetime | None = AsOf
 
 
-class ForGuest(BaseModel):
+class ForGuest(Answer):
     """A guest's recommendations."""
 
     unknown: list[str] = Field(description="Those of her items that the shop doesn't have.")
-    recommendations: list[Recommendation]
-    as_of: datetime | None = AsOf
 
 
-class SearchResult(BaseModel):
+class SearchResult(Answer):
     """What looks like a photo, and how the photo was parsed."""
 
     width: int
     height: int
     labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
     mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
-    recommendations: list[Recommendation]
-    as_of: datetime | None = AsOf
 
 
 class Shopper(BaseModel):
@@ -454,6 +484,93 @@ class PutSome(BaseModel):
     unchanged: int
     unknown_categories: dict[str, int] = Field(description="Those that nobody knows, with how many items have them.")
     refused: list[Refused]
+
+
+class Scenario(BaseModel):
+    """A scenario at one version."""
+
+    name: str
+    version: int
+    at: datetime = Field(description="When it was changed, UTC.")
+    author: str
+    reason: str
+    scenario: dict[str, Any] | None = Field(description="As it is put; null: it was removed.")
+
+
+class Scenarios(BaseModel):
+    """The scenarios, by name."""
+
+    scenarios: list[Scenario]
+
+
+class Measures(BaseModel):
+    """What some lists show, on average."""
+
+    popularity: float = Field(description="The percentage of what is on offer that sells less.")
+    price: float | None = Field(description="Of those items that have one.")
+    variety: float = Field(description="How many categories a list has.")
+    coverage: float = Field(description="The percentage of what is on offer that any of the lists shows.")
+
+
+class PreviewGroup(BaseModel):
+    """Some shoppers, and what changes for them."""
+
+    name: str
+    shoppers: int
+    changed: float = Field(description="The percentage of their lists that change.")
+    before: Measures
+    after: Measures
+
+
+class Mover(BaseModel):
+    """An item, and in how many lists it stands."""
+
+    item_id: str
+    before: int
+    after: int
+
+
+class PreviewExample(BaseModel):
+    """One shopper's list, as item ids."""
+
+    shopper_id: str
+    before: list[str]
+    after: list[str]
+
+
+class Preview(BaseModel):
+    """What a change of a scenario would do to the lists of shoppers."""
+
+    name: str
+    population: int = Field(description="How many shoppers there are.")
+    margin: tuple[float, float] | None = Field(
+        description="The 95% interval of the percentage that changes among all; null where all were looked at."
+    )
+    everybody: PreviewGroup
+    thirds: list[PreviewGroup] = Field(description="The same by thirds of trendiness, the lowest first.")
+    rises: list[Mover]
+    falls: list[Mover]
+    examples: list[PreviewExample]
+
+
+class Change(BaseModel):
+    """One difference between a version and the one before it."""
+
+    what: str = Field(description="A setting, or a rule by its name.")
+    before: str | None
+    after: str | None
+
+
+class Version(Scenario):
+    """A version, and what it changed."""
+
+    changes: list[Change]
+
+
+class Versions(BaseModel):
+    """All versions of a scenario, the latest first."""
+
+    versions: list[Version]
 
 
 class Event(BaseModel):

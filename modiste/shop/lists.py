@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -20,8 +20,11 @@ from modiste.shop import schema
 from modiste.shop.question import Question
 from modiste.shop.recommendations import TERMS, Recommendation
 from modiste.shop.reports import Progress
-from modiste.shop.shop import Shop
+from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import chunks, present
+
+if TYPE_CHECKING:
+    from modiste.shop.shop import Shop
 
 OF = ("shoppers", "items")
 """Whose lists."""
@@ -39,7 +42,7 @@ _Asked = tuple[str, Ints, float, tuple[float, float] | None]  # whose list: rows
 
 
 def recommend_all(
-    shop: Shop, out: Path, of: str = "shoppers", *, block: int = BLOCK, progress: Progress | None = None, **ask: Any
+    shop: "Shop", out: Path, of: str = "shoppers", *, block: int = BLOCK, progress: Progress | None = None, **ask: Any
 ) -> int:
     """Write what :meth:`Shop.recommend <modiste.shop.shop.Shop.recommend>` says to every shopper or about every item.
 
@@ -54,11 +57,12 @@ def recommend_all(
         raise SettingError(f"there are no lists of {of!r}; there are those of {' and '.join(OF)}")
     if out.suffix.lower() not in _WRITE:
         raise SettingError(f"{out.name} must end with {', '.join(_WRITE)}; the ending says in which form it is written")
-    asked = Ask.of(**ask)
+    asked = shop.scenarios.asked(Ask.of(**ask))
     shop.items.chosen(asked.categories)
     parts = out.with_name(f"{out.name}.parts")
     try:
-        ids = _planned(shop, parts, {"of": of, "block": block, "ask": asked.model_dump(mode="json")})
+        rules = [one.as_data() for one in asked.rules]
+        ids = _planned(shop, parts, {"of": of, "block": block, "ask": asked.model_dump(mode="json"), "rules": rules})
         for start in range(0, len(ids), block):
             part = parts / f"{start:012d}.parquet"
             if not part.exists():
@@ -101,7 +105,7 @@ def _columns(of: str) -> dict[str, Any]:
     return columns | {"why": pl.String} | dict.fromkeys(TERMS, pl.Float64)
 
 
-def _planned(shop: Shop, parts: Path, plan: dict[str, Any]) -> list[str]:
+def _planned(shop: "Shop", parts: Path, plan: dict[str, Any]) -> list[str]:
     """Whose lists are to be made: those of an interrupted run with the same plan, else all there are now."""
     file = parts / "plan.json"
     try:
@@ -130,37 +134,53 @@ def _rows(who: str, found: Sequence[Recommendation]) -> Iterator[_Row]:
         yield who, rank, one.item_id, one.relevance, one.because, one.why, *terms
 
 
-def _of_items(shop: Shop, ask: Ask, item_ids: Sequence[str]) -> Iterator[_Row]:
+def _of_items(shop: "Shop", ask: Ask, item_ids: Sequence[str]) -> Iterator[_Row]:
     with shop.moments.now(ask.space) as (snapshot, _):
         questions = {one: Question.for_item(snapshot, ask, one) for one in item_ids if snapshot.find(one) >= 0}
     for item_id, found in _answered(questions).items():
         yield from _rows(item_id, found)
 
 
-def _of_shoppers(shop: Shop, ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_Row]:
-    nobody: dict[tuple[float, Any], list[Recommendation]] = {}
+def _of_shoppers(shop: "Shop", ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_Row]:
     with shop.moments.now(ask.space) as (snapshot, connection):
-        if _by_own_place(ask):
-            there = _placed(connection, shopper_ids)
-        else:
-            there = present(connection, schema.shoppers.c.shopper_id, shopper_ids)
-        questions = {one: shop.question_of(snapshot, connection, one, ask) for one in shopper_ids if one in there}
-    by_place = bool(ask.weights.distance or ask.within is not None)
+        [questions] = questions_of(shop, snapshot, connection, [ask], shopper_ids)
+    for shopper_id, found in lists_of(questions).items():
+        yield from _rows(shopper_id, found)
+
+
+def questions_of(
+    shop: "Shop", snapshot: Snapshot, connection: sa.Connection, asks: Sequence[Ask], shopper_ids: Sequence[str]
+) -> list[dict[str, Question]]:
+    """For each way of asking what suits those shoppers that there are, by their ids, in one moment.
+
+    Where what is near a shopper's own position is asked for, those without one are left out.
+    """
+    if any(_by_own_place(ask) for ask in asks):
+        there = _placed(connection, shopper_ids)
+    else:
+        there = present(connection, schema.shoppers.c.shopper_id, shopper_ids)
+    many = {one: shop.questions_of(snapshot, connection, one, asks) for one in shopper_ids if one in there}
+    return [{who: questions[place] for who, questions in many.items()} for place in range(len(asks))]
+
+
+def lists_of(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
+    """The list of each shopper, by her id, where all of them ask alike: as many as can be in one ranking."""
+    nobody: dict[tuple[float, Any], list[Recommendation]] = {}
     lists: dict[str, list[Recommendation]] = {}
     many: dict[str, Question] = {}
     for shopper_id, question in questions.items():
+        ask = question.ask
         if not question.of_items:
             key = float(question.queries.trendiness[0]), None if question.distances is None else shopper_id
             if key not in nobody:
                 nobody[key] = question.spread()
             lists[shopper_id] = nobody[key]
-        elif by_place and question.distances is not None:  # her own place decides what is ranked how
-            lists[shopper_id] = question.merged()
+        elif (ask.weights.distance or ask.within is not None) and question.distances is not None:
+            lists[shopper_id] = question.merged()  # her own place decides what is ranked how
         else:
             many[shopper_id] = question
     lists |= _answered(many)
-    for shopper_id in questions:
-        yield from _rows(shopper_id, lists[shopper_id])
+    return {shopper_id: lists[shopper_id] for shopper_id in questions}
 
 
 def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
@@ -168,12 +188,20 @@ def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendatio
     if not questions:
         return {}
     first = next(iter(questions.values()))
+    if len({one.apart for one in questions.values()}) > 1:  # rules make candidates of different items
+        alike: dict[tuple[int, ...], dict[str, Question]] = {}
+        for who, question in questions.items():
+            alike.setdefault(question.apart, {})[who] = question
+        found = {who: one for some in alike.values() for who, one in _answered(some).items()}
+        return {who: found[who] for who in questions}
     ends = np.cumsum([len(one.queries) for one in questions.values()]).tolist()
     queries = Queries.joined([one.queries for one in questions.values()])
-    ranking = replace(first, queries=queries).ranking(first.ask.top)
-    lists = {}
+    depth = first.depth
+    ranking = replace(first, queries=queries).ranking(depth)
+    lists: dict[str, list[Recommendation]] = {}
     for (who, question), end in zip(questions.items(), ends, strict=True):
-        own, start = replace(question, queries=queries), end - len(question.queries)
-        found = merge(ranking.part(start, end), question.ask.top).tolist()
-        lists[who] = [own._recommendation(ranking, start + query, place) for query, place in found]
+        part = ranking.part(end - len(question.queries), end)
+        places = merge(part, depth).tolist()
+        made = question.arranged(part, places, whole=len(places) < depth)
+        lists[who] = question.merged() if made is None else made
     return lists

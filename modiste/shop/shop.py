@@ -7,6 +7,7 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,10 +26,12 @@ from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.items import FETCHED, Items
 from modiste.shop.moments import Moments
+from modiste.shop.preview import preview
 from modiste.shop.purchases import Purchases, last_purchase
 from modiste.shop.question import Question, SearchResult
 from modiste.shop.recommendations import Recommendations
 from modiste.shop.reports import Coverage, Status
+from modiste.shop.scenarios import Scenarios
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import UPLOADS, Storage, setting
@@ -46,7 +49,8 @@ START_COUNTS = 100
 class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
-    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors`` and ``tunings``.
+    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``,
+    ``tunings`` and ``scenarios``.
 
     Example::
 
@@ -66,6 +70,7 @@ class Shop:
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
         self.tunings = Tunings(storage, self.vectors)
+        self.scenarios = Scenarios(storage, self.moments, partial(preview, self))
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
 
     # Making, opening, closing
@@ -166,7 +171,7 @@ class Shop:
         part.
         Raises UnknownIdError and SettingError.
         """
-        asked = Ask.of(**ask)
+        asked = self.scenarios.asked(Ask.of(**ask))
         if shopper is None:
             with self.moments.last(asked.space) as (snapshot, reading):
                 return Question.for_nobody(snapshot, asked, _mean(snapshot, reading)).spread()
@@ -181,7 +186,7 @@ class Shop:
         where the space masks all but an item's own. Raises PhotoError, SettingError, and UnknownIdError where nothing
         is embedded yet.
         """
-        asked = SearchAsk.of(**ask)
+        asked = self.scenarios.asked(SearchAsk.of(**ask))
         upright = photo if isinstance(photo, Image.Image) else open_photo(photo, max_pixels=max_pixels)
         snapshot = self.snapshot(*[asked.space] if asked.space else [])
         if asked.category is not None:
@@ -194,6 +199,7 @@ class Shop:
         """About each purchase of ``shopper`` (without any, about nothing), or about items; all of one moment."""
         if (shopper is not None) + (item is not None) + (items is not None) != 1:
             raise SettingError("name a shopper, an item, or the items of a guest, one of the three")
+        ask = self.scenarios.asked(ask)
         if shopper is None:
             with self.moments.last(ask.space) as (snapshot, reading):
                 if items is not None:
@@ -210,13 +216,23 @@ class Shop:
 
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""
+        return self.questions_of(snapshot, connection, shopper, [ask])[0]
+
+    def questions_of(
+        self, snapshot: Snapshot, connection: sa.Connection, shopper: str, asks: Sequence[Ask]
+    ) -> list[Question]:
+        """The same in several ways; what is known of her is read once."""
         known = self.shoppers.read(connection, shopper)
         bought = self.purchases.bought(connection, shopper)
         if not bought:
-            return Question.for_nobody(snapshot, ask, known.trendiness, known.position)
+            return [Question.for_nobody(snapshot, ask, known.trendiness, known.position) for ask in asks]
         latest = list(dict.fromkeys(item_id for item_id, _ in bought))[-LAST:]
-        companions = self.purchases.companions(connection, shopper, latest) if ask.weights.together else {}
-        return Question.for_shopper(snapshot, ask, known, bought, companions)
+        together = any(ask.weights.together for ask in asks)
+        companions = self.purchases.companions(connection, shopper, latest) if together else {}
+        return [
+            Question.for_shopper(snapshot, ask, known, bought, companions if ask.weights.together else {})
+            for ask in asks
+        ]
 
     def coverage(self) -> Coverage:
         """How many items, photos, vectors, shoppers and purchases there are; vectors are those of the default space."""

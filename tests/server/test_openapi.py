@@ -23,7 +23,7 @@ def test_every_route_is_described(reading: httpx.Client) -> None:
             assert operation["summary"], where
             assert operation["description"].endswith("."), where
             bulk = method == "post" and path in ("/v1/items", "/v1/events", "/v1/purchases")
-            writes = method in ("put", "delete") or bulk or path.endswith("/export")
+            writes = method in ("put", "delete") or bulk or path.endswith(("/export", "/undo", "/preview"))
             assert bool(operation.get("security")) is writes, where
             assert ("401" in operation["responses"]) is writes, where
             for parameter in operation.get("parameters", []):
