@@ -48,6 +48,18 @@ def popularity_over_time(times: pl.Series, start: float, days: float) -> pl.Data
     )
 
 
+def by_month(times: pl.Series) -> pl.DataFrame:
+    """How many of ``times`` are in each calendar month from the first to the last: columns month (text such as
+    2025-03) and count."""
+    months = times.drop_nulls().dt.strftime("%Y-%m").value_counts(name="count").rename({times.name: "month"})
+    if months.is_empty():
+        return months
+    first, last = (str(end).split("-") for end in (months["month"].min(), months["month"].max()))
+    low, high = (12 * int(year) + int(month) - 1 for year, month in (first, last))
+    every = [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(low, high + 1)]
+    return pl.DataFrame({"month": every}).join(months, on="month", how="left", maintain_order="left").fill_null(0)
+
+
 def _span(days: float) -> timedelta:
     if not (math.isfinite(days) and 1 / 24 <= days <= 3660):
         raise SettingError(f"a window must be between an hour and ten years, not {days} days")

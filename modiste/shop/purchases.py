@@ -68,6 +68,10 @@ class Purchases:
         """
         return self._storage.frame(_made())
 
+    def read(self, connection: sa.Connection) -> pl.DataFrame:
+        """As :meth:`frame`, of the connection's moment."""
+        return frame(connection, _made())
+
     def of(self, shopper_id: str) -> pl.DataFrame:
         """As :meth:`frame`, of one shopper."""
         return self._storage.frame(_made().where(schema.events.c.shopper_id == shopper_id))

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from modiste.ask import Ask, SearchAsk
 from modiste.behaviour.choice import LAST
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
+from modiste.behaviour.taste import theta_words
 from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
@@ -32,7 +34,7 @@ from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, setting
 from modiste.shop.stores import Stores
-from modiste.shop.taste import Taste, taste_of
+from modiste.shop.taste import Taste, taste_of, tastes_of
 from modiste.shop.tuning import Tunings
 from modiste.shop.vectors import Vectors
 from modiste.vision.embedding import VectorSpace
@@ -40,6 +42,9 @@ from modiste.vision.photos import MAX_PIXELS, open_photo
 
 START_COUNTS = 100
 """Simulated catalogues without a popularity of their own start at a uniform count between 0 and this (the paper)."""
+
+SPARING = 20.0
+"""All shoppers' tastes are worked out at most for a twentieth of the time."""
 
 
 class Shop:
@@ -205,6 +210,26 @@ class Shop:
         with self.moments.now() as (snapshot, connection):
             self.shoppers.read(connection, shopper)
             return taste_of(snapshot, self.purchases.bought(connection, shopper))
+
+    def tastes(self) -> pl.DataFrame:
+        """All shoppers by id, with their tastes.
+
+        Columns shopper_id, purchases (how many), given (the trendiness, null: not), theta, sd, told (from how many
+        purchases; null: none) and words. What was worked out holds for SPARING times as long as that took, though more
+        was sold.
+        """
+        with self.moments.now() as (snapshot, connection):
+            began = monotonic()
+            known: tuple[int, float, pl.DataFrame] | None = snapshot.kept.get("tastes")
+            if known is None or (known[0] != snapshot.revision and known[1] < began):
+                tastes = tastes_of(snapshot, self.purchases.read(connection))
+                until = monotonic() + SPARING * (monotonic() - began)
+                known = snapshot.kept["tastes"] = (snapshot.revision, until, tastes)
+        everyone = self.shoppers.frame().select("shopper_id", "purchases", "given")
+        found = everyone.join(known[2], on="shopper_id", how="left", maintain_order="left")
+        told = found.select("theta", "sd", "told").iter_rows()
+        words = [theta_words(theta, sd, many) if many else "" for theta, sd, many in told]
+        return found.with_columns(words=pl.Series(words, dtype=pl.String))
 
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""

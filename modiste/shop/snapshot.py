@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -49,6 +49,7 @@ MOST_HALF_LIVES = 8
 MOST_SELLING = 4
 """And for how many what sells by the choice model."""
 
+Key = TypeVar("Key", int, Ints)
 _DAY_BITS = 22  # of a key of sales: item's row and day in one number, up to the year 9999
 
 
@@ -157,7 +158,7 @@ class Sales:
         return keys >> _DAY_BITS, keys & ((1 << _DAY_BITS) - 1), bought
 
     @staticmethod
-    def key(row: int, day: int) -> int:
+    def key(row: Key, day: Key) -> Key:
         """Row and day as one number, in whose order the keys are sorted."""
         return row << _DAY_BITS | day
 

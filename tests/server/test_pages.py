@@ -13,9 +13,11 @@ import httpx
 import polars as pl
 import pytest
 
+from modiste.behaviour.trends import by_month
+from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.ranking.relevance import PRESETS
-from modiste.server.pages import charts, parses
+from modiste.server.pages import parses
 from modiste.server.pages.rendering import MOST_WEIGHT
 from modiste.server.pages.shopper import compare, steered
 from modiste.server.settings import Settings
@@ -133,11 +135,11 @@ def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path:
     sliders = {one["name"]: one["value"] for one in made.all("input")}
     assert sliders == {
         "preset": "paper", "alpha": "0.2", "beta": "0.7", "gamma": "0.1", "penalty": "4", "trendiness": "0.9",
-        "top": "3",
+        "top": "3", "lists": "12",
     }  # fmt: skip
     other = page(client, "/shoppers/1")
     assert {one["name"] for one in other.all("input")} == {
-        "preset", "alpha", "colour", "beta", "gamma", "together", "newness", "trendiness", "top",
+        "preset", "alpha", "colour", "beta", "gamma", "together", "newness", "trendiness", "top", "lists",
     }  # fmt: skip
 
 
@@ -146,29 +148,67 @@ def test_a_shopper_without_purchases_gets_one_list_by_popularity(client: httpx.C
         shop.shoppers.put("shy", trendiness=1.0)
         shop.shoppers.put("blank")
         wanted = [found.item_id for found in shop.introduce("shy", top=4)]
-        tau = shop.shoppers["blank"].trendiness
     text = client.get("/shoppers/shy?top=4").text
     page(client, "/shoppers/shy?top=4")
     assert "For her</h3>" in text
     assert re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', text) == wanted
-    assert "earlier purchases" not in text
+    assert "Show more" not in text
     steered = client.get("/shoppers/shy?top=4&trendiness=0", headers=PART | {"HX-Target": "lists"}).text
     assert re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', steered) != wanted
     assert 'class="mark new"' in steered
-    assert f"Trendiness {tau:.2f}" in client.get("/shoppers/blank").text
-    assert "on average" in client.get("/shoppers/blank").text
+    assert "was given: 1.00" in text
+    assert "taken to be like the others" in client.get("/shoppers/blank").text
 
 
-def test_the_mean_of_the_others_is_without_her(client: httpx.Client, shop_path: Path) -> None:
+def test_the_list_of_shoppers_and_a_shoppers_page_say_the_same_of_her_taste(
+    client: httpx.Client, shop_path: Path
+) -> None:
     with Shop.open(shop_path) as shop:
-        for shopper, tau in (("1", 1.0), ("2", 0.2), ("3", 0.4)):
-            shop.shoppers.put(shopper, trendiness=tau)
+        popular, rare = (shop.items.browse(sort="popularity").items["item_id"][place] for place in (0, -1))
+        days = [datetime(2025, 3, day) for day in range(1, 8)]
+        shop.purchases.record([Event("z-crowd", popular, day) for day in days])
+        shop.purchases.record([Event("a-own", rare, day) for day in days])
         shop.shoppers.put("blank")
-    assert "of 3 others; their mean is 0.38" in client.get("/shoppers/1").text  # 0.2, 0.4 and the mean of the three
-    people = client.get("/shoppers?sort=trendiness").text
-    assert [people.index(f'href="/shoppers/{one}"') for one in ("1", "blank", "3", "2")] == sorted(
-        people.index(f'href="/shoppers/{one}"') for one in ("1", "blank", "3", "2")
-    )
+        tastes = {one["shopper_id"]: one for one in shop.tastes().to_dicts()}
+        for name in ("z-crowd", "a-own", "1"):
+            hers = shop.taste(name)
+            assert tastes[name]["theta"] == pytest.approx(hers.theta)
+            assert (tastes[name]["told"], tastes[name]["words"]) == (hers.purchases, hers.words)
+    assert tastes["blank"]["told"] is None
+    places = {name: client.get("/shoppers?sort=crowd").text.index(f'href="/shoppers/{name}"') for name in tastes}
+    assert places["z-crowd"] < places["a-own"] < places["blank"]
+    assert f"follows the crowd, {tastes['z-crowd']['theta']:.1f}" in client.get("/shoppers").text
+    assert "Follows the crowd</h2>" in client.get("/shoppers/z-crowd").text
+    assert "More than 3 of 3 others" in client.get("/shoppers/z-crowd").text
+
+
+def test_of_many_purchases_a_dozen_is_shown_and_the_others_by_month(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        ids = shop.items.frame()["item_id"].to_list()
+        shop.purchases.record(
+            [Event("busy", ids[day % 12], datetime(2025, 1 + day // 28, 1 + day % 28)) for day in range(336)]
+        )
+    text = client.get("/shoppers/busy").text
+    before = text[: text.index('id="steer"')]
+    assert len(re.findall(r'<li><a href="/items/', before)) == 12
+    assert [count for _, count in re.findall(r"<title>(\w+ 2025): (\d+)</title>", before)] == ["28"] * 12
+    march = client.get("/shoppers/busy?month=2025-03").text
+    assert len(re.findall(r'<li><a href="/items/', march[: march.index('id="steer"')])) == 28
+    assert client.get("/shoppers/busy?month=rubbish").text == text
+
+
+def test_more_lists_are_shown_when_asked_for_and_stay(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        ids = [f"more-{number}" for number in range(20)]
+        shop.items.put_many([Item(one, "Dresses") for one in ids])
+        shop.purchases.record([Event("busy", one, datetime(2025, 1, 1)) for one in ids])
+    text = client.get("/shoppers/busy?alpha=1").text
+    assert text.count('<section class="block"') == 12
+    following = html.unescape(re.search(r'class="button" href="([^"]+)"', text)[1])  # type: ignore[index]
+    part = client.get(following, headers=PART | {"HX-Target": "lists"}).text
+    assert part.count('<section class="block"') == 20
+    assert "Show more" not in part
+    assert 'name="lists" value="24" hx-swap-oob="true"' in part
 
 
 def test_htmx_gets_the_lists_alone_and_the_presets_beside(client: httpx.Client) -> None:
@@ -281,7 +321,7 @@ def test_an_item_shows_its_parse_its_stores_and_what_is_like_it(client: httpx.Cl
     assert re.search(r'<tr class="own"><th scope="row">Left</th><td>has it</td><td class="number">0\.0 km</td>', text)
     assert re.search(r'<tr class="other"><th scope="row">Right</th>.*13\.\d km', text)
     assert len(re.findall('<li class="card', text)) == 5  # the other women's garments
-    assert 'class="chart history"' in text
+    assert '<figure class="columns">' in text
 
 
 @pytest.mark.parametrize(
@@ -482,38 +522,23 @@ def test_nothing_else_in_the_folder_or_beyond_is_served(client: httpx.Client, na
 # Charts
 
 
-@pytest.mark.parametrize(
-    ("first", "last"),
-    [
-        (datetime.min, datetime.max), (datetime.max, datetime.max), (datetime.min, datetime.min),
-        (datetime(9999, 12, 1), datetime(9999, 12, 31)), (datetime(9999, 11, 30), datetime(9999, 11, 30)),
-        (datetime(1969, 12, 31), datetime(2026, 1, 1)), (datetime(2024, 2, 29), datetime(2024, 2, 29)),
-    ],
-)  # fmt: skip
-def test_charts_take_any_date(first: datetime, last: datetime) -> None:
-    about = {"item_id": "a", "image": None, "category": None}
-    Page(charts.timeline([about | {"at": first}, about | {"at": last}]))
-    Page(charts.history([first, last], [1, 2], [1.0, 3.0], 7.0))
+def test_columns_stand_on_zero_and_tell_their_count(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        days = [datetime(2025, 1, 1), datetime(2025, 1, 1), datetime(2025, 1, 1), datetime(2025, 1, 9)]
+        shop.purchases.record([Event(f"s{number}", "Denim-red-men", at) for number, at in enumerate(days)])
+    text = client.get("/items/Denim-red-men").text
+    drawn_ = re.findall(r'class="column" x="([\d.]+)" y="([\d.]+)" [^>]*height="([\d.]+)"><title>(.*?)</title>', text)
+    assert [(y, height) for _, y, height, _ in drawn_] == [("0.0", "100.0"), ("66.7", "33.3")]
+    assert [title for *_, title in drawn_] == ["week of 01 Jan 2025: 3", "week of 08 Jan 2025: 1"]
 
 
-def test_a_map_draws_right_angles_and_a_true_scale() -> None:
-    stores = [
-        {"name": "a", "latitude": 48.0, "longitude": 2.0, "state": "own"},
-        {"name": "b", "latitude": 48.0, "longitude": 2.2, "state": "other"},
-    ]
-    drawing = str(charts.store_map(stores, None))
-    (x1, y1), (x2, y2) = (
-        (float(x), float(y)) for x, y in re.findall(r'class="store \w+" cx="([\d.]+)" cy="([\d.]+)"', drawing)
-    )
-    bar, length = (
-        re.search(r'class="scale" d="M18 [\d.]+ V[\d.]+ H([\d.]+)', drawing),
-        re.search(r">(\d+) km<", drawing),
-    )
-    assert bar is not None
-    assert length is not None
-    assert y1 == y2
-    away = 0.2 * 111.195 * 0.66913  # km along the parallel of 48 degrees
-    assert abs(x2 - x1) / away == pytest.approx((float(bar[1]) - 18) / int(length[1]), rel=0.01)
+@pytest.mark.parametrize("last", [datetime(9999, 12, 31), datetime(2026, 1, 1), datetime(1970, 1, 1)])
+def test_months_are_counted_from_the_first_to_the_last(last: datetime) -> None:
+    months = by_month(pl.Series("at", [datetime(1970, 1, 1), last, last]))
+    assert months["month"].is_sorted()
+    assert months.height == 12 * (last.year - 1970) + last.month
+    assert months["count"].sum() == 3
+    assert by_month(pl.Series("at", [], pl.Datetime)).is_empty()
 
 
 def test_every_label_of_the_parser_has_a_colour_of_its_own() -> None:

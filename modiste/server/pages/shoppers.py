@@ -1,4 +1,4 @@
-"""The page /shoppers: every shopper with her trendiness and latest purchases."""
+"""The page /shoppers: every shopper with her taste and latest purchases."""
 
 import polars as pl
 from fastapi import APIRouter, Request, Response
@@ -11,6 +11,9 @@ from modiste.server.pages.rendering import next_page, page_number, part_wanted, 
 A_PAGE = 24
 """How many shoppers a page has."""
 
+ORDERS = {"crowd": ("theta", True), "own": ("theta", False), "purchases": ("purchases", True)}
+"""How shoppers may be sorted, but for their ids: the column, and whether the highest comes first."""
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -22,10 +25,10 @@ def home() -> Response:
 
 @router.get("/shoppers")
 def shoppers(request: Request, shop: TheShop) -> Response:
-    """Every shopper with her trendiness and latest purchases, searched by id, a page at a time."""
+    """Every shopper with her taste and latest purchases, searched by id, a page at a time."""
     text = request.query_params.get("q", "").strip()
     sort = request.query_params.get("sort", "id")
-    everyone = shop.shoppers.frame()
+    everyone = shop.tastes()
     matching = everyone
     if text:
         matching = everyone.filter(pl.col("shopper_id").str.to_lowercase().str.contains(text.lower(), literal=True))
@@ -49,7 +52,8 @@ def shoppers(request: Request, shop: TheShop) -> Response:
 
 
 def _sorted(people: pl.DataFrame, sort: str) -> pl.DataFrame:
-    if sort in ("trendiness", "purchases"):
-        return people.sort(sort, "shopper_id", descending=[True, False])
+    if sort in ORDERS:
+        column, down = ORDERS[sort]
+        return people.sort(column, "shopper_id", descending=[down, False], nulls_last=True)
     digits = pl.col("shopper_id").str.extract(r"(\d+)$").cast(pl.Int64, strict=False)
     return people.sort(pl.col("shopper_id").str.replace(r"\d+$", ""), digits, "shopper_id", nulls_last=True)
