@@ -411,7 +411,7 @@ def test_status_says_what_is_there_and_what_is_next(type_, street):
     assert code == 0
     assert "9, 8 on offer" in shown
     assert "32 purchase" in shown
-    assert "3 items have no photo" in shown
+    assert "items without a photo: 3" in shown
 
 
 def test_views_count_as_much_as_one_says(type_, street):

@@ -15,7 +15,7 @@ from modiste.arrays import Ints
 from modiste.ask import Ask
 from modiste.errors import SettingError, SourceError
 from modiste.ranking.candidates import Queries
-from modiste.ranking.topk import merge
+from modiste.ranking.topk import Ranking, merge
 from modiste.shop import schema
 from modiste.shop.question import Question
 from modiste.shop.recommendations import TERMS, Recommendation
@@ -144,17 +144,24 @@ def _of_shoppers(shop: Shop, ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_
         yield from _rows(shopper_id, lists[shopper_id])
 
 
-def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
-    """The merged list of each of some questions that differ in their queries alone: all in one ranking."""
+def ranked(questions: Mapping[str, Question]) -> Iterator[tuple[str, Question, Ranking, list[list[int]]]]:
+    """Some questions that differ in their queries alone, in one ranking: of each its name, itself, the ranking, and the
+    query and place there of what its merged list has."""
     if not questions:
-        return {}
+        return
     first = next(iter(questions.values()))
     ends = np.cumsum([len(one.queries) for one in questions.values()]).tolist()
     queries = Queries.joined([one.queries for one in questions.values()])
     ranking = replace(first, queries=queries).ranking(first.ask.top)
-    lists = {}
     for (who, question), end in zip(questions.items(), ends, strict=True):
-        own, start = replace(question, queries=queries), end - len(question.queries)
+        start = end - len(question.queries)
         found = merge(ranking.part(start, end), question.ask.top).tolist()
-        lists[who] = [own._recommendation(ranking, start + query, place) for query, place in found]
-    return lists
+        yield who, replace(question, queries=queries), ranking, [[start + query, place] for query, place in found]
+
+
+def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
+    """The merged list of each of some questions that differ in their queries alone."""
+    return {
+        who: [own._recommendation(ranking, query, place) for query, place in found]
+        for who, own, ranking, found in ranked(questions)
+    }

@@ -26,13 +26,13 @@ from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.items import Items
 from modiste.shop.moments import Moments
-from modiste.shop.purchases import Purchases, last_purchase
+from modiste.shop.purchases import Purchases
 from modiste.shop.question import Question, SearchResult
 from modiste.shop.recommendations import Recommendations
-from modiste.shop.reports import Coverage, Status
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
-from modiste.shop.storage import Storage, setting
+from modiste.shop.status import Coverage, Status, coverage_of, status_of
+from modiste.shop.storage import Storage
 from modiste.shop.stores import Stores
 from modiste.shop.taste import Taste, taste_of, tastes_of
 from modiste.shop.tuning import Tunings
@@ -243,41 +243,11 @@ class Shop:
 
     def coverage(self) -> Coverage:
         """How many items, photos, vectors, shoppers and purchases there are; vectors are those of the default space."""
-        with self.storage.reading() as connection:
-
-            def count(table: sa.Table, *conditions: Any) -> int:
-                wanted = sa.select(sa.func.count()).select_from(table).where(*conditions)
-                return int(connection.execute(wanted).scalar_one())
-
-            latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1)
-            key = connection.execute(latest).scalar() or ""
-            photos = count(schema.items, schema.items.c.image.is_not(None))
-            vectors, failed = (count(one, one.c.space == key) for one in (schema.vectors, schema.failures))
-            return Coverage(
-                items=count(schema.items),
-                photos=photos,
-                vectors=vectors,
-                missing=photos - vectors - failed,
-                failed=failed,
-                shoppers=count(schema.shoppers),
-                purchases=int(setting(connection, "purchases")),
-                last_purchase=last_purchase(connection),
-            )
+        return coverage_of(self.storage)
 
     def status(self) -> Status:
         """What is there, what is missing and what to do next."""
-        items, events, coverage = schema.items.c, schema.events.c, self.coverage()
-        on_offer = sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
-        counts = sa.select(
-            sa.func.count(sa.case((on_offer, 1))).label("on_offer"), sa.func.count(items.category).label("categories")
-        )
-        kinds = sa.select(events.kind, sa.func.count().label("n")).group_by(events.kind)
-        waiting = sa.select(sa.func.coalesce(sa.func.sum(events.kept), 0)).where(events.kind.in_(("return", "cancel")))
-        with self.storage.reading() as connection:
-            found = connection.execute(counts).one()
-            by_kind = {one.kind: int(one.n) for one in connection.execute(kinds)}
-            loose = int(connection.execute(waiting).scalar_one())
-        return Status(coverage, found.on_offer, coverage.items - found.categories, by_kind, loose)
+        return status_of(self.storage)
 
     # Forgetting
 

@@ -98,7 +98,18 @@ def one(item_id: str, relevance: float = 1.0) -> Recommendation:
 
 
 @pytest.mark.parametrize(
-    "address", ["/shoppers", "/shoppers/1", "/items", "/items/Dresses-red-women", "/search", "/experiments"]
+    "address",
+    [
+        "/overview",
+        "/trending",
+        "/trending?by=colour",
+        "/shoppers",
+        "/shoppers/1",
+        "/items",
+        "/items/Dresses-red-women",
+        "/search",
+        "/experiments",
+    ],
 )
 def test_every_page_answers_and_allows_nothing_from_elsewhere(client: httpx.Client, address: str) -> None:
     made = page(client, address)
@@ -111,8 +122,29 @@ def test_every_page_answers_and_allows_nothing_from_elsewhere(client: httpx.Clie
             assert element[name].startswith(("/", "data:image/")), element
 
 
-def test_the_front_door_leads_to_the_shoppers(client: httpx.Client) -> None:
-    assert client.get("/").url.path == "/shoppers"
+def test_the_front_door_leads_to_the_overview(client: httpx.Client) -> None:
+    assert client.get("/").url.path == "/overview"
+    assert 'href="/shoppers"' in client.get("/").text
+
+
+def test_the_overview_tells_what_the_service_tells(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        shop.purchases.record([Event(f"n{n}", "Denim-red-men", datetime(2025, 3, 1)) for n in range(30)])
+        shop.purchases.record([Event(f"n{n}", "Dresses-blue-men", datetime(2025, 2, 1)) for n in range(30)])
+        shop.items.put(Item("bare", "Dresses"))
+    told = client.get("/v1/overview").json()
+    assert [one["name"] for one in told["rising"]] == ["Denim-red-men"]
+    assert [one["name"] for one in told["falling"]] == ["Dresses-blue-men"]
+    assert told["reach"]["reached"] + sum(told["reach"]["why"].values()) == 13
+    assert [one["said"] for one in told["steps"]] == ["items without a photo: 1"]
+    page(client, "/overview")
+    text = client.get("/overview").text
+    assert "30 shoppers, before 0" in text
+    assert f"{told['reach']['lists']} lists" in text
+    assert "Items without a photo: 1" in text
+    groups = client.get("/v1/trending?by=category").json()["groups"]
+    assert [(one["name"], one["rises"]) for one in groups][:1] == [("Denim", True)]
+    assert "rises</span>" in client.get("/trending?by=category").text
 
 
 def test_what_the_pages_load_is_there(client: httpx.Client) -> None:

@@ -51,6 +51,13 @@ def money(price: float, currency: str | None) -> str:
     return f"{price:,.2f}" + (f" {currency}" if currency else "")
 
 
+def chance(probability: float) -> str:
+    """A probability as a person says it."""
+    if probability < 1e-6:
+        return "less than 1 in a million"
+    return f"1 in {float(f'{1 / probability:.2g}'):,.0f}" if probability < 0.5 else "as likely as not"
+
+
 def _asset(name: str) -> str:
     """The path of a file of ours, with its fingerprint, so that a browser may keep it for long."""
     return f"/static/{name}?v={hashlib.blake2b((STATIC / name).read_bytes(), digest_size=5).hexdigest()}"
@@ -68,6 +75,7 @@ _environment.filters.update(
     words=words,
     name=name,
     money=money,
+    chance=chance,
     item_page=item_page,
     shopper_page=shopper_page,
     thumbnail=thumbnail,

@@ -2,9 +2,7 @@
 
 import polars as pl
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
 
-from modiste.server.addresses import here
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import next_page, page_number, part_wanted, render
 
@@ -15,12 +13,6 @@ ORDERS = {"crowd": ("theta", True), "own": ("theta", False), "purchases": ("purc
 """How shoppers may be sorted, but for their ids: the column, and whether the highest comes first."""
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get("/")
-def home() -> Response:
-    """The shoppers are where a visit begins."""
-    return RedirectResponse(here("/shoppers"))
 
 
 @router.get("/shoppers")
