@@ -23,10 +23,13 @@ ARGUMENTS = [
     "--disable-sync",
 ]  # fmt: skip
 ADDRESSES = {
+    "overview": "/",
+    "trending": "/trending?by=category",
+    "stores": "/stores",
     "shoppers": "/shoppers",
     "shopper": "/shoppers/{shopper}?alpha=0.1&beta=0.9&trendiness=1",
     "items": "/items?categories=Dresses",
-    "item": "/items/{item}?shopper={shopper}",
+    "item": "/items/{item}?shopper={shopper}&said=saved",
     "search": "/search",
     "experiments": "/experiments",
     "missing": "/items/nothing",
@@ -135,6 +138,7 @@ def order(page: Page) -> list[str]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_steering_a_shoppers_lists_by_keyboard(visit: Visit, names: dict[str, str], width: str) -> None:
     page = visit("/", width)
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Shoppers").click()
     page.get_by_label("Shopper", exact=True).fill(names["shopper"])
     expect(page.locator(".person").first).to_contain_text(f"Shopper {names['shopper']}")
     page.get_by_role("link", name=re.compile(rf"^Shopper {names['shopper']}\b")).first.click()
@@ -285,6 +289,7 @@ def not_evaluated(demo: Path) -> Iterator[None]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_experiments_before_and_after_they_were_run(visit: Visit, demo: Path, evaluated: Path, width: str) -> None:
     page = visit("/experiments", width)
+    page.get_by_text("On a terminal", exact=True).click()
     expect(page.locator("pre")).to_have_text("modiste evaluate demo all")
     shutil.copytree(evaluated, demo / "experiments")
     page.reload()
@@ -301,6 +306,42 @@ def test_the_keyboard_can_skip_to_the_content(visit: Visit) -> None:
     expect(page.locator(".skip")).to_be_in_viewport()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_sells_worst_is_hidden_and_shown_again_by_keyboard_without_scripts(visit: Visit, width: str) -> None:
+    page = visit("/", width, scripts=False)
+    expect(page.get_by_role("heading", name="Sold by week")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("of the catalogue is recommended"))).to_be_visible()
+    page.get_by_role("link", name="52 items").click()
+    page.get_by_label("Order").select_option("worst sellers first")
+    page.get_by_role("button", name="Show", exact=True).press("Enter")
+    page.locator(".wall a").first.press("Enter")
+    page.get_by_role("button", name="Hide it from all lists").press("Enter")
+    expect(page.get_by_role("status")).to_have_text("It is in no list any more.")
+    hidden = page.url.partition("?")[0]
+    page.goto("/items?state=hidden")
+    assert page.locator(".wall a").evaluate_all("all => all.map(a => a.href)") == [hidden]
+    page.goto(hidden)
+    page.get_by_role("button", name="Show it again").press("Enter")
+    expect(page.get_by_role("status")).to_have_text("It is in the lists again.")
+    page.locator("#edit summary").press("Enter")
+    page.get_by_label("Title").fill("The last of them")
+    page.get_by_role("button", name="Save").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The last of them")
+    page.locator("#edit summary").click()
+    page.get_by_label("Title").fill("")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", level=1)).not_to_contain_text("The last of them")
+
+
+def test_a_list_is_downloaded_as_a_sheet(visit: Visit) -> None:
+    page = visit("/items?categories=Dresses")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="as CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("item_id,title,category")
+    assert len(lines) == 1 + int(page.locator(".count").inner_text().split()[0])
 
 
 def test_the_pages_work_without_scripts(visit: Visit, names: dict[str, str], demo: Path) -> None:
@@ -353,6 +394,8 @@ def test_axe_finds_no_serious_fault(
         expect(page.locator("#found .card")).to_have_count(12)
     if name == "missing":
         visit.expected("404")
+    for closed in page.locator("details:not([open]) > summary").all()[::-1]:
+        closed.click()
     page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]

@@ -1,5 +1,6 @@
 """The pages' answers: what stands in them, what they do with odd shops and odd ids, and that they can't be tricked."""
 
+import csv
 import html
 import re
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from modiste.server.pages import parses
 from modiste.server.pages.rendering import MOST_WEIGHT
 from modiste.server.pages.shopper import compare, steered
 from modiste.server.settings import Settings
+from modiste.shop import schema
 from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
 
@@ -103,6 +105,7 @@ def one(item_id: str, relevance: float = 1.0) -> Recommendation:
         "/overview",
         "/trending",
         "/trending?by=colour",
+        "/stores",
         "/shoppers",
         "/shoppers/1",
         "/items",
@@ -303,7 +306,8 @@ def test_all_weights_zero_is_told_kindly(client: httpx.Client) -> None:
         ("", 12), ("categories=Denim", 4), ("categories=Denim&categories=Dresses", 8), ("gender=men", 6),
         ("q=denim-RED", 2), ("categories=Denim&gender=men", 2), ("categories=Denim&gender=men&match=any", 2),
         ("min_price=100", 3), ("max_price=20&categories=Denim&match=any", 6), ("min_price=&max_price=", 12),
-        ("min_price=rubbish", 12), ("q=tees tanks", 4), ("q=%25", 0), ("categories=Nothing", 0), ("page=2", 12),
+        ("min_price=rubbish", 12), ("state=no+photo", 0), ("state=on+offer", 12), ("attribute=a=b", 0),
+        ("q=tees tanks", 4), ("q=%25", 0), ("categories=Nothing", 0), ("page=2", 12),
     ],
 )  # fmt: skip
 def test_the_wall_is_filtered(client: httpx.Client, query: str, count: int) -> None:
@@ -371,6 +375,123 @@ def test_a_place_that_is_none_is_told(client: httpx.Client, query: str, told: st
     assert told in answer.text
 
 
+# What the pages' forms change
+
+
+RED = "/items/Dresses-red-women"
+
+
+def test_an_item_is_edited_on_its_page_and_keeps_what_the_form_does_not_say(
+    client: httpx.Client, shop_path: Path
+) -> None:
+    tag = re.search(r'name="tag" value="(\w+)"', client.get(RED).text)[1]  # type: ignore[index]
+    sent = {
+        "tag": tag,
+        "title": "Red <b>dress</b>",
+        "category": "Dresses",
+        "price": "1249.5",
+        "currency": "EUR",
+        "stock": "",
+    }
+    answer = client.post(RED, data=sent | {"do": "save"})
+    assert answer.status_code == 200
+    assert answer.url.path == RED
+    assert "Saved." in answer.text
+    assert "1,249.50 EUR" in answer.text
+    assert "Red &lt;b&gt;dress" in answer.text
+    item = client.get(f"/v1{RED}").json()
+    assert (item["gender"], item["store_id"], item["popularity"]) == ("women", "left", 0)
+    assert client.post(RED, data=sent | {"do": "save", "title": "Older"}).status_code == 412
+    page(client, RED)
+    with Shop.open(shop_path) as shop:
+        assert shop.snapshot().matrix().has[shop.snapshot().row("Dresses-red-women")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [({"price": "-3"}, "price"), ({"price": "much"}, "price"), ({"currency": "euro"}, "currency"),
+     ({"url": "javascript:alert(1)"}, "url"), ({"stock": "1e99"}, "stock")],
+)  # fmt: skip
+def test_what_can_t_be_is_told_on_a_page_and_changes_nothing(
+    client: httpx.Client, sent: dict[str, str], told: str
+) -> None:
+    before = client.get(f"/v1{RED}").json()
+    answer = client.post(RED, data=sent)
+    assert answer.status_code == 422
+    assert told in answer.text
+    assert "<main" in answer.text
+    assert client.get(f"/v1{RED}").json() == before
+
+
+def test_an_item_is_hidden_and_shown_again_by_a_button(client: httpx.Client) -> None:
+    assert "in no list any more" in client.post(RED, data={"do": "hide"}).text
+    blue = client.get("/v1/items/Dresses-blue-women/similar?top=20").json()["recommendations"]
+    assert "Dresses-red-women" not in [one["item_id"] for one in blue]
+    assert client.get(f"/v1{RED}").json()["hidden"] is True
+    wall = client.get("/items?state=hidden", headers=PART | {"HX-Target": "wall"}).text
+    assert re.findall(r'href="(/items/[^"]+)"', wall) == [RED]
+    assert "in the lists again" in client.post(RED, data={"do": "show"}).text
+    assert client.get(f"/v1{RED}").json()["hidden"] is False
+    assert client.post("/items/nothing", data={"do": "hide"}).status_code == 404
+
+
+def test_an_item_is_made_and_given_a_photo_on_the_page(client: httpx.Client) -> None:
+    made = client.post("/items", data={"item_id": "new/1", "category": "Dresses", "price": ""})
+    assert made.url.raw_path == b"/items/new%2F1?said=made"
+    assert "This item has no photo" in made.text
+    given = client.post("/items/new%2F1", files={"photo": ("a.png", drawn("Dresses", "red"), "image/png")})
+    assert "new photo is compared" in given.text
+    assert client.get("/v1/items/new%2F1/photo").status_code == 200
+    assert client.post("/items", data={"item_id": "new/1"}).status_code == 422
+    assert client.post("/items", data={"item_id": " "}).status_code == 422
+    assert client.post("/items/new%2F1", files={"photo": ("a.png", b"rubbish", "image/png")}).status_code == 422
+    assert client.post("/items/new%2F1", files={"photo": ("a.png", bytes(600_000), "image/png")}).status_code == 413
+
+
+def test_photos_that_wait_are_compared_when_a_button_is_pressed(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop, shop.storage.writing() as writing:
+        writing.execute(
+            schema.vectors.delete().where(schema.vectors.c.item_id.in_(["Denim-red-men", "Denim-red-women"]))
+        )
+    assert "2 photos wait" in client.get("/items?state=no+vector").text
+    assert "No item is like that" in client.post("/compare").text
+
+
+def test_forms_change_nothing_for_who_may_not_write(shop_path: Path) -> None:
+    with served(shop_path, Settings(token="secret")) as client:
+        for address in (RED, "/items", "/compare"):
+            assert client.post(address, data={"do": "hide", "item_id": "x"}).status_code == 401
+    with served(shop_path, Settings()) as client:
+        foreign = {"Origin": "https://elsewhere.example"}
+        assert client.post(RED, data={"do": "hide"}, headers=foreign).status_code == 403
+        assert client.get(f"/v1{RED}").json()["hidden"] is False
+
+
+# Sheets
+
+
+def test_every_list_is_a_csv_in_which_no_text_is_a_formula(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        shop.items.edit("Denim-red-men", {"title": '=HYPERLINK("https://x.example","y")', "brand": "@brand"})
+        shop.items.put(Item("+1", "Denim", title="-2+3", price=5.0))
+        shop.purchases.record([Event("=cmd|'/c'!A1", "+1", datetime(2025, 3, 1))])
+    for address in ("/items.csv", "/shoppers.csv", "/stores.csv", "/trending.csv", "/trending.csv?by=price"):
+        answer = client.get(address)
+        assert answer.headers["content-type"].startswith("text/csv")
+        assert "attachment" in answer.headers["content-disposition"]
+        cells = [cell for row in csv.reader(answer.text.splitlines()) for cell in row]
+        assert not [cell for cell in cells if re.match(r"[=+@\t\r]|-(?!\d+(\.\d+)?$)", cell)], address
+    items = pl.read_csv(client.get("/items.csv?categories=Denim&sort=title").content)
+    assert items["title"].to_list()[:2] == ["'-2+3", '\'=HYPERLINK("https://x.example","y")']
+    assert items.height == 5
+    assert items["price"].dtype == pl.Float64
+    shoppers = pl.read_csv(client.get("/shoppers.csv?sort=purchases").content)
+    assert shoppers.height == 3
+    assert shoppers["theta"].dtype == pl.Float64
+    stores = pl.read_csv(client.get("/stores.csv?sort=items").content)
+    assert stores.select("name", "items").rows() == [("Left", 6), ("Right", 6)]
+
+
 # Search
 
 
@@ -427,7 +548,7 @@ def test_an_empty_shop_says_how_to_begin(visit: Callable[[Path], httpx.Client], 
     Shop.create(tmp_path / "shop").close()
     client = visit(tmp_path / "shop")
     for address, told in (
-        ("/shoppers", "modiste add purchases"), ("/items", "modiste add items"), ("/search", "modiste embed"),
+        ("/shoppers", "modiste add purchases"), ("/items", "modiste add items"),
         ("/experiments", "modiste evaluate shop all"),
     ):  # fmt: skip
         page(client, address)
@@ -449,7 +570,7 @@ def test_a_shop_without_vectors_purchases_or_stores(visit: Callable[[Path], http
     page(client, "/shoppers/new")
     text = client.get("/shoppers/new").text
     assert "Nothing bought yet" in text
-    assert "modiste embed" in text
+    assert "Compare them</a>" in text
     for item_id in ("red", "bare"):
         page(client, f"/items/{item_id}")
     text = client.get("/items/bare").text

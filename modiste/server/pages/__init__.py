@@ -3,10 +3,24 @@
 Every page works without JavaScript: forms have a button, and what htmx loads has an address of its own.
 """
 
-from modiste.server.pages import docs, experiments, item, items, overview, search, shopper, shoppers
+from modiste.server.pages import (
+    docs,
+    editing,
+    experiments,
+    item,
+    items,
+    overview,
+    search,
+    sheets,
+    shopper,
+    shoppers,
+    stores,
+)
 from modiste.server.pages.rendering import STATIC
 
-ROUTERS = tuple(page.router for page in (overview, shoppers, shopper, items, item, search, experiments, docs))
+_PAGES = (overview, sheets, editing, stores, shoppers, shopper, items, item, search, experiments, docs)
+
+ROUTERS = tuple(page.router for page in _PAGES)
 """The pages' routes."""
 
 __all__ = ["ROUTERS", "STATIC"]

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from modiste.ask import Ask, Position
+from modiste.catalog.items import GENDERS
 from modiste.errors import MaskError, PhotoError, SettingError, UnknownIdError
 from modiste.ranking.relevance import PRESETS
 from modiste.server.dependencies import TheShop, TheWorkQueue
@@ -28,6 +29,15 @@ MOST_HOMES = 500
 
 WEEK = 7.0
 """Days of a column of what was sold when."""
+
+SAID = {
+    "saved": "Saved.", "photo": "Saved, and the new photo is compared from now on.", "made": "It is there.",
+    "hide": "It is in no list any more.", "show": "It is in the lists again.",
+}  # fmt: skip
+"""What the page says after a form was sent."""
+
+STATE_WORDS = ("on offer", "hidden", "not available, says its source", "sold out", "on offer, without a photo")
+"""What the shop's states are called."""
 
 STATES = ("own", "view", "other")
 """What a store has, in the order in which stores are listed: the item, another view of its product, neither."""
@@ -94,6 +104,12 @@ def _item(request: Request, shop: Shop, about: Mapping[str, Any], parse: Parse) 
         weeks=weeks,
         views=[view for view in views if view["item_id"] != item_id],
         homes=homes.to_list(),
+        said=SAID.get(query.get("said", "")),
+        tag=shop.items.tag(item_id),
+        state=STATE_WORDS[int(snapshot.column("state")[row])],
+        known=shop.taxonomy.categories,
+        genders=GENDERS,
+        most_bytes=request.app.state.settings.max_upload,
     )
 
 

@@ -36,9 +36,7 @@ def overview_page(request: Request, shop: TheShop) -> Response:
 @router.get("/trending")
 def trending_page(request: Request, shop: TheShop) -> Response:
     """What sold in a window against the window before: items, or by category, colour or price band."""
-    query = request.query_params
-    by = query["by"] if query.get("by") in GROUPS else "item"
-    window = int(number(query.get("window"), 1, 365) or WINDOW)
+    by, window = asked(request)
     found = trends(shop, by, window)
     unusual = pl.col("chance") <= UNUSUAL
     told = found.filter(unusual).sort("chance", maintain_order=True)
@@ -47,3 +45,10 @@ def trending_page(request: Request, shop: TheShop) -> Response:
         request, "trending.html", by=by, window=window, windows=WINDOWS, groups=("item", *GROUPS), told=told.height,
         total=found.height, shown=shown, most=max((one["bought"] for one in shown), default=0),
     )  # fmt: skip
+
+
+def asked(request: Request) -> tuple[str, int]:
+    """By what an address wants trends, and of how many days."""
+    query = request.query_params
+    by = query["by"] if query.get("by") in GROUPS else "item"
+    return by, int(number(query.get("window"), 1, 365) or WINDOW)

@@ -3,8 +3,10 @@
 import polars as pl
 from fastapi import APIRouter, Request, Response
 
+from modiste.server.addresses import here
 from modiste.server.dependencies import TheShop
-from modiste.server.pages.rendering import next_page, page_number, part_wanted, render
+from modiste.server.pages.rendering import next_page, page_number, part_wanted, render, with_query
+from modiste.shop.shop import Shop
 
 A_PAGE = 24
 """How many shoppers a page has."""
@@ -18,13 +20,8 @@ router = APIRouter(include_in_schema=False)
 @router.get("/shoppers")
 def shoppers(request: Request, shop: TheShop) -> Response:
     """Every shopper with her taste and latest purchases, searched by id, a page at a time."""
-    text = request.query_params.get("q", "").strip()
-    sort = request.query_params.get("sort", "id")
-    everyone = shop.tastes()
-    matching = everyone
-    if text:
-        matching = everyone.filter(pl.col("shopper_id").str.to_lowercase().str.contains(text.lower(), literal=True))
-    shown = _sorted(matching, sort).slice((page_number(request) - 1) * A_PAGE, A_PAGE)
+    matching = found(request, shop)
+    shown = matching.slice((page_number(request) - 1) * A_PAGE, A_PAGE)
     latest, snapshot = shop.purchases.latest(shown["shopper_id"].to_list()), shop.snapshot()
     people = []
     for one in shown.iter_rows(named=True):
@@ -36,11 +33,20 @@ def shoppers(request: Request, shop: TheShop) -> Response:
         name,
         people=people,
         matching=matching.height,
-        total=everyone.height,
-        q=text,
-        sort=sort,
+        total=len(shop.shoppers),
+        q=request.query_params.get("q", "").strip(),
+        sort=request.query_params.get("sort", "id"),
+        sheet=with_query(here("/shoppers.csv"), request.query_params.multi_items()),
         following=next_page(request, matching.height, A_PAGE),
     )
+
+
+def found(request: Request, shop: Shop) -> pl.DataFrame:
+    """The shoppers that an address asks for, in its order."""
+    text, everyone = request.query_params.get("q", "").strip(), shop.tastes()
+    if text:
+        everyone = everyone.filter(pl.col("shopper_id").str.to_lowercase().str.contains(text.lower(), literal=True))
+    return _sorted(everyone, request.query_params.get("sort", "id"))
 
 
 def _sorted(people: pl.DataFrame, sort: str) -> pl.DataFrame:
