@@ -1,6 +1,7 @@
 """The service: an application over one shop, and the command that keeps it up."""
 
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -15,10 +16,9 @@ from starlette.types import Scope
 
 from modiste import __version__
 from modiste.errors import ModisteError, SettingError
-from modiste.server import api, pages
+from modiste.server import api, logs, pages
 from modiste.server.errors import HANDLERS
 from modiste.server.limits import WorkQueue
-from modiste.server.logs import CONFIG
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
@@ -105,7 +105,7 @@ def serve(shop_path: Path, host: str, port: int, workers: int) -> None:
             host=host,
             port=port,
             workers=workers,
-            log_config=CONFIG,
+            log_config=logs.config(people=sys.stdout.isatty()),
             access_log=False,
             server_header=False,
             proxy_headers=False,

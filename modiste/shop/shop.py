@@ -28,7 +28,7 @@ from modiste.shop.items import Items
 from modiste.shop.moments import Moments
 from modiste.shop.purchases import Purchases
 from modiste.shop.question import Question, SearchResult
-from modiste.shop.recommendations import Recommendations
+from modiste.shop.recommendations import Recommendations, glance
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.status import Coverage, Status, coverage_of, status_of
@@ -123,6 +123,18 @@ class Shop:
         nothing of the copy is left.
         """
         return self.storage.backup(Path(to))
+
+    def __repr__(self) -> str:
+        return f"<Shop {self.path}>"
+
+    def _repr_html_(self) -> str:
+        """The shop in a notebook: what it has, what sells best, and what is to be done."""
+        status = self.status()
+        have = status.coverage
+        words = f"{have.items:,} items, {have.vectors:,} photos embedded, {have.shoppers:,} shoppers, "
+        words += f"{have.purchases:,} purchases"
+        steps = "".join(f" · {step.said}" for step in status.steps(self.name))
+        return glance(self.name, words + steps, self.items.browse(sort="popularity", limit=8).items.to_dicts())
 
     def close(self) -> None:
         """Let go of the database, once the files that are being written are."""

@@ -106,6 +106,7 @@ def one(item_id: str, relevance: float = 1.0) -> Recommendation:
         "/trending",
         "/trending?by=colour",
         "/stores",
+        "/docs",
         "/shoppers",
         "/shoppers/1",
         "/items",
