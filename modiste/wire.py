@@ -414,6 +414,7 @@ class Reach(BaseModel):
     why: dict[str, int] = Field(description="For what reason how many of the others are in none.")
     never: list[str] = Field(description="Some of the out-competed items, by id.")
     every: bool = Field(description="Whether there are no other lists.")
+    likely: int = Field(description="How many items all lists are likely to reach at least.")
 
 
 class Sync(BaseModel):

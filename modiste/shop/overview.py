@@ -51,7 +51,8 @@ class Reach:
     ``items`` are all; ``reached`` those in a list, or of which another view is (one of a product's takes its place).
     ``why`` tells of the others how many are: hidden, not available, sold out, without a photo, without a vector, or
     out-competed: on offer, and in none of these lists; ``never`` are some of these by id. ``every`` tells whether
-    there are no other lists.
+    there are no other lists; ``likely`` is how many items all lists are likely to reach at least, as those that were in
+    one or two of these tell (Chao, 1984).
     """
 
     lists: int
@@ -61,6 +62,7 @@ class Reach:
     why: Mapping[str, int]
     never: tuple[str, ...]
     every: bool
+    likely: int
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def reach(shop: Shop, *, lists: int = SAMPLE, seconds: float = SECONDS) -> Reach
 def _reach(shop: Shop, snapshot: Snapshot, connection: sa.Connection, lists: int, seconds: float) -> Reach:
     ask, until = Ask.of(), monotonic() + seconds
     alive, product = snapshot.column("alive"), snapshot.column("product")
-    shown, made = np.zeros(snapshot.rows, bool), 0
+    shown, made = np.zeros(snapshot.rows, np.int64), 0
     people = schema.shoppers.c
     buyers = sa.select(people.shopper_id).where(people.purchases > 0).order_by(sa.func.random()).limit(lists // 2)
     who = list(connection.execute(buyers).scalars())
@@ -149,7 +151,7 @@ def _reach(shop: Shop, snapshot: Snapshot, connection: sa.Connection, lists: int
     every = len(some) == len(offered) and len(who) < lists // 2
     if len(offered):
         nobody = Question.for_nobody(snapshot, ask, 0.5).spread()
-        shown[[snapshot.row(one.item_id) for one in nobody]] = True
+        shown[[snapshot.row(one.item_id) for one in nobody]] = 1
         made = 1
     waiting = [("shopper", one) for one in who] + [("item", snapshot.item_ids[row]) for row in some.tolist()]
     order = np.random.default_rng(1).permutation(len(waiting)).tolist()  # as many of both, however soon time is up
@@ -159,9 +161,13 @@ def _reach(shop: Shop, snapshot: Snapshot, connection: sa.Connection, lists: int
             break
         now = [waiting[one] for one in order[start : start + _AT_ONCE]]
         for rows in _listed(shop, snapshot, connection, ask, now):
-            shown[rows] = True
+            shown[rows] += 1
             made += 1
-    reached = alive & np.isin(product, product[shown & alive])
+    seen, place = np.unique(product[shown > 0], return_inverse=True)
+    times = np.bincount(place, shown[shown > 0], minlength=len(seen))
+    once, twice = int((times == 1).sum()), int((times == 2).sum())
+    more = 0.0 if every or not len(seen) else once * (once - 1) / (2 * (twice + 1)) / len(seen)
+    reached = alive & np.isin(product, seen)
     fine = alive & ~reached & (snapshot.column("state") == 0)
     has = snapshot.matrix().has[: snapshot.rows] if snapshot.spaces else np.zeros(snapshot.rows, bool)
     counts = np.bincount(snapshot.column("state")[alive & ~reached], minlength=len(STATES)).tolist()
@@ -169,7 +175,9 @@ def _reach(shop: Shop, snapshot: Snapshot, connection: sa.Connection, lists: int
     why |= {"no vector": int((fine & ~has).sum()), "out-competed": int((fine & has).sum())}
     never = sorted(snapshot.item_ids[row] for row in np.flatnonzero(fine & has).tolist())[:NEVER]
     why = {name: count for name, count in why.items() if count}
-    return Reach(made, ask.top, snapshot.size, int(reached.sum()), why, tuple(never), every)
+    count = int(reached.sum())
+    likely = min(round(count * (1 + more)), int((alive & snapshot.offered).sum()))
+    return Reach(made, ask.top, snapshot.size, count, why, tuple(never), every, max(count, likely))
 
 
 def _listed(

@@ -20,7 +20,6 @@ from modiste.ask import Ask, SearchAsk
 from modiste.behaviour.choice import LAST
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
-from modiste.behaviour.taste import theta_words
 from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
@@ -227,7 +226,7 @@ class Shop:
         """All shoppers by id, with their tastes.
 
         Columns shopper_id, purchases (how many), given (the trendiness, null: not), theta, sd, told (from how many
-        purchases; null: none) and words. What was worked out holds for SPARING times as long as that took, though more
+        purchases; null: none). What was worked out holds for SPARING times as long as that took, though more
         was sold.
         """
         with self.moments.now() as (snapshot, connection):
@@ -238,10 +237,7 @@ class Shop:
                 until = monotonic() + SPARING * (monotonic() - began)
                 known = snapshot.kept["tastes"] = (snapshot.revision, until, tastes)
         everyone = self.shoppers.frame().select("shopper_id", "purchases", "given")
-        found = everyone.join(known[2], on="shopper_id", how="left", maintain_order="left")
-        told = found.select("theta", "sd", "told").iter_rows()
-        words = [theta_words(theta, sd, many) if many else "" for theta, sd, many in told]
-        return found.with_columns(words=pl.Series(words, dtype=pl.String))
+        return everyone.join(known[2], on="shopper_id", how="left", maintain_order="left")
 
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""

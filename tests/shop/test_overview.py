@@ -87,6 +87,7 @@ def test_what_is_in_no_list_is_counted_by_its_reason(shop: Shop, fill: Callable[
         "hidden": 1, "not available": 1, "sold out": 1,
     }  # fmt: skip
     assert found.reached + sum(found.why.values()) == 25
+    assert found.likely == found.reached, "there are no other lists"
     assert set(found.never) == set(
         shop.items.frame()["item_id"]
     ).difference(  # what all lists together hold, asked one by one
@@ -101,6 +102,7 @@ def test_what_is_in_no_list_is_counted_by_its_reason(shop: Shop, fill: Callable[
 def test_time_is_bounded_and_the_sample_is_told(shop: Shop) -> None:
     found = reach(shop, seconds=0.0)
     assert (found.lists, found.every) == (1, False)
+    assert found.likely >= found.reached
     empty = reach(shop, lists=0)
     assert empty.lists == 1
 

@@ -27,9 +27,9 @@ router = APIRouter(include_in_schema=False, route_class=WriteRoute)
 @router.post("/items")
 async def make(request: Request, shop: TheShop, queue: TheWorkQueue) -> Response:
     """A new item, with its photo if one was chosen."""
-    form = await request.form()
-    item_id = str(form.get("item_id", "")).strip()
-    photo, changes = await _photo(form), _changes(form)
+    async with request.form() as form:
+        item_id = str(form.get("item_id", "")).strip()
+        photo, changes = await _photo(form), _changes(form)
     if not item_id:
         raise SettingError("an item needs an id: the shop's own number of it")
     if await run_in_threadpool(lambda: item_id in shop.items):
@@ -41,12 +41,12 @@ async def make(request: Request, shop: TheShop, queue: TheWorkQueue) -> Response
 @router.post("/items/{item_id:path}")
 async def change(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: str) -> Response:
     """Change what is known of an item, hide it or show it again, as the button that was pressed says."""
-    form = await request.form()
-    do = form.get("do")
-    if do in ("hide", "show"):
-        await run_in_threadpool(shop.items.hide, item_id, do == "hide")
-        return RedirectResponse(f"{item_page(item_id)}?said={do}", 303)
-    photo, changes, match = await _photo(form), _changes(form), str(form.get("tag", "")) or None
+    async with request.form() as form:
+        do = form.get("do")
+        if do in ("hide", "show"):
+            await run_in_threadpool(shop.items.hide, item_id, do == "hide")
+            return RedirectResponse(f"{item_page(item_id)}?said={do}", 303)
+        photo, changes, match = await _photo(form), _changes(form), str(form.get("tag", "")) or None
     report = await queue.run(lambda: shop.items.edit(item_id, changes, photo, match=match))
     return RedirectResponse(f"{item_page(item_id)}?said={'photo' if photo and report.embedded else 'saved'}", 303)
 

@@ -46,7 +46,7 @@ def items(request: Request, shop: TheShop) -> Response:
 def shoppers(request: Request, shop: TheShop) -> Response:
     """The shoppers that the page lists, in its order."""
     people = shoppers_found(request, shop).rename({"told": "told_by_purchases", "given": "given_trendiness"})
-    return _sheet("shoppers", people.drop("words"))
+    return _sheet("shoppers", people)
 
 
 @router.get("/stores.csv")

@@ -3,6 +3,7 @@
 import polars as pl
 from fastapi import APIRouter, Request, Response
 
+from modiste.behaviour.taste import theta_words
 from modiste.server.addresses import here
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import next_page, page_number, part_wanted, render, with_query
@@ -26,7 +27,8 @@ def shoppers(request: Request, shop: TheShop) -> Response:
     people = []
     for one in shown.iter_rows(named=True):
         rows = [snapshot.find(item_id) for item_id in latest.get(one["shopper_id"], ())]
-        people.append(one | {"latest": [snapshot.item(row) for row in rows if row >= 0]})
+        words = theta_words(one["theta"], one["sd"], one["told"]) if one["told"] else ""
+        people.append(one | {"words": words, "latest": [snapshot.item(row) for row in rows if row >= 0]})
     name = {"people": "_people.html", "more": "_people_more.html"}.get(part_wanted(request) or "", "shoppers.html")
     return render(
         request,
