@@ -48,11 +48,11 @@ _ONE = Lock()  # whoever asks while lists are being made waits for them
 class Reach:
     """What of a catalogue some ``lists`` of ``top`` recommend.
 
-    ``items`` are all; ``reached`` those in a list, or of which another view is (one of a product's takes its place).
-    ``why`` tells of the others how many are: hidden, not available, sold out, without a photo, without a vector, or
-    out-competed: on offer, and in none of these lists; ``never`` are some of these by id. ``every`` tells whether
-    there are no other lists; ``likely`` is how many items all lists are likely to reach at least, as those that were in
-    one or two of these tell (Chao, 1984).
+    ``items`` are all; ``reached`` those on offer that are in a list, or of which another view is (one of a product's
+    takes its place). ``why`` tells of the others how many are: hidden, not available, sold out, without a photo,
+    without a vector, or out-competed: on offer, and in none of these lists; ``never`` are some of these by id.
+    ``every`` tells whether there are no other lists; ``likely`` is how many items all lists are likely to reach at
+    least, as those that were in one or two of these tell (Chao, 1984).
     """
 
     lists: int
@@ -167,7 +167,7 @@ def _reach(shop: Shop, snapshot: Snapshot, connection: sa.Connection, lists: int
     times = np.bincount(place, shown[shown > 0], minlength=len(seen))
     once, twice = int((times == 1).sum()), int((times == 2).sum())
     more = 0.0 if every or not len(seen) else once * (once - 1) / (2 * (twice + 1)) / len(seen)
-    reached = alive & np.isin(product, seen)
+    reached = alive & snapshot.offered & np.isin(product, seen)
     fine = alive & ~reached & (snapshot.column("state") == 0)
     has = snapshot.matrix().has[: snapshot.rows] if snapshot.spaces else np.zeros(snapshot.rows, bool)
     counts = np.bincount(snapshot.column("state")[alive & ~reached], minlength=len(STATES)).tolist()

@@ -221,7 +221,7 @@ def test_from_the_wall_to_an_item_its_mask_and_its_stores(visit: Visit, names: d
     expect(page.locator("#similar .card")).to_have_count(8)
     page.get_by_role("link", name="visual", exact=True).click()
     expect(page.locator("#by-visual")).to_have_attribute("aria-current", "true")
-    expect(page.locator("#similar .terms").first).not_to_contain_text("popularity")
+    expect(page.locator("#similar .terms").first).not_to_contain_text("what sells")
     expect(page.locator("#stores tbody tr")).to_have_count(5)
     expect(page.locator("#stores tr.own")).to_have_count(1)
     page.get_by_label(re.compile("home of shopper")).fill(names["shopper"])

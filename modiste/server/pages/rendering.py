@@ -21,6 +21,12 @@ MOST_TOP = 20
 MOST_WEIGHT = 4
 """The longest list that a shopper's page shows."""
 
+TERM_WORDS = {
+    "look": "looks like it", "colour": "same colours", "popularity": "what sells", "category": "kind of garment",
+    "distance": "is near", "together": "bought together", "newness": "new here",
+}  # fmt: skip
+"""What the terms of the relevance are called."""
+
 STATIC = Path(__file__).parent.parent / "static"
 """The folder of the pages' own files."""
 
@@ -71,7 +77,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters.update(
-    term=lambda name: "bought together" if name == "together" else name,
+    term=TERM_WORDS.__getitem__,
     words=words,
     name=name,
     money=money,

@@ -152,6 +152,7 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
         ],
         months=[(date(int(one[:4]), int(one[5:]), 1), count) for one, count in months.iter_rows()],
         month=month,
+        PURCHASES_SHOWN=PURCHASES_SHOWN,
         **_crowd(shop.tastes(), shopper_id),
     )
 
