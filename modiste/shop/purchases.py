@@ -69,9 +69,9 @@ class Purchases:
         """
         return self._storage.frame(_made())
 
-    def read(self, connection: sa.Connection) -> pl.DataFrame:
-        """As :meth:`frame`, of the connection's moment."""
-        return frame(connection, _made())
+    def read(self, connection: sa.Connection, limit: int | None = None) -> pl.DataFrame:
+        """As :meth:`frame`, of the connection's moment, the first ``limit`` of them."""
+        return frame(connection, _made().limit(limit))
 
     def of(self, shopper_id: str) -> pl.DataFrame:
         """As :meth:`frame`, of one shopper."""

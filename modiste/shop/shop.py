@@ -31,7 +31,7 @@ from modiste.shop.recommendations import Recommendations, glance
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.status import Coverage, Status, coverage_of, status_of
-from modiste.shop.storage import Storage
+from modiste.shop.storage import Storage, setting
 from modiste.shop.stores import Stores
 from modiste.shop.taste import Taste, taste_of, tastes_of
 from modiste.shop.tuning import Tunings
@@ -41,6 +41,9 @@ from modiste.vision.photos import MAX_PIXELS, open_photo
 
 START_COUNTS = 100
 """Simulated catalogues without a popularity of their own start at a uniform count between 0 and this (the paper)."""
+
+MOST_TOLD = 500_000
+"""So many purchases are read to tell all shoppers' tastes."""
 
 SPARING = 20.0
 """All shoppers' tastes are worked out at most for a twentieth of the time."""
@@ -227,13 +230,14 @@ class Shop:
 
         Columns shopper_id, purchases (how many), given (the trendiness, null: not), theta, sd, told (from how many
         purchases; null: none). What was worked out holds for SPARING times as long as that took, though more
-        was sold.
+        was sold. In a shop of more than MOST_TOLD purchases theta, sd and told are null; :meth:`taste` tells of one.
         """
         with self.moments.now() as (snapshot, connection):
             began = monotonic()
             known: tuple[int, float, pl.DataFrame] | None = snapshot.kept.get("tastes")
             if known is None or (known[0] != snapshot.revision and known[1] < began):
-                tastes = tastes_of(snapshot, self.purchases.read(connection))
+                few = setting(connection, "purchases") <= MOST_TOLD
+                tastes = tastes_of(snapshot, self.purchases.read(connection, None if few else 0))
                 until = monotonic() + SPARING * (monotonic() - began)
                 known = snapshot.kept["tastes"] = (snapshot.revision, until, tastes)
         everyone = self.shoppers.frame().select("shopper_id", "purchases", "given")

@@ -11,6 +11,7 @@ import pytest
 from modiste.catalog.events import Event
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop import shop as shop_module
 from modiste.shop.overview import overview, reach, trends
 from modiste.shop.shop import Shop
 from modiste.shop.trends import price_bands
@@ -120,6 +121,16 @@ def test_a_hidden_item_is_in_no_list_and_stays_so_whatever_its_source_says(shop:
     assert shop.recommend(item=BLUE)[0].item_id == first
     with pytest.raises(UnknownIdError):
         shop.items.hide("nothing")
+
+
+def test_of_a_large_shop_one_shopper_s_taste_is_told_at_a_time(small: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shop_module, "SPARING", 0)
+    small.purchases.record([Event("ann", "a", NOON), Event("bob", "a", NOON - timedelta(days=30))])
+    assert small.tastes()["told"].to_list() == [1, None], "nothing had sold when bob bought"
+    monkeypatch.setattr(shop_module, "MOST_TOLD", 1)
+    small.purchases.record([Event("ann", "b", NOON)])
+    assert small.tastes().select("shopper_id", "purchases", "told").rows() == [("ann", 2, None), ("bob", 1, None)]
+    assert small.taste("ann").purchases == 2
 
 
 def test_editing_changes_what_is_named_and_nothing_else(shop: Shop) -> None:

@@ -16,7 +16,7 @@ ITEMS = (
 )  # fmt: skip
 """The columns of the items."""
 
-_FORMULA = r"^[=+\-@\t\r]"  # what spreadsheets take for a program
+_FORMULA = r"^[=+\-@\t\r\n]"  # what spreadsheets take for a program
 
 router = APIRouter(include_in_schema=False)
 

@@ -28,6 +28,7 @@ from modiste.server.pages.rendering import (
 )
 from modiste.shop.recommendations import Recommendation, Recommendations
 from modiste.shop.shop import Shop
+from modiste.shop.taste import Taste
 
 PURCHASES_SHOWN = 12
 """A shopper's latest purchases that are shown, and that get a list each; more when asked for."""
@@ -153,24 +154,24 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
         months=[(date(int(one[:4]), int(one[5:]), 1), count) for one, count in months.iter_rows()],
         month=month,
         PURCHASES_SHOWN=PURCHASES_SHOWN,
-        **_crowd(shop.tastes(), shopper_id),
+        **_crowd(shop.tastes(), shopper_id, taste),
     )
 
 
-def _crowd(tastes: pl.DataFrame, shopper_id: str) -> dict[str, Any]:
+def _crowd(tastes: pl.DataFrame, shopper_id: str, hers: Taste) -> dict[str, Any]:
     """Where a shopper's taste is among those of all of whom something is known."""
-    told = tastes.drop_nulls("told")
-    hers = told.filter(pl.col("shopper_id") == shopper_id)["theta"]
-    counts, _ = np.histogram(told["theta"].to_numpy(), bins=BINS, range=(LOWEST, HIGHEST))
+    told = tastes.filter(pl.col("told").is_not_null() & (pl.col("shopper_id") != shopper_id))
+    theta = hers.theta if hers.purchases else None
+    everyone = [*told["theta"], *([] if theta is None else [theta])]
+    counts, _ = np.histogram(everyone, bins=BINS, range=(LOWEST, HIGHEST))
     ends = np.linspace(LOWEST, HIGHEST, BINS + 1)
     labels = [f"{low:.2f} to {high:.2f}".replace("-", "−") for low, high in pairwise(ends)]
-    theta = float(hers[0]) if len(hers) else None
     return {
         "theta": theta,
         "mark": None if theta is None else min(int((theta - LOWEST) / (HIGHEST - LOWEST) * BINS), BINS - 1),
-        "histogram": list(zip(labels, counts.tolist(), strict=True)) if theta is not None else [],
+        "histogram": list(zip(labels, counts.tolist(), strict=True)) if theta is not None and told.height else [],
         "rank": 0 if theta is None else int((told["theta"] < theta).sum()),
-        "others": told.height - 1,
+        "others": told.height,
     }
 
 

@@ -3,11 +3,11 @@
 import polars as pl
 from fastapi import APIRouter, Request, Response
 
-from modiste.behaviour.taste import theta_words
 from modiste.server.addresses import here
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import next_page, page_number, part_wanted, render, with_query
 from modiste.shop.shop import Shop
+from modiste.shop.taste import Taste
 
 A_PAGE = 24
 """How many shoppers a page has."""
@@ -27,8 +27,16 @@ def shoppers(request: Request, shop: TheShop) -> Response:
     people = []
     for one in shown.iter_rows(named=True):
         rows = [snapshot.find(item_id) for item_id in latest.get(one["shopper_id"], ())]
-        words = theta_words(one["theta"], one["sd"], one["told"]) if one["told"] else ""
-        people.append(one | {"words": words, "latest": [snapshot.item(row) for row in rows if row >= 0]})
+        told = Taste(one["theta"], one["sd"], one["told"]) if one["told"] else None
+        if told is None and one["purchases"]:  # a large shop, or she bought just now
+            told = shop.taste(one["shopper_id"])
+        people.append(
+            one
+            | {
+                "taste": told if told and told.purchases else None,
+                "latest": [snapshot.item(row) for row in rows if row >= 0],
+            }
+        )
     name = {"people": "_people.html", "more": "_people_more.html"}.get(part_wanted(request) or "", "shoppers.html")
     return render(
         request,
