@@ -44,7 +44,7 @@ SECTIONS = {
         "modiste.shop.reports.AddReport",
         "modiste.shop.reports.PutReport",
         "modiste.shop.reports.EmbedReport",
-        "modiste.shop.reports.Coverage",
+        "modiste.shop.status.Coverage",
         "modiste.catalog.items.Rejected",
         "modiste.vision.embedding.VectorSpace",
         "modiste.behaviour.simulation.Simulation",

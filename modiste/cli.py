@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="modiste",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Explained fashion recommendations from garment photos, purchases and each shopper's taste for trends.",
@@ -122,6 +123,23 @@ def main() -> None:
         if end.code == INTERRUPTED:
             _console(stderr=True).print("interrupted; what was finished is kept, the same command goes on from there")
         raise
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from modiste import __version__
+
+        print(f"modiste {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def any_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version and exit.")
+    ] = False,
+) -> None:
+    """What all commands share."""
 
 
 @app.command(epilog="Examples: modiste new street | modiste new street --database postgresql://modiste@db/street")
@@ -446,7 +464,7 @@ def embed(
     """Embed every photo that has no vector yet. Interrupt it at will: the next run goes on."""
     from modiste.shop.vectors import DEFAULT_BACKBONE, DEFAULT_MASKING
 
-    with _open(path) as shop, _progress("embedding") as progress:
+    with _open(path) as shop, _progress("embedding", "photos") as progress:
         chosen = (backbone or DEFAULT_BACKBONE, masking or DEFAULT_MASKING, crop, mask_source)
         report = shop.vectors.embed(*chosen, parser=parser, fill=_colour(fill), progress=progress)
     rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
@@ -817,7 +835,10 @@ def demo(
     ] = Path("demo-shop"),
     products: Annotated[int, typer.Option(min=18, max=160, help="How many garments, each from two views.")] = 160,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated year.")] = 42,
-    keep_serving: Annotated[bool, typer.Option("--serve", help="Then serve its page, until Ctrl-C.")] = False,
+    keep_serving: Annotated[
+        bool | None,
+        typer.Option("--serve/--no-serve", help="Then serve its page until Ctrl-C; by default on a terminal."),
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page.")] = 8000,
 ) -> None:
     """Unpack a look book, embed it, simulate a year and recommend: everything at once."""
@@ -825,7 +846,7 @@ def demo(
         serve(path, port=port)
         return
     _make_demo(path, products, seed)
-    if keep_serving:
+    if keep_serving or (keep_serving is None and sys.stdout.isatty()):
         serve(path, port=port)
     else:
         command = "modiste" if which("modiste") else sys.argv[0]  # a newcomer's lies in .venv/bin, not on her path
@@ -842,7 +863,7 @@ def _make_demo(path: Path, products: int, seed: int) -> None:
     with Shop.create(path) as shop:
         with _progress("checking photos") as progress:
             report = shop.items.add(book.photos, book.masks, progress)
-        with _progress("embedding") as progress:
+        with _progress("embedding", "photos") as progress:
             shop.vectors.embed(progress=progress)
         made = shop.simulate(seed=seed)
         someone = made.purchases["shopper_id"].value_counts(sort=True)["shopper_id"][0]
@@ -873,9 +894,9 @@ def serve(
     settings = service.check(path, host)
     bound = service.listening(host, port)
     console = _console(stderr=True)
-    console.print(f"the page: http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)", soft_wrap=True)
     if settings.token is None:
         console.print("without MODISTE_TOKEN only this machine can read and write", highlight=False)
+    console.print(f"the page: http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)", soft_wrap=True)
     service.serve(path, bound, workers)
 
 
@@ -1094,9 +1115,38 @@ def _report(
         raise typer.Exit(1)
 
 
+class Estimate:
+    """Says once how long work of many pieces will take, by the speed of the first ones, if that is long.
+
+    ``clock`` gives seconds. Where the first pieces took AFTER seconds, and the others are likely to take LONG or more,
+    ``say`` gets a sentence.
+    """
+
+    AFTER, LONG = 3.0, 60.0
+
+    def __init__(self, what: str, say: Callable[[str], object], clock: Callable[[], float] = monotonic) -> None:
+        self._what, self._say, self._clock = what, say, clock
+        self._first: tuple[float, int] | None = None
+        self._said = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many of ``total`` are done."""
+        now = self._clock()
+        if self._first is None:  # what was loaded before the first one is not counted
+            self._first = now, done
+        since, before = self._first
+        if self._said or now - since < self.AFTER or done <= before:
+            return
+        self._said, left = True, (total - done) * (now - since) / (done - before)
+        if left >= self.LONG:
+            minutes = round(left / 60)
+            self._say(f"{total:,} {self._what}, about {minutes} {'minute' if minutes == 1 else 'minutes'} to go")
+
+
 @contextmanager
-def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal (rate and time left), nothing where the output goes to a file."""
+def _progress(label: str, what: str = "") -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal (rate and time left), nothing where the output goes to a file; for pieces called ``what``
+    an estimate too, in either case."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = _console(stderr=True)
@@ -1106,8 +1156,11 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
     )  # fmt: skip
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(label, total=None, rate="")
+        estimate = Estimate(what, bar.console.print) if what else None
 
         def advance(done: int, total: int) -> None:
+            if estimate:
+                estimate(done, total)
             speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
             bar.update(task, completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "")
 

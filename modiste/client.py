@@ -116,9 +116,11 @@ class Client:
         query, files = _sent(SearchAsk.of(**ask)), {"photo": ("photo", _bytes(photo))}
         return self._send(wire.SearchResult, "POST", "/v1/search", params=query, files=files)
 
-    def trending(self, window: float = 30.0, *, top: int = 10, categories: Sequence[str] = ()) -> wire.Trending:
-        """What sells, over ``window`` days and against as many days before."""
-        query = {"window": window, "top": top, "categories": list(categories)}
+    def trending(
+        self, window: float = 30.0, *, top: int = 10, categories: Sequence[str] = (), by: str = "item"
+    ) -> wire.Trending:
+        """What sells, over ``window`` days and against as many days before; by category, colour or price band too."""
+        query = {"window": window, "top": top, "categories": list(categories), "by": by}
         return self._get(wire.Trending, "/v1/trending", query)
 
     # Scenarios
@@ -156,6 +158,10 @@ class Client:
     def remove_scenario(self, name: str) -> None:
         """Remove a scenario; its versions stay."""
         self._request("DELETE", wire.address("scenarios", name))
+
+    def overview(self, window: float = 28.0) -> wire.Overview:
+        """How the shop does: sales, what rises and falls over ``window`` days, what is recommended, what to do."""
+        return self._get(wire.Overview, "/v1/overview", {"window": window})
 
     # Shoppers, stores, purchases
 

@@ -201,6 +201,16 @@ class Window(Input):
     categories: list[Name] = Field([], max_length=100, description="Only these categories.")
     top: int = Field(10, ge=1, le=200, description="How many.")
     sold_out: bool = Field(False, description="Whether what is sold out is counted too.")
+    by: Literal["item", "category", "colour", "price"] = Field(
+        "item",
+        description="Whether groups are told beside the items: categories, colours or price bands, of all items.",
+    )
+
+
+class Lately(Input):
+    """Over which time a shop is looked at."""
+
+    window: float = Field(28, ge=0.05, le=3650, allow_inf_nan=False, description="Days, held against as many before.")
 
 
 class PurchaseIn(Input):
@@ -315,6 +325,7 @@ class Item(Shown):
     view: str | None
     available: bool | None = Field(description="As given; null: not said.")
     stock: int | None
+    hidden: bool = Field(description="Whether somebody took it out of every list, whatever its source says.")
     attributes: dict[str, str]
     popularity: float | None = Field(description="The count of purchases before any was recorded here, as given.")
     popularity_now: float = Field(description="The count with the purchases recorded here.")
@@ -429,8 +440,23 @@ class Trend(BaseModel):
     bought: int = Field(description="Purchases in the window.")
     before: int = Field(description="Purchases in the window before it.")
     change: int = Field(description="bought - before.")
+    chance: float = Field(
+        description="That its share of the shop's buyers changed so by chance, corrected for all items; 1: as before."
+    )
     photo: Address | None
     thumbnail: Address | None
+
+
+class SalesChange(BaseModel):
+    """How something sells against the window before."""
+
+    name: str = Field(description="The item's id, the category, the colour or the price band.")
+    bought: int = Field(description="Pieces in the window.")
+    before: int = Field(description="Pieces in the window before it.")
+    buyers: int = Field(description="Shoppers who bought it in the window.")
+    buyers_before: int = Field(description="And in the window before it.")
+    chance: float = Field(description="That its share of the buyers changed so by chance, corrected for all names.")
+    rises: bool = Field(description="Whether that share grew.")
 
 
 class Trending(BaseModel):
@@ -438,6 +464,62 @@ class Trending(BaseModel):
 
     window: float
     items: list[Trend]
+    groups: list[SalesChange] = Field(description="Empty unless asked for by category, colour or price.")
+
+
+class Week(BaseModel):
+    """What was sold in seven days."""
+
+    begin: datetime
+    bought: int
+
+
+class Reach(BaseModel):
+    """What of the catalogue a sample of lists recommends."""
+
+    lists: int = Field(description="How many lists were made.")
+    top: int = Field(description="How long each was.")
+    items: int = Field(description="All there are.")
+    reached: int = Field(description="Those in a list, or of which another view is.")
+    why: dict[str, int] = Field(description="For what reason how many of the others are in none.")
+    never: list[str] = Field(description="Some of the out-competed items, by id.")
+    every: bool = Field(description="Whether there are no other lists.")
+    likely: int = Field(description="How many items all lists are likely to reach at least.")
+
+
+class Sync(BaseModel):
+    """What came of a sync."""
+
+    at: datetime = Field(description="UTC.")
+    report: dict[str, int]
+
+
+class ToDo(BaseModel):
+    """Something to do."""
+
+    said: str
+    command: str
+
+
+class Overview(BaseModel):
+    """A shop at one moment."""
+
+    at: datetime | None = Field(description="The last purchase, to which weeks and windows lead.")
+    window: float
+    items: int
+    on_offer: int
+    hidden: int
+    photos: int
+    vectors: int
+    failures: dict[str, int] = Field(description="Why photos have no vector, and how many.")
+    shoppers: int
+    purchases: int
+    weeks: list[Week]
+    rising: list[SalesChange] = Field(description="Items that rise by more than chance, the least probable first.")
+    falling: list[SalesChange]
+    reach: Reach
+    synced: Sync | None
+    steps: list[ToDo] = Field(description="What to do next, the first thing first.")
 
 
 class Store(BaseModel):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from modiste import Ask, Event, Item, Shop, cli
+from modiste import Ask, Event, Item, Shop, __version__, cli
 from modiste.behaviour.choice import DEFAULT
 from modiste.demo import unpack
 from modiste.shop import schema
@@ -100,6 +100,28 @@ def test_help_comes_at_once_and_imports_nothing_of_weight():
     shown = run("--help")
     assert "recommend" in shown.stdout
     assert "Example" in run("recommend", "--help").stdout
+
+
+def test_the_version_short_help_and_completion_are_where_people_look_for_them(type_):
+    assert type_("--version")[:2] == (0, f"modiste {__version__}\n")
+    for words in (("-h",), ("status", "-h"), ("recommend", "-h"), ("add", "items", "-h")):
+        code, shown, _ = type_(*words)
+        assert (code, "Usage" in shown) == (0, True)
+    completed = subprocess.run(
+        [str(BIN)], capture_output=True, text=True, check=False,
+        env=os.environ | {"_MODISTE_COMPLETE": "complete_bash", "COMP_WORDS": "modiste sta", "COMP_CWORD": "1"},
+    )  # fmt: skip
+    assert completed.stdout.split() == ["status"]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.5, ["2,000 photos, about 17 minutes to go"]), (0.02, [])])
+def test_how_long_many_photos_will_take_is_told_once_by_the_first_ones(seconds, said):
+    told, now = [], [100.0]
+    estimate = cli.Estimate("photos", told.append, lambda: now[0])
+    for done in range(8, 2000, 8):
+        estimate(done, 2000)
+        now[0] += 8 * seconds
+    assert told == said
 
 
 # How one may ask
@@ -456,7 +478,7 @@ def test_status_says_what_is_there_and_what_is_next(type_, street):
     assert code == 0
     assert "9, 8 on offer" in shown
     assert "32 purchase" in shown
-    assert "3 items have no photo" in shown
+    assert "items without a photo: 3" in shown
 
 
 def test_views_count_as_much_as_one_says(type_, street):

@@ -1,4 +1,4 @@
-"""Take the README's two screenshots of the demo shop's pages.
+"""Take the README's screenshots of the demo shop's pages.
 
 Needs Chromium and the development tools: ``python docs/pictures/screenshots.py [SHOP]``, where SHOP is a demo shop
 (``modiste demo SHOP``); without it one is made in a temporary folder.
@@ -22,17 +22,18 @@ from modiste.shop.shop import Shop
 
 FOLDER = Path(__file__).parent
 WIDTH, PORT = 1280, 8765
-HEIGHTS = {"shopper": 1000, "item": 1290}
+HEIGHTS = {"overview": 820, "shopper": 1000, "item": 1290}
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
 def main(shop: Path) -> None:
-    """Serve ``shop``, open its pages, and write shopper.png and item.png."""
+    """Serve ``shop``, open its pages, and write overview.png, shopper.png and item.png."""
     with Shop.open(shop) as opened:
         bought = opened.purchases.frame()
         shopper = bought["shopper_id"].value_counts(sort=True)["shopper_id"][0]
         item = bought["item_id"].mode().sort()[0]  # one that was bought the most often
     pages = {
+        "overview": "/overview",
         "shopper": f"/shoppers/{shopper}?alpha=1.5&beta=2&trendiness=0.9",
         "item": f"/items/{item}?shopper={shopper}",
     }
@@ -68,5 +69,5 @@ if __name__ == "__main__":
     else:
         with tempfile.TemporaryDirectory() as temporary:
             made = Path(temporary) / "demo-shop"
-            subprocess.run([Path(sys.executable).with_name("modiste"), "demo", made], check=True)  # noqa: S603
+            subprocess.run([Path(sys.executable).with_name("modiste"), "demo", made, "--no-serve"], check=True)  # noqa: S603
             main(made)

@@ -77,9 +77,9 @@ def evaluate(
     pictures = []
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = [figures.measures(table, out / f"{table.name}.png") for table in tables]
+        pictures = [one for table in tables for one in figures.both_schemes(table, out / f"{table.name}.png")]
         if what in ("backbones", "all"):
-            pictures.append(experiment.side_by_side(out / "side_by_side.png"))
+            pictures += experiment.side_by_side(out / "side_by_side.png")
     report = EvaluationReport(f"Evaluation of {shop.name}", tables, _notes(experiment, estimated), pictures)
     if out is not None:
         report.write(out)
@@ -166,7 +166,7 @@ class _Experiment:
         caption = "Thirds of [0, 1]: the paper gives no usable thresholds. Weights of the paper."
         return Table("table3", "Table 3: trendiness", rows, self._caption(caption))
 
-    def side_by_side(self, path: Path) -> Path:
+    def side_by_side(self, path: Path) -> list[Path]:
         """One purchase, drawn by the seed among those with a vector in every space, and each space's Top-K."""
         spaces = [self.snapshot.candidates(space) for space in self.spaces]
         seen = np.all([one.has_vector[self.purchases.item] for one in spaces], axis=0)

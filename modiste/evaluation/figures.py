@@ -42,18 +42,16 @@ class Miss(NamedTuple):
     photos: Sequence[tuple[str, str]]
 
 
-def both_schemes(table: Table, path: Path, columns: Sequence[str]) -> list[Path]:
+SHOWN = ("category", "mae", "gender_unfiltered")
+"""The metrics of the paper's tables that are drawn."""
+
+
+def both_schemes(table: Table, path: Path, columns: Sequence[str] = SHOWN) -> list[Path]:
     """:func:`measures` of ``columns`` for light pages at ``path`` and for dark ones beside it, as ``STEM-dark``."""
-    dark = path.with_name(f"{path.stem}-dark{path.suffix}")
-    return [measures(table, path, columns), measures(table, dark, columns, scheme=DARK)]
+    return [measures(table, path, columns), measures(table, _dark(path), columns, scheme=DARK)]
 
 
-def measures(
-    table: Table,
-    path: Path,
-    columns: Sequence[str] = ("category", "mae", "gender_unfiltered"),
-    scheme: Scheme = LIGHT,
-) -> Path:
+def measures(table: Table, path: Path, columns: Sequence[str] = SHOWN, scheme: Scheme = LIGHT) -> Path:
     """The table as dots with their intervals, one panel per metric, the paper's figures as hollow diamonds."""
     names = [name for name in columns if name in table.columns]
     names = [name for name in names if any(row.measures.get(name) and row.measures[name].n for row in table.rows)]
@@ -86,8 +84,10 @@ def measures(
     return _saved(figure, path)
 
 
-def worst(misses: Sequence[Miss], path: Path) -> Path:
-    """A line for each photo that missed its product: the photo, the one it should have found, what it found first."""
+def worst(misses: Sequence[Miss], path: Path) -> list[Path]:
+    """A line for each photo that missed its product: the photo, the one it should have found, what it found first.
+
+    As :func:`side_by_side` for light pages and for dark ones."""
     columns = max(len(miss.photos) for miss in misses)
     figure = _figure(1.55 * columns + 0.3, 2.3 * len(misses) + 0.5)
     axes = figure.subplots(len(misses), columns, squeeze=False)
@@ -98,13 +98,14 @@ def worst(misses: Sequence[Miss], path: Path) -> Path:
             _photo(axis, name, image, edge=(PAPER, OURS, "#d0d0d0")[min(number, 2)])
         line[0].set_title(f"found at place {miss.place}", loc="left", fontsize=9)
     figure.suptitle("A photo, another of its product, and what it found first", x=0.01, ha="left", fontsize=11)
-    return _saved(figure, path)
+    return _saved_twice(figure, path)
 
 
 def side_by_side(
     bought: tuple[str, str | None], rows: Sequence[tuple[str, Sequence[tuple[str, str | None]]]], path: Path
-) -> Path:
-    """The qualitative figure: one purchase, and under it the Top-K of each vector space.
+) -> list[Path]:
+    """The qualitative figure: one purchase, and under it the Top-K of each vector space; for light pages at ``path``
+    and for dark ones beside it, as ``STEM-dark``.
 
     ``bought`` and every item are (caption, path of the photo or None); ``rows`` are (name of the space, its items).
     """
@@ -119,7 +120,7 @@ def side_by_side(
         for axis, (caption, image) in zip(line[1:], items, strict=False):
             _photo(axis, caption, image, edge="#d0d0d0")
     figure.suptitle("One purchase (left), and what each vector space recommends", x=0.01, ha="left", fontsize=11)
-    return _saved(figure, path)
+    return _saved_twice(figure, path)
 
 
 def _photo(axis: Any, caption: str, image: str | None, edge: str) -> None:
@@ -165,7 +166,18 @@ def _repaint(figure: "Figure", scheme: Scheme) -> None:
         axis.set_facecolor(scheme.ground)
         axis.tick_params(colors=scheme.ink)
         for spine in axis.spines.values():
-            spine.set_color(scheme.lines)
+            if spine.get_edgecolor() == (0, 0, 0, 1):  # others say something of the photo inside
+                spine.set_color(scheme.lines)
+
+
+def _saved_twice(figure: "Figure", path: Path) -> list[Path]:
+    light = _saved(figure, path)
+    _repaint(figure, DARK)
+    return [light, _saved(figure, _dark(path))]
+
+
+def _dark(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-dark{path.suffix}")
 
 
 def _saved(figure: "Figure", path: Path) -> Path:

@@ -132,11 +132,12 @@ class EvaluationReport:
 
     @property
     def markdown(self) -> str:
-        """The tables, the notes and links to the pictures, as one page."""
+        """The tables, the notes and links to the pictures for light pages, as one page."""
         parts = [f"# {self.title}\n", *(table.markdown for table in self.tables)]
         if self.notes:
             parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in self.notes) + "\n")
-        parts += [f"![{figure.stem.replace('_', ' ')}]({figure.name})\n" for figure in self.figures]
+        light = [figure for figure in self.figures if not figure.stem.endswith("-dark")]
+        parts += [f"![{figure.stem.replace('_', ' ')}]({figure.name})\n" for figure in light]
         return "\n".join(parts)
 
     def write(self, folder: Path) -> None:

@@ -102,7 +102,7 @@ def evaluate_views(
         out.mkdir(parents=True, exist_ok=True)
         pictures = figures.both_schemes(table, out / "views.png", _SHOWN)
         if worst:
-            pictures.append(figures.worst(worst, out / "worst.png"))
+            pictures += figures.worst(worst, out / "worst.png")
     report = EvaluationReport(f"Photos of {shop.name}", [table], notes, pictures)
     if out is not None:
         report.write(out)

@@ -27,6 +27,7 @@ from modiste.server import addresses, pictures
 from modiste.server.auth import WriteRoute
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
 from modiste.shop.moments import STOOD_IN
+from modiste.shop.overview import overview, trends
 from modiste.shop.recommendations import Recommendations
 from modiste.shop.scenarios import Version, changes
 from modiste.shop.shop import Shop
@@ -328,12 +329,39 @@ def recommend_to_cart(shop: TheShop, cart: wire.Cart, ask: Annotated[Ask, Query(
 @reads.get("/v1/trending", tags=["recommendations"], summary="What sells")
 def trending(shop: TheShop, query: Annotated[wire.Window, Query()]) -> wire.Trending:
     """Popularity now, and how purchases in the window compare with those in the window before; best first."""
-    frame = shop.purchases.trending(**dict(query)).rename({"normpop": "normalised_popularity"})
+    asked = query.model_dump(exclude={"by"})
+    frame = shop.purchases.trending(**asked).rename({"normpop": "normalised_popularity"})
     items = [
         wire.Trend(**row, **addresses.pictures(row["item_id"], row["image"] is not None))
         for row in frame.iter_rows(named=True)
     ]
-    return wire.Trending(window=query.window, items=items)
+    groups = [] if query.by == "item" else trends(shop, query.by, query.window).to_dicts()
+    return wire.Trending(window=query.window, items=items, groups=[wire.SalesChange(**one) for one in groups])
+
+
+@reads.get("/v1/overview", tags=["service"], summary="How the shop does")
+def get_overview(shop: TheShop, query: Annotated[wire.Lately, Query()]) -> wire.Overview:
+    """Sales by week, what rises and falls by more than chance, what is recommended, and what to do next."""
+    now = overview(shop, query.window)
+    have, synced = now.status.coverage, now.synced
+    return wire.Overview(
+        at=now.at,
+        window=now.window,
+        items=have.items,
+        on_offer=now.status.on_offer,
+        hidden=now.status.hidden,
+        photos=have.photos,
+        vectors=have.vectors,
+        failures=now.status.failures,
+        shoppers=have.shoppers,
+        purchases=have.purchases,
+        weeks=[wire.Week(begin=begin, bought=bought) for begin, bought in now.weeks],
+        rising=[wire.SalesChange(**one) for one in now.rising.to_dicts()],
+        falling=[wire.SalesChange(**one) for one in now.falling.to_dicts()],
+        reach=wire.Reach.model_validate(now.reach, from_attributes=True),
+        synced=None if synced is None else wire.Sync(at=synced[0], report=synced[1]),
+        steps=[wire.ToDo(said=one.said, command=one.command) for one in now.status.steps(shop.name)],
+    )
 
 
 # Scenarios
@@ -570,7 +598,8 @@ def _item(row: dict[str, Any]) -> wire.Item:
     """A row of :meth:`Items.browse <modiste.shop.items.Items.browse>` as it is sent."""
     photo, further = addresses.address("items", row["item_id"], "photo"), range(1, 1 + len(row["photos"]))
     own = {
-        "on_offer": row["available"] is not False and (row["stock"] is None or row["stock"] > 0),
+        "on_offer": not row["hidden"] and row["available"] is not False and (row["stock"] is None or row["stock"] > 0),
+        "hidden": bool(row["hidden"]),
         "photos": [f"{photo}?number={number}" for number in further],
         "attributes": json.loads(row["attributes"]),
         "popularity_now": row["count"],

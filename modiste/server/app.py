@@ -27,11 +27,10 @@ from uvicorn.supervisors import Multiprocess
 
 from modiste import __version__
 from modiste.errors import ModisteError, SettingError, StorageError
-from modiste.server import api, pages
+from modiste.server import api, logs, pages
 from modiste.server.connections import Connection, Connections
 from modiste.server.errors import HANDLERS
 from modiste.server.limits import WorkQueue
-from modiste.server.logs import CONFIG, log_threads
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
@@ -144,7 +143,7 @@ class _OwnFiles(StaticFiles):
 def factory() -> FastAPI:
     """The application that the environment names; each worker of ``modiste serve`` makes its own."""
     _end_with_parent()
-    log_threads()
+    logs.log_threads()
     return create_app(os.environ["MODISTE_SHOP"], Settings.from_environment(os.environ))
 
 
@@ -176,7 +175,7 @@ def serve(shop_path: Path, bound: socket.socket, workers: int) -> None:
             "modiste.server.app:factory",
             factory=True,
             workers=workers,
-            log_config=CONFIG,
+            log_config=logs.config(people=sys.stdout.isatty()),
             timeout_graceful_shutdown=GRACE_S,
             timeout_worker_healthcheck=HUNG_S,
             **HTTP,

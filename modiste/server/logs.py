@@ -1,4 +1,4 @@
-"""Logs as JSON, one object a line: the service's own, one line a request, and everybody else's warnings beside them.
+"""Logs, one line a request, and the web server's errors beside them: JSON for programs, words on a terminal.
 
 What went wrong is told by where and of what kind, never with the values at hand: they may name a shopper.
 """
@@ -53,15 +53,50 @@ def log_threads() -> None:
     logging.captureWarnings(True)
 
 
-CONFIG: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "modiste.server.logs.JsonFormatter"}},
-    "handlers": {"json": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
-    "loggers": {
-        "modiste": {"handlers": ["json"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["json"], "level": "INFO", "propagate": False},
-    },
-    "root": {"handlers": ["json"], "level": "WARNING"},
-}
-"""For logging.config.dictConfig: everything to standard output."""
+class PlainFormatter(logging.Formatter):
+    """A record as a person at a terminal reads it: the time here, and what was asked, answered and took how long."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end; a traceback stands below it."""
+        asked = getattr(record, "fields", {})
+        said = record.getMessage()
+        if {"method", "route", "status", "ms"} <= asked.keys():
+            said = f"{asked['method']} {asked['route']} {asked['status']} {asked['ms']:.0f} ms"
+        elif record.levelno >= logging.WARNING:
+            said = f"{record.levelname.lower()}: {said}"
+        line = f"{datetime.fromtimestamp(record.created):%H:%M:%S} {said}"
+        return f"{line}\n{_places(record.exc_info[1])}" if record.exc_info else line
+
+
+class Interesting(logging.Filter):
+    """Lets pass what a person wants to see as it happens: not each picture, file and probe that was answered."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        asked = getattr(record, "fields", {})
+        route, status = str(asked.get("route", "")), asked.get("status", 0)
+        quiet = route.endswith(("/thumbnail", "/photo", "/mask")) or route in ("none", "/health", "/metrics")
+        return not (quiet and 200 <= status < 400)
+
+
+def config(people: bool) -> dict[str, Any]:
+    """For logging.config.dictConfig: everything to standard output, as JSON or for ``people``."""
+    handler = {
+        "class": "logging.StreamHandler", "formatter": "plain" if people else "json", "stream": "ext://sys.stdout",
+        "filters": ["of_interest"] if people else [],
+    }  # fmt: skip
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"of_interest": {"()": "modiste.server.logs.Interesting"}},
+        "formatters": {
+            "json": {"()": "modiste.server.logs.JsonFormatter"},
+            "plain": {"()": "modiste.server.logs.PlainFormatter"},
+        },
+        "handlers": {"out": handler},
+        "root": {"handlers": ["out"], "level": "WARNING"},
+        "loggers": {
+            "modiste": {"handlers": ["out"], "level": "INFO", "propagate": False},
+            "uvicorn": {"handlers": ["out"], "level": "WARNING" if people else "INFO", "propagate": False},
+        },
+    }

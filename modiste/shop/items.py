@@ -42,8 +42,23 @@ from modiste.shop.reports import AddReport, Progress, PutReport
 from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting, setting
 from modiste.vision.photos import MAX_BYTES, check_photo
 
-SORTS = ("id", "popularity", "cheap", "dear")
+SORTS = ("id", "title", "popularity", "unpopular", "cheap", "dear", "stock")
 """How a page of items may be sorted."""
+
+STATES = ("on offer", "off", "hidden", "not available", "sold out", "no photo", "no vector", "no category")
+"""What items may be looked for that are in a state; off is what is hidden, not available or sold out."""
+
+FACETS = ("brand", "colour", "size", "age_group", "view")
+"""Columns that are looked for as attributes are."""
+
+EDITABLE = (
+    "title", "category", "gender", "age_group", "brand", "colour", "size", "price", "sale_price", "currency",
+    "stock", "url",
+)  # fmt: skip
+"""What :meth:`Items.edit` changes."""
+
+_LOOKED_AT = 20_000  # items whose attributes tell which there are
+_MOST_NAMES, _MOST_VALUES = 16, 30  # of attributes that are offered
 
 PLACEHOLDER = 10
 """A photo that so many products share shows none of them."""
@@ -54,7 +69,7 @@ FETCHED = "photos"
 _DERIVED_FROM = ("image", "stamp", "mask", "category")  # a vector; the category chooses which pixels are the item's own
 _WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _CURRENCY = re.compile("[A-Z]{3}")
-_FIELDS = tuple(column.name for column in schema.items.c if column.name != "revision")
+_FIELDS = tuple(column.name for column in schema.items.c if column.name not in ("revision", "hidden"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,8 @@ class Items:
 
     def __getitem__(self, item_id: str) -> dict[str, Any]:
         """What is known of an item, as :meth:`frame` has it. Raises UnknownIdError."""
-        row = self._storage.row(_selected().where(schema.items.c.item_id == item_id))
+        wanted = _selected().add_columns(schema.items.c.hidden)
+        row = self._storage.row(wanted.where(schema.items.c.item_id == item_id))
         if row is None:
             raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
         paths = {name: self._storage.absolute(row[name]) for name in ("image", "mask")}
@@ -96,7 +112,9 @@ class Items:
     def frame(self) -> pl.DataFrame:
         """All items in the order of their ids: ``image``, ``mask`` and the list ``photos`` are absolute paths,
         ``attributes`` is a JSON object."""
-        return self._absolute(self._storage.frame(_selected().order_by(schema.items.c.item_id)))
+        return self._absolute(
+            self._storage.frame(_selected().add_columns(schema.items.c.hidden).order_by(schema.items.c.item_id))
+        )
 
     def _absolute(self, items: pl.DataFrame) -> pl.DataFrame:
         photos = pl.Series("photos", map(self._photos, items["photos"]), pl.List(pl.String))
@@ -116,15 +134,18 @@ class Items:
         gender: str | None = None,
         store_id: str | None = None,
         product: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+        state: str | None = None,
         text: str = "",
         sort: str = "id",
         offset: int = 0,
-        limit: int = 50,
+        limit: int | None = 50,
     ) -> Page:
         """One page of the items that pass, each with ``count``, its popularity, and ``normpop``, that in [0, 1].
 
         Category and price must both hold, or with ``match`` "any" one of them. ``gender`` shows items of no known
-        gender too. ``text`` is looked for in ids, categories and attributes, whatever its case. ``sort``: one of SORTS.
+        gender too. ``attributes`` are values by name, of FACETS too; ``state`` is one of STATES. ``text`` is looked for
+        in ids, titles, categories and attributes, whatever its case. ``sort``: one of SORTS. ``limit`` None: all.
         Raises SettingError for a category or store that nobody knows, with the nearest that there is.
         """
         items = schema.items.c
@@ -144,17 +165,28 @@ class Items:
         for column, value in ((items.store_id, store_id), (items.product, product)):
             if value is not None:
                 conditions.append(column == value)
+        for name, value in (attributes or {}).items():
+            said = f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}"
+            written = items.attributes.contains(said, autoescape=True)
+            conditions.append(items[name] == value if name in FACETS else written)
+        if state in STATES:
+            conditions.append(_in_state(state))
         if text:
             spoken = sa.func.replace(sa.func.coalesce(items.category, ""), "_", " ")
-            haystack = sa.func.lower(items.item_id + " " + spoken + " " + items.attributes)
+            haystack = sa.func.lower(
+                items.item_id + " " + sa.func.coalesce(items.title, "") + " " + spoken + " " + items.attributes
+            )
             conditions.append(haystack.contains(text.lower(), autoescape=True))
         orders: dict[str, list[Any]] = {
+            "title": [items.title.asc().nulls_last()],
             "popularity": [schema.counts.c.count.desc()],
+            "unpopular": [schema.counts.c.count.asc()],
             "cheap": [items.price.asc().nulls_last()],
             "dear": [items.price.desc().nulls_last()],
+            "stock": [items.stock.asc().nulls_last()],
         }
         joined = schema.items.join(schema.counts)
-        wanted = sa.select(*_selected().selected_columns, schema.counts.c.count).select_from(joined).where(*conditions)
+        wanted = _selected().add_columns(items.hidden, schema.counts.c.count).select_from(joined).where(*conditions)
         total = sa.select(sa.func.count()).select_from(schema.items).where(*conditions)
         low_high = sa.select(sa.func.min(schema.counts.c.count), sa.func.max(schema.counts.c.count))
         with self._storage.reading() as connection:
@@ -188,7 +220,45 @@ class Items:
         found = {row["gender"] for row in self._storage.rows(sa.select(schema.items.c.gender).distinct())}
         return [one for one in GENDERS if one in found]
 
+    def attributes(self) -> dict[str, list[tuple[str, int]]]:
+        """Which attributes items have, FACETS first: the commonest values of each name, by value, with how many.
+
+        Of a large shop as its first items tell. What is different for almost every item is left out.
+        """
+        items = schema.items.c
+        wanted = sa.select(*(items[name] for name in FACETS), items.attributes).order_by(items.item_id)
+        rows = self._storage.rows(wanted.limit(_LOOKED_AT))
+        counted: dict[str, Counter[str]] = {name: Counter(row[name] for row in rows if row[name]) for name in FACETS}
+        for row in rows:
+            for name, value in json.loads(row["attributes"]).items():
+                counted.setdefault(name, Counter())[value] += 1
+        shared = {name: values for name, values in counted.items() if 1 < len(values) <= max(10, values.total() / 2)}
+        first = sorted(shared, key=lambda name: (name not in FACETS, -shared[name].total(), name))[:_MOST_NAMES]
+        return {name: sorted(shared[name].most_common(_MOST_VALUES)) for name in first}
+
     # Writing
+
+    def hide(self, item_id: str, hidden: bool = True) -> None:
+        """Take an item out of every list, or let it in again; no source's say changes that. Raises UnknownIdError."""
+        items = schema.items
+        with self._storage.writing() as writing:
+            changed = items.update().where(items.c.item_id == item_id)
+            if not writing.execute(changed.values(hidden=hidden, revision=writing.revision)).rowcount:
+                raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
+
+    def edit(
+        self, item_id: str, changes: Mapping[str, Any], photo: bytes | None = None, *, match: str | None = None
+    ) -> PutReport:
+        """Change some of EDITABLE of an item, or its photo; what is not among ``changes`` stays.
+
+        Raises UnknownIdError, SettingError for what can't be changed, and as :meth:`put`.
+        """
+        if wrong := changes.keys() - set(EDITABLE):
+            raise SettingError(f"{min(wrong)} can't be edited; {', '.join(EDITABLE)} can")
+        tag, row = self.tag(item_id), self[item_id]
+        known = {name: row[name] for name in _FIELDS if name in Item.__slots__}
+        known |= {"attributes": json.loads(row["attributes"]), "photos": ()}
+        return self.put(Item(**{**known, **changes}), photo, match=match or tag)
 
     def add(
         self,
@@ -510,6 +580,24 @@ class Items:
 
 def _selected() -> sa.Select[Any]:
     return sa.select(*(schema.items.c[name] for name in _FIELDS))
+
+
+def _in_state(state: str) -> sa.ColumnElement[bool]:
+    """The condition for one of STATES."""
+    items, vectors = schema.items.c, schema.vectors.c
+    latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1).scalar_subquery()
+    embedded = sa.select(vectors.item_id).where(vectors.item_id == items.item_id, vectors.space == latest).exists()
+    conditions: dict[str, sa.ColumnElement[bool]] = {
+        "on offer": schema.ON_OFFER,
+        "off": sa.not_(schema.ON_OFFER),
+        "hidden": items.hidden.is_(True),
+        "not available": items.available.is_(False),
+        "sold out": items.stock <= 0,
+        "no photo": items.image.is_(None),
+        "no vector": items.image.is_not(None) & sa.not_(embedded),
+        "no category": items.category.is_(None),
+    }
+    return conditions[state]
 
 
 def _tag(row: Any) -> str:

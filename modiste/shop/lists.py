@@ -15,7 +15,7 @@ from modiste.arrays import Ints
 from modiste.ask import Ask
 from modiste.errors import SettingError, SourceError
 from modiste.ranking.candidates import Queries
-from modiste.ranking.topk import merge
+from modiste.ranking.topk import Ranking, merge
 from modiste.shop import schema
 from modiste.shop.question import Question
 from modiste.shop.recommendations import TERMS, Recommendation
@@ -183,25 +183,28 @@ def lists_of(questions: Mapping[str, Question]) -> dict[str, list[Recommendation
     return {shopper_id: lists[shopper_id] for shopper_id in questions}
 
 
-def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
-    """The merged list of each of some questions that differ in their queries alone: all in one ranking."""
+def ranked(questions: Mapping[str, Question]) -> Iterator[tuple[str, Question, Ranking, list[list[int]]]]:
+    """Some questions that differ in their queries alone, in one ranking: of each its name, itself, its part of the
+    ranking, and the query and place there of the best, as deep as its list may need them."""
     if not questions:
-        return {}
+        return
     first = next(iter(questions.values()))
-    if len({one.apart for one in questions.values()}) > 1:  # rules make candidates of different items
-        alike: dict[tuple[int, ...], dict[str, Question]] = {}
-        for who, question in questions.items():
-            alike.setdefault(question.apart, {})[who] = question
-        found = {who: one for some in alike.values() for who, one in _answered(some).items()}
-        return {who: found[who] for who in questions}
     ends = np.cumsum([len(one.queries) for one in questions.values()]).tolist()
     queries = Queries.joined([one.queries for one in questions.values()])
-    depth = first.depth
-    ranking = replace(first, queries=queries).ranking(depth)
-    lists: dict[str, list[Recommendation]] = {}
+    ranking = replace(first, queries=queries).ranking(first.depth)
     for (who, question), end in zip(questions.items(), ends, strict=True):
         part = ranking.part(end - len(question.queries), end)
-        places = merge(part, depth).tolist()
-        made = question.arranged(part, places, whole=len(places) < depth)
-        lists[who] = question.merged() if made is None else made
-    return lists
+        yield who, question, part, merge(part, first.depth).tolist()
+
+
+def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
+    """The merged list of each of some questions that ask alike."""
+    alike: dict[tuple[int, ...], dict[str, Question]] = {}
+    for who, question in questions.items():  # rules make candidates of different items
+        alike.setdefault(question.apart, {})[who] = question
+    lists: dict[str, list[Recommendation]] = {}
+    for some in alike.values():
+        for who, question, part, places in ranked(some):
+            made = question.arranged(part, places, whole=len(places) < question.depth)
+            lists[who] = question.merged() if made is None else made
+    return {who: lists[who] for who in questions}

@@ -432,11 +432,17 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
         "price": [np.nan if one is None else one for one in by_name["price"]],
         "store": [names.store(one) for one in by_name["store_id"]],
         "popularity": [one or 0.0 for one in by_name["popularity"]],
-        "on_offer": [
-            available in (None, True) and (stock is None or stock > 0)
-            for available, stock in zip(by_name["available"], by_name["stock"], strict=True)
+        "state": [
+            _state(*one)
+            for one in zip(*(by_name[name] for name in ("hidden", "available", "stock", "image")), strict=True)
         ],
     }
+
+
+def _state(hidden: bool | None, available: bool | None, stock: int | None, image: str | None) -> int:
+    """Which of STATES an item is in."""
+    known = (hidden, available is False, stock is not None and stock <= 0, image is None)
+    return next((number for number, one in enumerate(known, 1) if one), 0)
 
 
 def _hash(product: str) -> int:

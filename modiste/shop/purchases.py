@@ -11,7 +11,7 @@ files come plays no part.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from modiste.behaviour.popularity import decayed_counts, normalise
-from modiste.behaviour.trends import bought_lately, popularity_over_time
+from modiste.behaviour.trends import popularity_over_time
 from modiste.catalog.columns import Layout
 from modiste.catalog.events import KINDS, Event, Events, read_events
 from modiste.catalog.taxonomy import Taxonomy
@@ -33,6 +33,7 @@ from modiste.shop.reports import AddReport
 from modiste.shop.shoppers import new_shopper
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, Writing, chunks, frame, present, set_setting, setting
+from modiste.shop.trends import compared
 
 WEIGHED = ("purchase", "cart", "view")
 """The kinds of events that count in an item's popularity, each by its weight."""
@@ -67,6 +68,10 @@ class Purchases:
         Columns shopper_id, item_id, at, order_id, simulated.
         """
         return self._storage.frame(_made())
+
+    def read(self, connection: sa.Connection, limit: int | None = None) -> pl.DataFrame:
+        """As :meth:`frame`, of the connection's moment, the first ``limit`` of them."""
+        return frame(connection, _made().limit(limit))
 
     def of(self, shopper_id: str) -> pl.DataFrame:
         """As :meth:`frame`, of one shopper."""
@@ -140,46 +145,51 @@ class Purchases:
         """What is bought now, the most bought first; ties by popularity, then by id; nothing ``sold_out`` by default.
 
         Columns item_id, category, popularity (count), normpop in [0, 1], bought (purchases in the ``window`` days up to
-        ``at``, by default the last purchase), before (in as many days before those), change (bought - before), image.
+        ``at``, by default the last purchase), before (in as many days before those), change (bought - before), chance
+        (that its share of the shop's buyers changed so by chance; see :func:`~modiste.shop.trends.compared`), image.
         Raises SettingError for a category that nobody knows.
         """
         items, counts = schema.items.c, schema.counts.c
         kept: sa.ColumnElement[bool] = sa.true()
         if not sold_out:
-            kept = sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
+            kept &= schema.ON_OFFER
         with self._moments.now() as (snapshot, connection):
+            names = self._taxonomy.chosen(categories, snapshot.categories) if categories else ()
             if categories:
-                kept &= items.category.in_(self._taxonomy.chosen(categories, snapshot.categories))
+                kept &= items.category.in_(names)
             now = at or last_purchase(connection) or datetime(1970, 1, 1)
-            since = now - 2 * timedelta(days=min(window, 10_000))
-            table = schema.events.c
-            wanted = _pieces().join(schema.items).where(table.at > since, table.at <= now)
-            lately = bought_lately(_single(frame(connection, wanted.where(kept))), window, now)
+            lately = compared(connection, window, now)
             popular = (
                 sa.select(counts.item_id).join(schema.items).where(kept).order_by(counts.count.desc(), counts.item_id)
             )
             if at is None:  # no other can be among the first
                 popular = popular.limit(top + len(lately))
             others = connection.execute(popular).scalars()
-            considered = [snapshot.item(snapshot.row(one)) for one in dict.fromkeys([*lately["item_id"], *others])]
+            considered = [snapshot.row(one) for one in dict.fromkeys([*lately["name"], *others])]
             current = snapshot.popularity()
             then = None if at is None else _popularity(snapshot, connection, None, at)
-        rows = [snapshot.row(item["item_id"]) for item in considered]
+        considered = [row for row in considered if sold_out or snapshot.offered[row]]
+        whats = [snapshot.item(row) for row in considered]
+        if categories:
+            whats = [item for item in whats if item["category"] in names]
+        rows = [snapshot.row(item["item_id"]) for item in whats]
         found = pl.DataFrame(
             {
-                "item_id": [item["item_id"] for item in considered],
-                "category": [item["category"] for item in considered],
+                "item_id": [item["item_id"] for item in whats],
+                "category": [item["category"] for item in whats],
                 "popularity": current.counts[rows],
                 "normpop": current.normpop[rows],
-                "image": [item["image"] for item in considered],
+                "image": [item["image"] for item in whats],
             },
             schema_overrides={"item_id": pl.String, "category": pl.String, "image": pl.String},
         )
         if then is not None:
             found = found.drop("popularity", "normpop").join(then, on="item_id")
         return (
-            found.join(lately, on="item_id", how="left")
-            .with_columns(pl.col("bought", "before").fill_null(0))
+            found.join(
+                lately.select("name", "bought", "before", "chance"), left_on="item_id", right_on="name", how="left"
+            )
+            .with_columns(pl.col("bought", "before").fill_null(0), pl.col("chance").fill_null(1.0))
             .with_columns(change=pl.col("bought") - pl.col("before"))
             .sort("bought", "popularity", "item_id", descending=[True, True, False])
             .head(top)

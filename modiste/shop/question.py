@@ -399,7 +399,7 @@ class Question:
             distance_km=km,
             image=item["image"],
             why=why,
-            item={name: item[name] for name in SHOWN} | {"on_offer": bool(self.snapshot.column("on_offer")[row])},
+            item={name: item[name] for name in SHOWN} | {"on_offer": bool(self.snapshot.offered[row])},
             rules=() if self.ruling is None else tuple(self.ruling.said_of(row)),
         )
 

@@ -127,9 +127,23 @@ def card(shown: Recommendation) -> str:
     )
 
 
-def _picture(item_id: str, image: str | None) -> str:
-    source = thumbnail(image)
-    style = "width:100%;height:220px;object-fit:contain;background:#f3f0eb;border-radius:6px"
+def glance(name: str, words: str, items: Iterable[Mapping[str, Any]]) -> str:
+    """A shop as an HTML fragment: its name, ``words`` on it, and pictures of some items."""
+    figures = "".join(
+        f'<figure style="width:90px;margin:0">{_picture(one["item_id"], one["image"], 120)}'
+        f"<figcaption><small>{html.escape(one['title'] or one['category'] or one['item_id']).replace('_', ' ')}"
+        "</small></figcaption></figure>"
+        for one in items
+    )
+    return (
+        f"<div><b>{html.escape(name)}</b> · {html.escape(words)}"
+        f'<div style="display:flex;flex-wrap:wrap;gap:10px;margin-top:6px">{figures}</div></div>'
+    )
+
+
+def _picture(item_id: str, image: str | None, height: int = 220) -> str:
+    source = thumbnail(image, height)
+    style = f"width:100%;height:{height}px;object-fit:contain;background:#f3f0eb;border-radius:6px"
     if not source:
         return f'<div style="{style}"></div>'
     return f'<img alt="{html.escape(item_id)}" src="{source}" style="{style}">'

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from modiste.catalog.columns import Understood
 from modiste.catalog.items import Rejected
@@ -51,58 +50,3 @@ class EmbedReport:
     failures: list[Rejected]
     remarks: list[Rejected]
     seconds: float
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How far a shop is ready: counts; vectors, missing and failed are photos in the default vector space.
-
-    ``synced`` are those of the last sync (:class:`~modiste.shop.sync.SyncReport`), which began at ``last_sync`` (UTC).
-    """
-
-    items: int
-    photos: int
-    vectors: int
-    missing: int
-    failed: int
-    shoppers: int
-    purchases: int
-    last_purchase: datetime | None
-    last_sync: datetime | None = None
-    synced: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What a shop has and lacks.
-
-    ``on_offer`` items may be recommended, ``without_category`` have none; ``events`` are how many of each kind;
-    ``unmatched`` is how much was returned or cancelled for which no purchase is known.
-    """
-
-    coverage: Coverage
-    on_offer: int
-    without_category: int
-    events: dict[str, int]
-    unmatched: int
-
-    def next_steps(self, shop: str) -> list[str]:
-        """What to do next, the first thing first; ``shop`` is its folder as commands name it."""
-        have, steps = self.coverage, []
-        if not have.items:
-            return [f"add items: modiste add items {shop} PHOTOS-OR-TABLE"]
-        if not self.on_offer:
-            steps.append(f"nothing is on offer; add the items again as they are now: modiste add items {shop} TABLE")
-        if have.photos < have.items:
-            steps.append(f"{have.items - have.photos} items have no photo: name photos in the column image")
-        if have.missing:
-            steps.append(f"{have.missing} photos have no vector: modiste embed {shop}")
-        if have.failed:
-            steps.append(f"{have.failed} photos could not be embedded: modiste embed {shop} tells why")
-        if self.without_category:
-            steps.append(f"{self.without_category} items have no category: name it in the column category")
-        if not have.purchases:
-            steps.append(f"nobody bought anything: modiste add purchases {shop} ORDERS, or modiste simulate {shop}")
-        if self.unmatched:
-            steps.append(f"{self.unmatched} returned pieces are of no known purchase: add the older orders")
-        return steps or [f"ask: modiste recommend {shop} --shopper ID"]

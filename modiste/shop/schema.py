@@ -20,6 +20,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
+    func,
+    not_,
+    true,
 )
 
 VERSION = 1
@@ -58,11 +62,18 @@ items = Table(
     Column("sale_price", Float),
     Column("available", Boolean, comment="null: not said"),
     Column("stock", Integer),
+    Column("hidden", Boolean, comment="true: somebody here took it out of every list, whatever its source says"),
     Column("photos", Text, comment="a JSON list of further photos, as image; null: none"),
     Column("attributes", Text, nullable=False, comment="a JSON object of strings"),
     Column("stamp", String, nullable=False, comment="BLAKE2b of the photo's and the mask's bytes; empty: no photo"),
     _revision(),
 )
+
+ON_OFFER = (
+    func.coalesce(items.c.available, true()) & (func.coalesce(items.c.stock, 1) > 0)
+    & not_(func.coalesce(items.c.hidden, false()))
+)  # fmt: skip
+"""Whether an item may be recommended."""
 
 counts = Table(
     "counts",

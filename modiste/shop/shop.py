@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 import numpy as np
@@ -27,16 +28,16 @@ from modiste.shop import schema
 from modiste.shop.items import FETCHED, Items
 from modiste.shop.moments import Moments
 from modiste.shop.preview import preview
-from modiste.shop.purchases import Purchases, last_purchase
+from modiste.shop.purchases import Purchases
 from modiste.shop.question import Question, SearchResult
-from modiste.shop.recommendations import Recommendations
-from modiste.shop.reports import Coverage, Status
+from modiste.shop.recommendations import Recommendations, glance
 from modiste.shop.scenarios import Scenarios
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
+from modiste.shop.status import Coverage, Status, coverage_of, status_of
 from modiste.shop.storage import UPLOADS, Storage, setting
 from modiste.shop.stores import Stores
-from modiste.shop.taste import Taste, taste_of, usual
+from modiste.shop.taste import Taste, taste_of, tastes_of, usual
 from modiste.shop.tuning import Tunings
 from modiste.shop.vectors import Vectors
 from modiste.vision.embedding import VectorSpace
@@ -44,6 +45,12 @@ from modiste.vision.photos import MAX_PIXELS, open_photo
 
 START_COUNTS = 100
 """Simulated catalogues without a popularity of their own start at a uniform count between 0 and this (the paper)."""
+
+MOST_TOLD = 500_000
+"""So many purchases are read to tell all shoppers' tastes."""
+
+SPARING = 20.0
+"""All shoppers' tastes are worked out at most for a twentieth of the time."""
 
 
 class Shop:
@@ -121,6 +128,18 @@ class Shop:
         nothing of the copy is left.
         """
         return self.storage.backup(Path(to))
+
+    def __repr__(self) -> str:
+        return f"<Shop {self.path}>"
+
+    def _repr_html_(self) -> str:
+        """The shop in a notebook: what it has, what sells best, and what is to be done."""
+        status = self.status()
+        have = status.coverage
+        words = f"{have.items:,} items, {have.vectors:,} photos embedded, {have.shoppers:,} shoppers, "
+        words += f"{have.purchases:,} purchases"
+        steps = "".join(f" · {step.said}" for step in status.steps(self.name))
+        return glance(self.name, words + steps, self.items.browse(sort="popularity", limit=8).items.to_dicts())
 
     def close(self) -> None:
         """Let go of the database, once the files that are being written are."""
@@ -214,6 +233,24 @@ class Shop:
             self.shoppers.read(connection, shopper)
             return taste_of(snapshot, self.purchases.bought(connection, shopper))
 
+    def tastes(self) -> pl.DataFrame:
+        """All shoppers by id, with their tastes.
+
+        Columns shopper_id, purchases (how many), given (the trendiness, null: not), theta, sd, told (from how many
+        purchases; null: none). What was worked out holds for SPARING times as long as that took, though more
+        was sold. In a shop of more than MOST_TOLD purchases theta, sd and told are null; :meth:`taste` tells of one.
+        """
+        with self.moments.now() as (snapshot, connection):
+            began = monotonic()
+            known: tuple[int, float, pl.DataFrame] | None = snapshot.kept.get("tastes")
+            if known is None or (known[0] != snapshot.revision and known[1] < began):
+                few = setting(connection, "purchases") <= MOST_TOLD
+                tastes = tastes_of(snapshot, self.purchases.read(connection, None if few else 0))
+                until = monotonic() + SPARING * (monotonic() - began)
+                known = snapshot.kept["tastes"] = (snapshot.revision, until, tastes)
+        everyone = self.shoppers.frame().select("shopper_id", "purchases", "given")
+        return everyone.join(known[2], on="shopper_id", how="left", maintain_order="left")
+
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""
         return self.questions_of(snapshot, connection, shopper, [ask])[0]
@@ -236,45 +273,11 @@ class Shop:
 
     def coverage(self) -> Coverage:
         """How many items, photos, vectors, shoppers and purchases there are; vectors are those of the default space."""
-        with self.storage.reading() as connection:
-
-            def count(table: sa.Table, *conditions: Any) -> int:
-                wanted = sa.select(sa.func.count()).select_from(table).where(*conditions)
-                return int(connection.execute(wanted).scalar_one())
-
-            latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1)
-            key = connection.execute(latest).scalar() or ""
-            photos = count(schema.items, schema.items.c.image.is_not(None))
-            syncs = sa.select(schema.syncs).order_by(schema.syncs.c.sync_id.desc()).limit(1)
-            synced = connection.execute(syncs).one_or_none()
-            vectors, failed = (count(one, one.c.space == key) for one in (schema.vectors, schema.failures))
-            return Coverage(
-                items=count(schema.items),
-                photos=photos,
-                vectors=vectors,
-                missing=photos - vectors - failed,
-                failed=failed,
-                shoppers=count(schema.shoppers),
-                purchases=int(setting(connection, "purchases")),
-                last_purchase=last_purchase(connection),
-                last_sync=synced.at if synced else None,
-                synced=json.loads(synced.report) if synced else {},
-            )
+        return coverage_of(self.storage)
 
     def status(self) -> Status:
         """What is there, what is missing and what to do next."""
-        items, events, coverage = schema.items.c, schema.events.c, self.coverage()
-        on_offer = sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
-        counts = sa.select(
-            sa.func.count(sa.case((on_offer, 1))).label("on_offer"), sa.func.count(items.category).label("categories")
-        )
-        kinds = sa.select(events.kind, sa.func.count().label("n")).group_by(events.kind)
-        waiting = sa.select(sa.func.coalesce(sa.func.sum(events.kept), 0)).where(events.kind.in_(("return", "cancel")))
-        with self.storage.reading() as connection:
-            found = connection.execute(counts).one()
-            by_kind = {one.kind: int(one.n) for one in connection.execute(kinds)}
-            loose = int(connection.execute(waiting).scalar_one())
-        return Status(coverage, found.on_offer, coverage.items - found.categories, by_kind, loose)
+        return status_of(self.storage)
 
     # Forgetting
 

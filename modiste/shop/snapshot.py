@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -38,11 +38,14 @@ FIELDS = tuple(column.name for column in schema.items.c if column.name != "revis
 
 DTYPES: dict[str, type] = {
     "alive": np.bool_, "category": np.int32, "gender": np.int8, "children": np.bool_, "product": np.int64,
-    "price": np.float64, "store": np.int32, "popularity": np.float64, "group": np.int64, "on_offer": np.bool_,
+    "price": np.float64, "store": np.int32, "popularity": np.float64, "group": np.int64, "state": np.int8,
 }  # fmt: skip
 """The columns of a snapshot, a value for each row. ``category`` and ``store`` number the snapshot's names (-1: none);
 ``group`` is category, age and gender, as :class:`Candidates` has it; ``product`` is a hash; ``price`` is NaN where
-there is none; ``popularity`` is the count before any purchase here; ``on_offer`` tells what is not sold out."""
+there is none; ``popularity`` is the count before any purchase here; ``state`` numbers STATES."""
+
+STATES = ("on offer", "hidden", "not available", "sold out", "no photo")
+"""What an item is in: what comes first where several hold. The second to the fourth are not recommended."""
 
 MOST_HALF_LIVES = 8
 """For how many half-lives the popularity stays in memory."""
@@ -50,6 +53,7 @@ MOST_HALF_LIVES = 8
 MOST_SELLING = 4
 """And for how many what sells by the choice model."""
 
+Key = TypeVar("Key", int, Ints)
 _DAY_BITS = 22  # of a key of sales: item's row and day in one number, up to the year 9999
 
 
@@ -158,7 +162,7 @@ class Sales:
         return keys >> _DAY_BITS, keys & ((1 << _DAY_BITS) - 1), bought
 
     @staticmethod
-    def key(row: int, day: int) -> int:
+    def key(row: Key, day: Key) -> Key:
         """Row and day as one number, in whose order the keys are sorted."""
         return row << _DAY_BITS | day
 
@@ -292,9 +296,16 @@ class Snapshot:
         return None if self.size == self.rows else self.column("alive")
 
     @cached_property
+    def offered(self) -> Bools:
+        """Which rows are not hidden, unavailable or sold out, bool (rows,)."""
+        state = self.column("state")
+        offered: Bools = (state == 0) | (state == STATES.index("no photo"))
+        return offered
+
+    @cached_property
     def on_offer(self) -> Bools | None:
         """Which rows may be recommended, bool (rows,): items of the shop that are not sold out; None where all are."""
-        on_offer = self.column("alive") & self.column("on_offer")
+        on_offer = self.column("alive") & self.offered
         return None if on_offer.all() else on_offer
 
     @cached_property

@@ -24,6 +24,14 @@ class Stores:
         """Columns store_id, name, latitude, longitude (degrees), by id."""
         return self._storage.frame(sa.select(schema.stores).order_by(schema.stores.c.store_id))
 
+    def stocked(self) -> pl.DataFrame:
+        """As :meth:`frame`, with items: how many are on offer there."""
+        stores, items = schema.stores.c, schema.items.c
+        count = sa.func.count(sa.case((schema.ON_OFFER, items.item_id)))
+        wanted = sa.select(*stores, sa.type_coerce(count, sa.Integer).label("items"))
+        joined = wanted.select_from(schema.stores.outerjoin(schema.items, items.store_id == stores.store_id))
+        return self._storage.frame(joined.group_by(*stores).order_by(stores.store_id))
+
     def near(self, position: tuple[float, float] | None = None, within: float | None = None) -> pl.DataFrame:
         """As :meth:`frame`, with distance_km, the nearest first; null and by id without a ``position`` in degrees.
 

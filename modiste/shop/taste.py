@@ -7,8 +7,10 @@ The choice model's features (:mod:`modiste.behaviour.choice`), as a question nee
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
+import polars as pl
 
 from modiste.arrays import Floats, Ints
 from modiste.behaviour.choice import (
@@ -34,6 +36,9 @@ MOST_TOGETHER = 200
 """Items that go together with what she bought, the strongest: of the others a buyer or two is all there is."""
 
 _FORGOTTEN = 12.0  # half-lives after which a purchase counts nothing: less than 1/4000
+
+EPOCH = date(1970, 1, 1)
+"""From which days are counted here; the first of the year 1 is day 1."""
 
 Companions = Mapping[str, Mapping[str, float]]
 """For each item how often another was bought by those who bought it, by ids."""
@@ -146,6 +151,51 @@ def taste_of(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> Taste:
             count += 1
     mean, sd = posterior(np.array([worth]), partitions[None], model.prior)
     return Taste(float(mean[0]), float(sd[0]), count, model)
+
+
+def tastes_of(snapshot: Snapshot, bought: pl.DataFrame) -> pl.DataFrame:
+    """As :func:`taste_of`, of many shoppers at once: columns shopper_id, theta, sd and told (from how many
+    purchases), of those who bought something that is there.
+
+    ``bought``: columns shopper_id, item_id, at, by time.
+    """
+    model, crowd = snapshot.model, Crowd.of(snapshot)
+    latest = bought.group_by("shopper_id", maintain_order=True).tail(LATEST)
+    ids = latest["item_id"].unique()
+    places = pl.DataFrame(
+        {"item_id": ids, "row": [snapshot.find(one) for one in ids]}, schema_overrides={"row": pl.Int64}
+    )
+    days = (pl.col("at").dt.date() - EPOCH).dt.total_days() + EPOCH.toordinal()
+    known = latest.join(places.filter(pl.col("row") >= 0), on="item_id").with_columns(day=days)
+    partitions = {day: one for day in known["day"].unique() if (one := crowd.partition(snapshot, day)) is not None}
+    known = known.filter(pl.col("day").is_in(list(partitions)))
+    row, day = known["row"].to_numpy(), known["day"].to_numpy()
+    counts = _faded(snapshot, row, day) + snapshot.column("popularity")[row]
+    who, place = np.unique(known["shopper_id"].to_numpy().astype(str), return_inverse=True)
+    worth = np.bincount(place, np.log1p(counts / SMOOTHING), minlength=len(who)).astype(np.float64)
+    sums = np.zeros((len(who), len(NODES)))
+    if len(day):
+        np.add.at(sums, place, np.stack([partitions[one] for one in day.tolist()]))
+    theta, sd = posterior(worth, sums, model.prior)
+    told = np.bincount(place, minlength=len(who))
+    types = {"shopper_id": pl.String, "theta": pl.Float64, "sd": pl.Float64, "told": pl.Int64}
+    return pl.DataFrame({"shopper_id": who, "theta": theta, "sd": sd, "told": told}, types)
+
+
+def _faded(snapshot: Snapshot, row: Ints, day: Ints) -> Floats:
+    """What had sold of each row before each day, float64, faded as the model in use has it."""
+    sold_row, sold_day, bought = snapshot.sales.rows_days()
+    half_life, after, worth, last = snapshot.model.half_life, np.empty(len(bought)), 0.0, (-1, 0)
+    for number, (one, when, many) in enumerate(zip(sold_row.tolist(), sold_day.tolist(), bought.tolist(), strict=True)):
+        worth = many + (worth * 2.0 ** ((last[1] - when) / half_life) if one == last[0] else 0.0)
+        after[number], last = worth, (one, when)
+    if not len(bought):
+        return np.zeros(len(row))
+    keys, wanted = snapshot.sales.key(sold_row, sold_day), snapshot.sales.key(row, day)
+    place = np.searchsorted(keys, wanted) - 1
+    found = (place >= 0) & (sold_row[place] == row)
+    faded: Floats = np.where(found, after[place] * np.exp2((sold_day[place] - day) / half_life), 0.0)
+    return faded
 
 
 def freshness(snapshot: Snapshot, bought: Sequence[tuple[str, int]]) -> float:

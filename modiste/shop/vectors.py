@@ -295,6 +295,15 @@ class Vectors:
         ids = {snapshot.item_ids[row]: row for row in np.flatnonzero(has).tolist()}
         return sorted(ids), matrix.looks[[ids[one] for one in sorted(ids)]]
 
+    def waiting(self) -> list[str]:
+        """The items whose photos have no vector in the default vector space, and were not set aside there; by id."""
+        items, spaces = schema.items.c, schema.spaces.c
+        latest = sa.select(spaces.key).order_by(spaces.used.desc()).limit(1).scalar_subquery()
+        wanted = sa.select(items.item_id).where(items.image.is_not(None)).order_by(items.item_id)
+        for table in (schema.vectors.c, schema.failures.c):
+            wanted = wanted.where(items.item_id.not_in(sa.select(table.item_id).where(table.space == latest)))
+        return [row["item_id"] for row in self._storage.rows(wanted)]
+
     def failures(self, space: VectorSpace | str | None = None) -> list[Rejected]:
         """The photos that were set aside in a vector space, each with its reason."""
         table = schema.failures.c

@@ -23,10 +23,13 @@ ARGUMENTS = [
     "--disable-sync",
 ]  # fmt: skip
 ADDRESSES = {
+    "overview": "/",
+    "trending": "/trending?by=category",
+    "stores": "/stores",
     "shoppers": "/shoppers",
     "shopper": "/shoppers/{shopper}?alpha=0.1&beta=0.9&trendiness=1",
     "items": "/items?categories=Dresses",
-    "item": "/items/{item}?shopper={shopper}",
+    "item": "/items/{item}?shopper={shopper}&said=saved",
     "scenarios": "/scenarios",
     "scenario": "/scenarios/axe",
     "search": "/search",
@@ -140,6 +143,7 @@ def order(page: Page) -> list[str]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_steering_a_shoppers_lists_by_keyboard(visit: Visit, names: dict[str, str], width: str) -> None:
     page = visit("/", width)
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Shoppers").click()
     page.get_by_label("Shopper", exact=True).fill(names["shopper"])
     expect(page.locator(".person").first).to_contain_text(f"Shopper {names['shopper']}")
     page.get_by_role("link", name=re.compile(rf"^Shopper {names['shopper']}\b")).first.click()
@@ -147,6 +151,11 @@ def test_steering_a_shoppers_lists_by_keyboard(visit: Visit, names: dict[str, st
     expect(page.locator("#changes")).to_contain_text("These are the lists of balanced")
     before = order(page)
 
+    if width == "phone":
+        expect(page.locator("#alpha")).to_be_hidden()
+        assert page.locator("#steer").bounding_box()["height"] < 90, "the sliders don't cover what they change"  # type: ignore[index]
+        page.locator("#steer summary").focus()
+        page.keyboard.press("Enter")
     page.locator("#alpha").focus()
     page.keyboard.press("Home")
     page.locator("#trendiness").focus()
@@ -167,6 +176,8 @@ def test_steering_a_shoppers_lists_by_keyboard(visit: Visit, names: dict[str, st
     expect(page.locator("#alpha-out")).to_have_text("0.00")
     assert order(page) == after, "the address keeps the state"
 
+    if width == "phone":
+        page.locator("#steer summary").click()
     page.get_by_role("link", name="paper", exact=True).click()
     expect(page.locator("#preset-paper")).to_have_attribute("aria-current", "true")
     expect(page.locator("#alpha")).to_have_value("0.4")
@@ -215,13 +226,13 @@ def test_from_the_wall_to_an_item_its_mask_and_its_stores(visit: Visit, names: d
     expect(page.locator("#similar .card")).to_have_count(8)
     page.get_by_role("link", name="visual", exact=True).click()
     expect(page.locator("#by-visual")).to_have_attribute("aria-current", "true")
-    expect(page.locator("#similar .terms").first).not_to_contain_text("popularity")
-    expect(page.locator("svg.map .store")).to_have_count(5)
-    expect(page.locator("svg.map .store.own")).to_have_count(1)
+    expect(page.locator("#similar .terms").first).not_to_contain_text("what sells")
+    expect(page.locator("#stores tbody tr")).to_have_count(5)
+    expect(page.locator("#stores tr.own")).to_have_count(1)
     page.get_by_label(re.compile("home of shopper")).fill(names["shopper"])
     page.keyboard.press("Enter")
     expect(page.locator("#stores tr.own")).to_contain_text(re.compile(r"has it\s*\d+\.\d km"))
-    expect(page.locator("svg.map")).to_contain_text(f"shopper {names['shopper']}")
+    expect(page.locator("#stores thead")).to_contain_text(f"shopper {names['shopper']}")
 
 
 @pytest.mark.parametrize(("width", "scripts"), [("phone", False), ("desk", True)])
@@ -332,6 +343,7 @@ def not_evaluated(demo: Path) -> Iterator[None]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_experiments_before_and_after_they_were_run(visit: Visit, demo: Path, evaluated: Path, width: str) -> None:
     page = visit("/experiments", width)
+    page.get_by_text("On a terminal", exact=True).click()
     expect(page.locator("pre")).to_have_text("modiste evaluate demo all")
     shutil.copytree(evaluated, demo / "experiments")
     page.reload()
@@ -350,10 +362,46 @@ def test_the_keyboard_can_skip_to_the_content(visit: Visit) -> None:
     expect(page.locator("main")).to_be_focused()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_sells_worst_is_hidden_and_shown_again_by_keyboard_without_scripts(visit: Visit, width: str) -> None:
+    page = visit("/", width, scripts=False)
+    expect(page.get_by_role("heading", name="Sold by week")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("of the catalogue is recommended"))).to_be_visible()
+    page.get_by_role("link", name="52 items").click()
+    page.get_by_label("Order").select_option("worst sellers first")
+    page.get_by_role("button", name="Show", exact=True).press("Enter")
+    page.locator(".wall a").first.press("Enter")
+    page.get_by_role("button", name="Hide it from all lists").press("Enter")
+    expect(page.get_by_role("status")).to_have_text("It is in no list any more.")
+    hidden = page.url.partition("?")[0]
+    page.goto("/items?state=hidden")
+    assert page.locator(".wall a").evaluate_all("all => all.map(a => a.href)") == [hidden]
+    page.goto(hidden)
+    page.get_by_role("button", name="Show it again").press("Enter")
+    expect(page.get_by_role("status")).to_have_text("It is in the lists again.")
+    page.locator("#edit summary").press("Enter")
+    page.get_by_label("Title").fill("The last of them")
+    page.get_by_role("button", name="Save").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The last of them")
+    page.locator("#edit summary").click()
+    page.get_by_label("Title").fill("")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", level=1)).not_to_contain_text("The last of them")
+
+
+def test_a_list_is_downloaded_as_a_sheet(visit: Visit) -> None:
+    page = visit("/items?categories=Dresses")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="as CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("item_id,title,category")
+    assert len(lines) == 1 + int(page.locator(".count").inner_text().split()[0])
+
+
 def test_the_pages_work_without_scripts(visit: Visit, names: dict[str, str], demo: Path) -> None:
     page = visit(f"/shoppers/{names['shopper']}?alpha=0.9", scripts=False)
     page.get_by_label("Compare with").select_option("visual")
-    page.get_by_role("button", name="Re-rank").click()
+    page.get_by_role("button", name="Rank again").click()
     expect(page.locator("#changes")).to_contain_text("Against visual")
     expect(page.locator("#alpha")).to_have_value("0.9")
     page.goto("/items")
@@ -400,6 +448,8 @@ def test_axe_finds_no_serious_fault(
         expect(page.locator("#found .card")).to_have_count(12)
     if name == "missing":
         visit.expected("404")
+    for closed in page.locator("details:not([open]) > summary").all()[::-1]:
+        closed.click()
     page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]

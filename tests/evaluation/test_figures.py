@@ -54,5 +54,7 @@ def test_an_item_without_a_readable_photo_keeps_its_place(tmp_path, image):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     Image.new("RGB", (60, 90), "#2e8b57").save(tmp_path / "green.png")
     rows = [("lite0", [("green", str(tmp_path / "green.png")), ("none", image and str(tmp_path / image))])]
-    path = figures.side_by_side(("bought", str(tmp_path / "green.png")), rows, tmp_path / "rows.png")
-    assert _pixels(path, "#2e8b57") > 5000
+    light, dark = figures.side_by_side(("bought", str(tmp_path / "green.png")), rows, tmp_path / "rows.png")
+    assert _pixels(light, "#2e8b57") > 5000
+    assert _pixels(dark, "#2e8b57") > 5000
+    assert _pixels(light, "#ffffff") > 10 * _pixels(dark, "#ffffff")

@@ -1,5 +1,6 @@
 """The pages' answers: what stands in them, what they do with odd shops and odd ids, and that they can't be tricked."""
 
+import csv
 import html
 import re
 from collections.abc import Callable, Iterator
@@ -13,12 +14,15 @@ import httpx
 import polars as pl
 import pytest
 
+from modiste.behaviour.trends import by_month
+from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.ranking.relevance import PRESETS
-from modiste.server.pages import charts, parses
+from modiste.server.pages import parses
 from modiste.server.pages.rendering import MOST_WEIGHT
 from modiste.server.pages.shopper import steered
 from modiste.server.settings import Settings
+from modiste.shop import schema
 from modiste.shop.recommendations import Recommendation, compare
 from modiste.shop.shop import Shop
 
@@ -96,7 +100,20 @@ def one(item_id: str, relevance: float = 1.0) -> Recommendation:
 
 
 @pytest.mark.parametrize(
-    "address", ["/shoppers", "/shoppers/1", "/items", "/items/Dresses-red-women", "/search", "/experiments"]
+    "address",
+    [
+        "/overview",
+        "/trending",
+        "/trending?by=colour",
+        "/stores",
+        "/docs",
+        "/shoppers",
+        "/shoppers/1",
+        "/items",
+        "/items/Dresses-red-women",
+        "/search",
+        "/experiments",
+    ],
 )
 def test_every_page_answers_and_allows_nothing_from_elsewhere(client: httpx.Client, address: str) -> None:
     made = page(client, address)
@@ -109,8 +126,29 @@ def test_every_page_answers_and_allows_nothing_from_elsewhere(client: httpx.Clie
             assert element[name].startswith(("/", "data:image/")), element
 
 
-def test_the_front_door_leads_to_the_shoppers(client: httpx.Client) -> None:
-    assert client.get("/").url.path == "/shoppers"
+def test_the_front_door_leads_to_the_overview(client: httpx.Client) -> None:
+    assert client.get("/").url.path == "/overview"
+    assert 'href="/shoppers"' in client.get("/").text
+
+
+def test_the_overview_tells_what_the_service_tells(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        shop.purchases.record([Event(f"n{n}", "Denim-red-men", datetime(2025, 3, 1)) for n in range(30)])
+        shop.purchases.record([Event(f"n{n}", "Dresses-blue-men", datetime(2025, 2, 1)) for n in range(30)])
+        shop.items.put(Item("bare", "Dresses"))
+    told = client.get("/v1/overview").json()
+    assert [one["name"] for one in told["rising"]] == ["Denim-red-men"]
+    assert [one["name"] for one in told["falling"]] == ["Dresses-blue-men"]
+    assert told["reach"]["reached"] + sum(told["reach"]["why"].values()) == 13
+    assert [one["said"] for one in told["steps"]] == ["items without a photo: 1"]
+    page(client, "/overview")
+    text = client.get("/overview").text
+    assert "30 shoppers, before 0" in text
+    assert f"{told['reach']['lists']} lists" in text
+    assert "Items without a photo: 1" in text
+    groups = client.get("/v1/trending?by=category").json()["groups"]
+    assert [(one["name"], one["rises"]) for one in groups][:1] == [("Denim", True)]
+    assert "rises</span>" in client.get("/trending?by=category").text
 
 
 def test_what_the_pages_load_is_there(client: httpx.Client) -> None:
@@ -133,11 +171,11 @@ def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path:
     sliders = {one["name"]: one["value"] for one in made.all("input")}
     assert sliders == {
         "preset": "paper", "alpha": "0.2", "beta": "0.7", "gamma": "0.1", "penalty": "4", "trendiness": "0.9",
-        "top": "3",
+        "top": "3", "lists": "12",
     }  # fmt: skip
     other = page(client, "/shoppers/1")
     assert {one["name"] for one in other.all("input")} == {
-        "preset", "alpha", "colour", "beta", "gamma", "together", "newness", "trendiness", "top",
+        "preset", "alpha", "colour", "beta", "gamma", "together", "newness", "trendiness", "top", "lists",
     }  # fmt: skip
 
 
@@ -146,29 +184,67 @@ def test_a_shopper_without_purchases_gets_one_list_by_popularity(client: httpx.C
         shop.shoppers.put("shy", trendiness=1.0)
         shop.shoppers.put("blank")
         wanted = [found.item_id for found in shop.introduce("shy", top=4)]
-        tau = shop.shoppers["blank"].trendiness
     text = client.get("/shoppers/shy?top=4").text
     page(client, "/shoppers/shy?top=4")
     assert "For her</h3>" in text
     assert re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', text) == wanted
-    assert "earlier purchases" not in text
+    assert "Show more" not in text
     steered = client.get("/shoppers/shy?top=4&trendiness=0", headers=PART | {"HX-Target": "lists"}).text
     assert re.findall(r'<li class="card [a-z]+">\s*<a href="/items/([^"]+)"', steered) != wanted
     assert 'class="mark new"' in steered
-    assert f"Trendiness {tau:.2f}" in client.get("/shoppers/blank").text
-    assert "on average" in client.get("/shoppers/blank").text
+    assert "was given: 1.00" in text
+    assert "taken to be like the others" in client.get("/shoppers/blank").text
 
 
-def test_the_mean_of_the_others_is_without_her(client: httpx.Client, shop_path: Path) -> None:
+def test_the_list_of_shoppers_and_a_shoppers_page_say_the_same_of_her_taste(
+    client: httpx.Client, shop_path: Path
+) -> None:
     with Shop.open(shop_path) as shop:
-        for shopper, tau in (("1", 1.0), ("2", 0.2), ("3", 0.4)):
-            shop.shoppers.put(shopper, trendiness=tau)
+        popular, rare = (shop.items.browse(sort="popularity").items["item_id"][place] for place in (0, -1))
+        days = [datetime(2025, 3, day) for day in range(1, 8)]
+        shop.purchases.record([Event("z-crowd", popular, day) for day in days])
+        shop.purchases.record([Event("a-own", rare, day) for day in days])
         shop.shoppers.put("blank")
-    assert "of 3 others; their mean is 0.38" in client.get("/shoppers/1").text  # 0.2, 0.4 and the mean of the three
-    people = client.get("/shoppers?sort=trendiness").text
-    assert [people.index(f'href="/shoppers/{one}"') for one in ("1", "blank", "3", "2")] == sorted(
-        people.index(f'href="/shoppers/{one}"') for one in ("1", "blank", "3", "2")
-    )
+        tastes = {one["shopper_id"]: one for one in shop.tastes().to_dicts()}
+        for name in ("z-crowd", "a-own", "1"):
+            hers = shop.taste(name)
+            assert tastes[name]["theta"] == pytest.approx(hers.theta)
+            assert tastes[name]["told"] == hers.purchases
+    assert tastes["blank"]["told"] is None
+    places = {name: client.get("/shoppers?sort=crowd").text.index(f'href="/shoppers/{name}"') for name in tastes}
+    assert places["z-crowd"] < places["a-own"] < places["blank"]
+    assert f"follows the crowd, {tastes['z-crowd']['theta']:.1f}" in client.get("/shoppers").text
+    assert "Follows the crowd</h2>" in client.get("/shoppers/z-crowd").text
+    assert "More than 3 of 3 others" in client.get("/shoppers/z-crowd").text
+
+
+def test_of_many_purchases_a_dozen_is_shown_and_the_others_by_month(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        ids = shop.items.frame()["item_id"].to_list()
+        shop.purchases.record(
+            [Event("busy", ids[day % 12], datetime(2025, 1 + day // 28, 1 + day % 28)) for day in range(336)]
+        )
+    text = client.get("/shoppers/busy").text
+    before = text[: text.index('id="steer"')]
+    assert len(re.findall(r'<li><a href="/items/', before)) == 12
+    assert [count for _, count in re.findall(r"<title>(\w+ 2025): (\d+)</title>", before)] == ["28"] * 12
+    march = client.get("/shoppers/busy?month=2025-03").text
+    assert len(re.findall(r'<li><a href="/items/', march[: march.index('id="steer"')])) == 28
+    assert client.get("/shoppers/busy?month=rubbish").text == text
+
+
+def test_more_lists_are_shown_when_asked_for_and_stay(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        ids = [f"more-{number}" for number in range(20)]
+        shop.items.put_many([Item(one, "Dresses") for one in ids])
+        shop.purchases.record([Event("busy", one, datetime(2025, 1, 1)) for one in ids])
+    text = client.get("/shoppers/busy?alpha=1").text
+    assert text.count('<section class="block"') == 12
+    following = html.unescape(re.search(r'class="button" href="([^"]+)"', text)[1])  # type: ignore[index]
+    part = client.get(following, headers=PART | {"HX-Target": "lists"}).text
+    assert part.count('<section class="block"') == 20
+    assert "Show more" not in part
+    assert 'name="lists" value="24" hx-swap-oob="true"' in part
 
 
 def test_htmx_gets_the_lists_alone_and_the_presets_beside(client: httpx.Client) -> None:
@@ -231,7 +307,8 @@ def test_all_weights_zero_is_told_kindly(client: httpx.Client) -> None:
         ("", 12), ("categories=Denim", 4), ("categories=Denim&categories=Dresses", 8), ("gender=men", 6),
         ("q=denim-RED", 2), ("categories=Denim&gender=men", 2), ("categories=Denim&gender=men&match=any", 2),
         ("min_price=100", 3), ("max_price=20&categories=Denim&match=any", 6), ("min_price=&max_price=", 12),
-        ("min_price=rubbish", 12), ("q=tees tanks", 4), ("q=%25", 0), ("page=2", 12),
+         ("min_price=rubbish", 12), ("state=no+photo", 0), ("state=on+offer", 12), ("attribute=a=b", 0),
+         ("q=tees tanks", 4), ("q=%25", 0), ("page=2", 12),
     ],
 )  # fmt: skip
 def test_the_wall_is_filtered(client: httpx.Client, query: str, count: int) -> None:
@@ -290,7 +367,7 @@ def test_an_item_shows_its_parse_its_stores_and_what_is_like_it(client: httpx.Cl
     assert re.search(r'<tr class="own"><th scope="row">Left</th><td>has it</td><td class="number">0\.0 km</td>', text)
     assert re.search(r'<tr class="other"><th scope="row">Right</th>.*13\.\d km', text)
     assert len(re.findall('<li class="card', text)) == 5  # the other women's garments
-    assert 'class="chart history"' in text
+    assert '<figure class="columns">' in text
 
 
 @pytest.mark.parametrize(
@@ -306,6 +383,123 @@ def test_a_place_that_is_none_is_told(client: httpx.Client, query: str, told: st
     answer = client.get(f"/items/Dresses-red-women?{query}", headers=PART | {"HX-Target": "stores"})
     assert answer.status_code == 200
     assert told in answer.text
+
+
+# What the pages' forms change
+
+
+RED = "/items/Dresses-red-women"
+
+
+def test_an_item_is_edited_on_its_page_and_keeps_what_the_form_does_not_say(
+    client: httpx.Client, shop_path: Path
+) -> None:
+    tag = re.search(r'name="tag" value="(\w+)"', client.get(RED).text)[1]  # type: ignore[index]
+    sent = {
+        "tag": tag,
+        "title": "Red <b>dress</b>",
+        "category": "Dresses",
+        "price": "1249.5",
+        "currency": "EUR",
+        "stock": "",
+    }
+    answer = client.post(RED, data=sent | {"do": "save"})
+    assert answer.status_code == 200
+    assert answer.url.path == RED
+    assert "Saved." in answer.text
+    assert "1,249.50 EUR" in answer.text
+    assert "Red &lt;b&gt;dress" in answer.text
+    item = client.get(f"/v1{RED}").json()
+    assert (item["gender"], item["store_id"], item["popularity"]) == ("women", "left", 0)
+    assert client.post(RED, data=sent | {"do": "save", "title": "Older"}).status_code == 412
+    page(client, RED)
+    with Shop.open(shop_path) as shop:
+        assert shop.snapshot().matrix().has[shop.snapshot().row("Dresses-red-women")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [({"price": "-3"}, "price"), ({"price": "much"}, "price"), ({"currency": "euro"}, "currency"),
+     ({"url": "javascript:alert(1)"}, "url"), ({"stock": "1e99"}, "stock")],
+)  # fmt: skip
+def test_what_can_t_be_is_told_on_a_page_and_changes_nothing(
+    client: httpx.Client, sent: dict[str, str], told: str
+) -> None:
+    before = client.get(f"/v1{RED}").json()
+    answer = client.post(RED, data=sent)
+    assert answer.status_code == 422
+    assert told in answer.text
+    assert "<main" in answer.text
+    assert client.get(f"/v1{RED}").json() == before
+
+
+def test_an_item_is_hidden_and_shown_again_by_a_button(client: httpx.Client) -> None:
+    assert "in no list any more" in client.post(RED, data={"do": "hide"}).text
+    blue = client.get("/v1/items/Dresses-blue-women/similar?top=20").json()["recommendations"]
+    assert "Dresses-red-women" not in [one["item_id"] for one in blue]
+    assert client.get(f"/v1{RED}").json()["hidden"] is True
+    wall = client.get("/items?state=hidden", headers=PART | {"HX-Target": "wall"}).text
+    assert re.findall(r'href="(/items/[^"]+)"', wall) == [RED]
+    assert "in the lists again" in client.post(RED, data={"do": "show"}).text
+    assert client.get(f"/v1{RED}").json()["hidden"] is False
+    assert client.post("/items/nothing", data={"do": "hide"}).status_code == 404
+
+
+def test_an_item_is_made_and_given_a_photo_on_the_page(client: httpx.Client) -> None:
+    made = client.post("/items", data={"item_id": "new/1", "category": "Dresses", "price": ""})
+    assert made.url.raw_path == b"/items/new%2F1?said=made"
+    assert "This item has no photo" in made.text
+    given = client.post("/items/new%2F1", files={"photo": ("a.png", drawn("Dresses", "red"), "image/png")})
+    assert "new photo is compared" in given.text
+    assert client.get("/v1/items/new%2F1/photo").status_code == 200
+    assert client.post("/items", data={"item_id": "new/1"}).status_code == 422
+    assert client.post("/items", data={"item_id": " "}).status_code == 422
+    assert client.post("/items/new%2F1", files={"photo": ("a.png", b"rubbish", "image/png")}).status_code == 422
+    assert client.post("/items/new%2F1", files={"photo": ("a.png", bytes(600_000), "image/png")}).status_code == 413
+
+
+def test_photos_that_wait_are_compared_when_a_button_is_pressed(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop, shop.storage.writing() as writing:
+        writing.execute(
+            schema.vectors.delete().where(schema.vectors.c.item_id.in_(["Denim-red-men", "Denim-red-women"]))
+        )
+    assert "2 photos wait" in client.get("/items?state=no+vector").text
+    assert "No item is like that" in client.post("/compare").text
+
+
+def test_forms_change_nothing_for_who_may_not_write(shop_path: Path) -> None:
+    with served(shop_path, Settings(token="secret")) as client:
+        for address in (RED, "/items", "/compare"):
+            assert client.post(address, data={"do": "hide", "item_id": "x"}).status_code == 401
+    with served(shop_path, Settings()) as client:
+        foreign = {"Origin": "https://elsewhere.example"}
+        assert client.post(RED, data={"do": "hide"}, headers=foreign).status_code == 403
+        assert client.get(f"/v1{RED}").json()["hidden"] is False
+
+
+# Sheets
+
+
+def test_every_list_is_a_csv_in_which_no_text_is_a_formula(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        shop.items.edit("Denim-red-men", {"title": '=HYPERLINK("https://x.example","y")', "brand": "@brand"})
+        shop.items.put(Item("+1", "Denim", title="-2+3", price=5.0))
+        shop.purchases.record([Event("=cmd|'/c'!A1", "+1", datetime(2025, 3, 1))])
+    for address in ("/items.csv", "/shoppers.csv", "/stores.csv", "/trending.csv", "/trending.csv?by=price"):
+        answer = client.get(address)
+        assert answer.headers["content-type"].startswith("text/csv")
+        assert "attachment" in answer.headers["content-disposition"]
+        cells = [cell for row in csv.reader(answer.text.splitlines()) for cell in row]
+        assert not [cell for cell in cells if re.match(r"[=+@\t\r]|-(?!\d+(\.\d+)?$)", cell)], address
+    items = pl.read_csv(client.get("/items.csv?categories=Denim&sort=title").content)
+    assert items["title"].to_list()[:2] == ["'-2+3", '\'=HYPERLINK("https://x.example","y")']
+    assert items.height == 5
+    assert items["price"].dtype == pl.Float64
+    shoppers = pl.read_csv(client.get("/shoppers.csv?sort=purchases").content)
+    assert shoppers.height == 3
+    assert shoppers["theta"].dtype == pl.Float64
+    stores = pl.read_csv(client.get("/stores.csv?sort=items").content)
+    assert stores.select("name", "items").rows() == [("Left", 6), ("Right", 6)]
 
 
 # Search
@@ -364,7 +558,7 @@ def test_an_empty_shop_says_how_to_begin(visit: Callable[[Path], httpx.Client], 
     Shop.create(tmp_path / "shop").close()
     client = visit(tmp_path / "shop")
     for address, told in (
-        ("/shoppers", "modiste add purchases"), ("/items", "modiste add items"), ("/search", "modiste embed"),
+        ("/shoppers", "modiste add purchases"), ("/items", "modiste add items"),
         ("/experiments", "modiste evaluate shop all"),
     ):  # fmt: skip
         page(client, address)
@@ -386,7 +580,7 @@ def test_a_shop_without_vectors_purchases_or_stores(visit: Callable[[Path], http
     page(client, "/shoppers/new")
     text = client.get("/shoppers/new").text
     assert "Nothing bought yet" in text
-    assert "modiste embed" in text
+    assert "Compare them</a>" in text
     for item_id in ("red", "bare"):
         page(client, f"/items/{item_id}")
     text = client.get("/items/bare").text
@@ -491,38 +685,23 @@ def test_nothing_else_in_the_folder_or_beyond_is_served(client: httpx.Client, na
 # Charts
 
 
-@pytest.mark.parametrize(
-    ("first", "last"),
-    [
-        (datetime.min, datetime.max), (datetime.max, datetime.max), (datetime.min, datetime.min),
-        (datetime(9999, 12, 1), datetime(9999, 12, 31)), (datetime(9999, 11, 30), datetime(9999, 11, 30)),
-        (datetime(1969, 12, 31), datetime(2026, 1, 1)), (datetime(2024, 2, 29), datetime(2024, 2, 29)),
-    ],
-)  # fmt: skip
-def test_charts_take_any_date(first: datetime, last: datetime) -> None:
-    about = {"item_id": "a", "image": None, "category": None}
-    Page(charts.timeline([about | {"at": first}, about | {"at": last}]))
-    Page(charts.history([first, last], [1, 2], [1.0, 3.0], 7.0))
+def test_columns_stand_on_zero_and_tell_their_count(client: httpx.Client, shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        days = [datetime(2025, 1, 1), datetime(2025, 1, 1), datetime(2025, 1, 1), datetime(2025, 1, 9)]
+        shop.purchases.record([Event(f"s{number}", "Denim-red-men", at) for number, at in enumerate(days)])
+    text = client.get("/items/Denim-red-men").text
+    drawn_ = re.findall(r'class="column" x="([\d.]+)" y="([\d.]+)" [^>]*height="([\d.]+)"><title>(.*?)</title>', text)
+    assert [(y, height) for _, y, height, _ in drawn_] == [("0.0", "100.0"), ("66.7", "33.3")]
+    assert [title for *_, title in drawn_] == ["week of 01 Jan 2025: 3", "week of 08 Jan 2025: 1"]
 
 
-def test_a_map_draws_right_angles_and_a_true_scale() -> None:
-    stores = [
-        {"name": "a", "latitude": 48.0, "longitude": 2.0, "state": "own"},
-        {"name": "b", "latitude": 48.0, "longitude": 2.2, "state": "other"},
-    ]
-    drawing = str(charts.store_map(stores, None))
-    (x1, y1), (x2, y2) = (
-        (float(x), float(y)) for x, y in re.findall(r'class="store \w+" cx="([\d.]+)" cy="([\d.]+)"', drawing)
-    )
-    bar, length = (
-        re.search(r'class="scale" d="M18 [\d.]+ V[\d.]+ H([\d.]+)', drawing),
-        re.search(r">(\d+) km<", drawing),
-    )
-    assert bar is not None
-    assert length is not None
-    assert y1 == y2
-    away = 0.2 * 111.195 * 0.66913  # km along the parallel of 48 degrees
-    assert abs(x2 - x1) / away == pytest.approx((float(bar[1]) - 18) / int(length[1]), rel=0.01)
+@pytest.mark.parametrize("last", [datetime(9999, 12, 31), datetime(2026, 1, 1), datetime(1970, 1, 1)])
+def test_months_are_counted_from_the_first_to_the_last(last: datetime) -> None:
+    months = by_month(pl.Series("at", [datetime(1970, 1, 1), last, last]))
+    assert months["month"].is_sorted()
+    assert months.height == 12 * (last.year - 1970) + last.month
+    assert months["count"].sum() == 3
+    assert by_month(pl.Series("at", [], pl.Datetime)).is_empty()
 
 
 def test_every_label_of_the_parser_has_a_colour_of_its_own() -> None:

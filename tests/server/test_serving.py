@@ -1,12 +1,15 @@
 """``modiste serve``: what it refuses, how it ends, and that what it acknowledged is never lost."""
 
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -15,7 +18,7 @@ import pytest
 from modiste.shop.shop import Shop
 
 from ..garments import drawn
-from ..running import BEARER, COMMAND, ONCE, TOKEN, Served, until
+from ..running import BEARER, COMMAND, ONCE, TOKEN, Served, free_port, until
 
 
 def modiste(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,6 +39,47 @@ def test_without_a_token_only_this_machines_addresses_are_bound(shop_path: Path,
     assert f"{served.url}/" in served.err.read_text()
     assert "only this machine" in served.err.read_text()
     assert served.stop() in (0, -signal.SIGTERM)
+
+
+def test_a_demo_on_a_terminal_ends_with_its_page_served_and_speaks_to_people(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "demo", "demo", "--products", "18", "--port", str(port)],
+        stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=os.environ | {"COLUMNS": "200", "TERM": "dumb"},
+    )  # fmt: skip
+    os.close(theirs)
+    read = bytearray()
+
+    def reading() -> None:
+        with suppress(OSError):  # at its end, on Linux
+            while more := os.read(ours, 4096):
+                read.extend(more)
+
+    thread = threading.Thread(target=reading)
+    thread.start()
+    try:
+        until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/health"))
+        before = read.decode().splitlines()
+        assert before[-1] == f"the page: http://127.0.0.1:{port}/ (Ctrl-C stops)"
+        item = ONCE.get(f"http://127.0.0.1:{port}/v1/items?limit=1").json()["items"][0]["item_id"]
+        assert ONCE.get(f"http://127.0.0.1:{port}/v1/items/{item}/thumbnail").status_code == 200
+        assert ONCE.get(f"http://127.0.0.1:{port}/items/nothing").status_code == 404
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        thread.join(10)
+        os.close(ours)
+    lines = read.decode().splitlines()[len(before) :]
+    assert [re.sub(r"^[\d:]{8} | \d+ ms$", "", line) for line in lines if line.strip("^C")] == [
+        "GET /v1/items 200", "GET /items/{item_id} 404",
+    ]  # fmt: skip
+
+
+def answers(url: str) -> bool:
+    with suppress(httpx.TransportError):
+        return ONCE.get(url).status_code == 200
+    return False
 
 
 def test_with_a_token_any_address_is_bound(shop_path: Path, serve: Callable[..., Served]) -> None:

@@ -614,7 +614,7 @@ def test_what_was_bought_at_an_earlier_time_is_told_as_it_was_then(shop):
 
 def test_what_was_bought_then_is_told_of_one_moment(small, monkeypatch):
     small.purchases.record([Event("ann", "a", NOON)])
-    real, done = purchases_module.bought_lately, []
+    real, done = purchases_module.compared, []
 
     def meanwhile(*arguments: Any) -> pl.DataFrame:
         if not done:
@@ -624,7 +624,7 @@ def test_what_was_bought_then_is_told_of_one_moment(small, monkeypatch):
                 other.items.remove("b")
         return real(*arguments)
 
-    monkeypatch.setattr(purchases_module, "bought_lately", meanwhile)
+    monkeypatch.setattr(purchases_module, "compared", meanwhile)
     found = small.purchases.trending(30, at=NOON)
     assert found.sort("item_id").select("item_id", "bought", "popularity").rows() == [
         ("a", 1, 1), ("b", 0, 0), ("c", 0, 0), ("d", 0, 0), ("e", 0, 0),

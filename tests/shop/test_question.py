@@ -69,7 +69,7 @@ def by_hand() -> Snapshot:
             "category": category,
             "gender": gender,
             "children": np.zeros(6, bool),
-            "on_offer": np.ones(6, bool),
+            "state": np.zeros(6, np.int8),
             "group": 6 * (category.astype(np.int64) + 1) + gender,
             "product": np.arange(6),
             "price": np.array([np.nan if one is None else one for one in prices]),

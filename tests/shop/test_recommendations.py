@@ -5,6 +5,7 @@ import json
 import pytest
 
 from modiste.shop.recommendations import SHOWN, TERMS, Recommendation, Recommendations, page
+from modiste.shop.shop import Shop
 
 ONE = Recommendation(
     item_id="a<b",
@@ -41,6 +42,14 @@ def test_a_notebook_shows_pictures_and_bars(shop):
     shown = shop.recommend(item="Denim-red-men-0", top=2)._repr_html_()
     assert shown.count("<img") == 2
     assert "data:image/jpeg;base64," in shown
+
+
+def test_a_shop_in_a_notebook_shows_itself(shop, tmp_path):
+    shown = shop._repr_html_()
+    assert shown.count("<img") == 8
+    assert "24 items, 24 photos embedded, 0 shoppers, 0 purchases · nobody bought anything" in shown
+    with Shop.create(tmp_path / "a&b") as empty:
+        assert "<b>a&amp;b</b> · 0 items" in empty._repr_html_()
 
 
 def test_an_item_without_a_photo_keeps_its_place_and_no_text_is_taken_for_markup():

@@ -203,7 +203,7 @@ def test_an_error_of_the_database_names_no_shopper(shop):
 
 def test_a_shop_says_what_it_has_and_what_is_next(tmp_path, small):
     with Shop.create(tmp_path / "empty") as empty:
-        assert empty.status().next_steps("empty") == ["add items: modiste add items empty PHOTOS-OR-TABLE"]
+        assert empty.status().next_steps("empty") == ["add items; modiste add items empty PHOTOS-OR-TABLE"]
     small.items.put(Item("a", available=False))
     small.purchases.record(
         [Event("ann", "b", DAY), Event("ann", "c", DAY, "return", 2), Event("ann", "b", DAY, "view")]
@@ -212,5 +212,5 @@ def test_a_shop_says_what_it_has_and_what_is_next(tmp_path, small):
     assert (status.coverage.items, status.on_offer, status.without_category) == (5, 4, 5)
     assert status.events == {"purchase": 1, "return": 1, "view": 1}
     told = " ".join(status.next_steps("small"))
-    assert "5 items have no photo" in told
-    assert "2 returned pieces" in told
+    assert "items without a photo: 5" in told
+    assert "returned pieces of no known purchase: 2" in told

@@ -3,13 +3,25 @@
 Every page works without JavaScript: forms have a button, and what htmx loads has an address of its own.
 """
 
-from modiste.server.pages import docs, experiments, item, items, scenarios, search, shopper, shoppers
+from modiste.server.pages import (
+    docs,
+    editing,
+    experiments,
+    item,
+    items,
+    overview,
+    scenarios,
+    search,
+    sheets,
+    shopper,
+    shoppers,
+    stores,
+)
 from modiste.server.pages.rendering import STATIC
 
-ROUTERS = (
-    *(page.router for page in (shoppers, shopper, items, item, scenarios, search, experiments, docs)),
-    scenarios.writes,
-)
+_PAGES = (overview, sheets, editing, stores, shoppers, shopper, items, item, scenarios, search, experiments, docs)
+
+ROUTERS = (*(page.router for page in _PAGES), scenarios.writes)
 """The pages' routes."""
 
 __all__ = ["ROUTERS", "STATIC"]

@@ -1,5 +1,6 @@
 """The page /experiments: the tables and figures that ``modiste evaluate`` wrote."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 from modiste.catalog.files import read
 from modiste.errors import UnknownIdError
+from modiste.server.addresses import here
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import HEADERS, render
 from modiste.shop.shop import Shop
@@ -29,7 +31,7 @@ def experiments(request: Request, shop: TheShop) -> Response:
     """The tables and figures that ``modiste evaluate`` wrote into the shop's folder, or how to make them."""
     files = _files(shop)
     tables = files.get("tables.md")
-    figures = [name for name in files if Path(name).suffix in (".png", ".svg")]
+    figures = [name for name in files if Path(name).suffix in (".png", ".svg") and not _light(name, files)]
     body = None
     if tables is not None:
         body, shown = _markdown(read(tables, MAX_TABLES).decode("utf-8", "replace"), files)
@@ -38,7 +40,7 @@ def experiments(request: Request, shop: TheShop) -> Response:
         request,
         "experiments.html",
         body=body,
-        figures=figures,
+        figures=[(name, _dark(name) if _dark(name) in files else "") for name in figures],
         sheets=[name for name in files if name.endswith(".csv")],
         command=f"modiste evaluate {shop.name} all",
     )
@@ -52,6 +54,21 @@ def experiment_file(shop: TheShop, name: str) -> Response:
         raise UnknownIdError(f"There is no experiment file {name!r}.")
     headers = HEADERS | {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
     return FileResponse(file, media_type=FILES[file.suffix], headers=headers)
+
+
+def _address(name: str) -> str:
+    return here(f"/experiments/{quote(name, safe='')}")
+
+
+def _dark(name: str) -> str:
+    """What the figure for dark pages is called, beside the one for light pages."""
+    return f"{Path(name).stem}-dark{Path(name).suffix}"
+
+
+def _light(name: str, files: Mapping[str, Path]) -> bool:
+    """Whether it is the one for dark pages of a figure that is there."""
+    light = Path(name).stem.removesuffix("-dark") + Path(name).suffix
+    return light != name and light in files
 
 
 def _files(shop: Shop) -> dict[str, Path]:
@@ -80,10 +97,15 @@ def _markdown(text: str, files: Mapping[str, Path]) -> tuple[Markup, set[str]]:
                 source = str(child.attrs.get("src", ""))
                 if source in files:
                     shown.add(source)
-                    child.attrs["src"] = f"/experiments/{quote(source, safe='')}"
+                    child.attrs["src"] = _address(source)
                     child.attrs["loading"] = "lazy"
                 else:  # nothing from elsewhere is loaded
                     child.type, child.tag, child.nesting = "text", "", 0
     html = reader.renderer.render(tokens, reader.options, {})
+    for source in shown:
+        if (dark := _dark(source)) in files:
+            other = f'<source media="(prefers-color-scheme: dark)" srcset="{_address(dark)}">'
+            image = rf'<img src="{re.escape(_address(source))}"[^>]*>'
+            html = re.sub(image, rf"<picture>{other}\g<0></picture>", html)
     html = html.replace("<table>", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>')
     return Markup(html.replace("</table>", "</table></div>")), shown  # noqa: S704  (made by the renderer, escaped)

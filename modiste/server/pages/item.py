@@ -1,4 +1,4 @@
-"""The page /items/…: one item's photo and parse, what is like it, its popularity, and the stores that have it."""
+"""The page /items/…: one item's photo and parse, what is like it, how it sells, and the stores that have it."""
 
 import json
 from collections.abc import Mapping
@@ -7,14 +7,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from markupsafe import Markup
 
 from modiste.ask import Ask, Position
+from modiste.catalog.items import GENDERS
 from modiste.errors import MaskError, PhotoError, SettingError, UnknownIdError
 from modiste.ranking.relevance import PRESETS
 from modiste.server.dependencies import TheShop, TheWorkQueue
 from modiste.server.limits import BusyError
-from modiste.server.pages import charts
 from modiste.server.pages.parses import Parse
 from modiste.server.pages.rendering import part_wanted, render, term_bars
 from modiste.shop.shop import Shop
@@ -29,7 +28,19 @@ MOST_HOMES = 500
 """How many shoppers are proposed whose homes distances may be measured from."""
 
 WEEK = 7.0
-"""Days of a column of the popularity over time."""
+"""Days of a column of what was sold when."""
+
+SAID = {
+    "saved": "Saved.", "photo": "Saved, and the new photo is compared from now on.", "made": "It is there.",
+    "hide": "It is in no list any more.", "show": "It is in the lists again.",
+}  # fmt: skip
+"""What the page says after a form was sent."""
+
+STATE_WORDS = ("on offer", "hidden", "not available, says its source", "sold out", "on offer, without a photo")
+"""What the shop's states are called."""
+
+STATES = ("own", "view", "other")
+"""What a store has, in the order in which stores are listed: the item, another view of its product, neither."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -45,7 +56,7 @@ class Origin:
 
 @router.get("/items/{item_id:path}")
 async def item(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: str) -> Response:
-    """One item: photo and parse, what is like it, how popular it was when, and which store has it how far away."""
+    """One item: photo and parse, what is like it, how it sold when, and which store has it how far away."""
     about = await run_in_threadpool(shop.items.__getitem__, item_id)
     parse = Parse()
     if part_wanted(request) is None and about["image"] is not None:
@@ -74,11 +85,12 @@ def _item(request: Request, shop: Shop, about: Mapping[str, Any], parse: Parse) 
     origin = _origin(shop, query)
     stores = _stores(shop, about["store_id"], {view["store_id"] for view in views}, origin)
     values |= {"origin": origin, "stores": stores, "near": query.get("near", ""), "of": query.get("shopper", "")}
-    values["map"] = charts.store_map(stores, origin.position, origin.name) if stores else None
     if target == "stores":
         return render(request, "_stores.html", **values)
-    row, popularity = snapshot.row(item_id), snapshot.popularity()
-    bought, history = _history(shop, item_id)
+    row, counts = snapshot.row(item_id), snapshot.popularity().counts
+    there = counts if snapshot.alive is None else counts[snapshot.alive]
+    past = shop.purchases.history(item_id, WEEK)
+    weeks = [(f"week of {at:%d %b %Y}", count) for at, count in past.select("at", "bought").iter_rows()]
     homes = shop.shoppers.frame().drop_nulls("latitude")["shopper_id"].head(MOST_HOMES)
     return render(
         request,
@@ -86,22 +98,19 @@ def _item(request: Request, shop: Shop, about: Mapping[str, Any], parse: Parse) 
         **values,
         parse=parse,
         attributes=sorted(json.loads(about["attributes"] or "{}").items()),
-        count=float(popularity.counts[row]),
-        normpop=float(popularity.normpop[row]),
-        bought=bought,
-        history=history,
+        count=float(counts[row]),
+        better=float((there < counts[row]).mean()),
+        bought=past["bought"].sum(),
+        weeks=weeks,
         views=[view for view in views if view["item_id"] != item_id],
         homes=homes.to_list(),
+        said=SAID.get(query.get("said", "")),
+        tag=shop.items.tag(item_id),
+        state=STATE_WORDS[int(snapshot.column("state")[row])],
+        known=shop.taxonomy.categories,
+        genders=GENDERS,
+        most_bytes=request.app.state.settings.max_upload,
     )
-
-
-def _history(shop: Shop, item_id: str) -> tuple[int, Markup | None]:
-    """How often it was bought, and its popularity over time as a picture."""
-    past = shop.purchases.history(item_id, WEEK)
-    if past.is_empty():
-        return 0, None
-    starts, bought, popularity = (past[name].to_list() for name in ("at", "bought", "popularity"))
-    return sum(bought), charts.history(starts, bought, popularity, WEEK)
 
 
 def _origin(shop: Shop, query: Mapping[str, str]) -> Origin:
@@ -126,4 +135,4 @@ def _stores(shop: Shop, own: str | None, others: set[str | None], origin: Origin
     stores = shop.stores.near(origin.position).to_dicts()
     for one in stores:
         one["state"] = "own" if one["store_id"] == own else "view" if one["store_id"] in others else "other"
-    return sorted(stores, key=lambda one: (charts.STATES.index(one["state"]), one["distance_km"] or 0.0, one["name"]))
+    return sorted(stores, key=lambda one: (STATES.index(one["state"]), one["distance_km"] or 0.0, one["name"]))

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
+from modiste.behaviour.taste import HIGHEST, LOWEST
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server.addresses import address, here, item_page, shopper_page, thumbnail
 from modiste.server.dependencies import get_shop
@@ -20,6 +20,12 @@ from modiste.shop.recommendations import TERMS, Recommendation
 MOST_TOP = 20
 MOST_WEIGHT = 4
 """The longest list that a shopper's page shows."""
+
+TERM_WORDS = {
+    "look": "looks like it", "colour": "same colours", "popularity": "what sells", "category": "kind of garment",
+    "distance": "is near", "together": "bought together", "newness": "new here",
+}  # fmt: skip
+"""What the terms of the relevance are called."""
 
 STATIC = Path(__file__).parent.parent / "static"
 """The folder of the pages' own files."""
@@ -40,6 +46,24 @@ def words(name: str | None) -> str:
     return name.replace("_", " ") if name else "no category"
 
 
+def name(one: Mapping[str, Any] | Recommendation) -> str:
+    """What an item is called: its title, or what kind of garment it is."""
+    about = {**one.item, "category": one.category} if isinstance(one, Recommendation) else one
+    return str(about.get("title") or words(about["category"]))
+
+
+def money(price: float, currency: str | None) -> str:
+    """A price as a person writes it, with the currency where it is known."""
+    return f"{price:,.2f}" + (f" {currency}" if currency else "")
+
+
+def chance(probability: float) -> str:
+    """A probability as a person says it."""
+    if probability < 1e-6:
+        return "less than 1 in a million"
+    return f"1 in {float(f'{1 / probability:.2g}'):,.0f}" if probability < 0.5 else "as likely as not"
+
+
 def _asset(name: str) -> str:
     """The path of a file of ours, with its fingerprint, so that a browser may keep it for long."""
     return f"/static/{name}?v={hashlib.blake2b((STATIC / name).read_bytes(), digest_size=5).hexdigest()}"
@@ -53,8 +77,11 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters.update(
-    term=lambda name: "bought together" if name == "together" else name,
+    term=TERM_WORDS.__getitem__,
     words=words,
+    name=name,
+    money=money,
+    chance=chance,
     item_page=item_page,
     shopper_page=shopper_page,
     thumbnail=thumbnail,
@@ -62,6 +89,7 @@ _environment.filters.update(
 )
 _environment.globals.update(
     PRESETS=PRESETS, SCALINGS=get_args(Scaling), MOST_TOP=MOST_TOP, MOST_WEIGHT=MOST_WEIGHT, address=address,
+    LOWEST=LOWEST, HIGHEST=HIGHEST,
     to=here, css=_asset("modiste.css"), htmx=_asset("htmx.min.js"), js=_asset("modiste.js"),
 )  # fmt: skip
 
@@ -80,11 +108,6 @@ def render(request: Request, name: str, *, status: int = 200, **values: Any) -> 
     """The template ``name`` filled with ``values``."""
     common = {"shop_name": get_shop(request).name, "here": request.url.path.split("/")[1]}
     return HTMLResponse(_environment.get_template(name).render(common | values), status, headers=HEADERS)
-
-
-def drawn(name: str, **values: Any) -> Markup:
-    """The picture ``name`` of ``templates/charts``, as it stands in a page."""
-    return Markup(_environment.get_template(f"charts/{name}.svg").render(values))  # noqa: S704  (escaped by Jinja)
 
 
 def part_wanted(request: Request) -> str | None:

@@ -2,16 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import date
+from itertools import pairwise
 from typing import Any, get_args
 
+import numpy as np
 import polars as pl
 from fastapi import APIRouter, Request, Response
 
 from modiste.ask import Ask
+from modiste.behaviour.taste import HIGHEST, LOWEST
+from modiste.behaviour.trends import by_month
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server.addresses import address, shopper_page
 from modiste.server.dependencies import TheShop
-from modiste.server.pages import charts
 from modiste.server.pages.rendering import (
     MOST_TOP,
     MOST_WEIGHT,
@@ -23,9 +27,16 @@ from modiste.server.pages.rendering import (
 )
 from modiste.shop.recommendations import Recommendations, compare
 from modiste.shop.shop import Shop
+from modiste.shop.taste import Taste
 
 PURCHASES_SHOWN = 12
-"""A shopper's latest purchases that get a list each, until all are asked for."""
+"""A shopper's latest purchases that are shown, and that get a list each; more when asked for."""
+
+MOST_LISTS = 120
+"""Lists on one page."""
+
+BINS = 20
+"""Columns of the picture of all shoppers' tastes."""
 
 SLIDERS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("alpha", "beta", "gamma", "together", "newness"), (0, MOST_WEIGHT)),
@@ -66,7 +77,7 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
     own = taste.trendiness if choice and known.estimated else known.trendiness
     ask, against = shop.scenarios.asked(steered(query, own)), query.get("against", "")
     against = against if against in PRESETS else "balanced"
-    latest = None if query.get("all") == "1" else PURCHASES_SHOWN
+    latest = round(number(query.get("lists"), PURCHASES_SHOWN, MOST_LISTS) or PURCHASES_SHOWN)
     still = ask.weights == PRESETS[against] and ask.trendiness is None and ask.scenario is None
     now = _lists(shop, shopper_id, ask, latest)
     before = now if still else _lists(shop, shopper_id, Ask.of(preset=against, top=ask.top), latest)
@@ -87,8 +98,7 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
         "against": against,
         "scenarios": [one.name for one in shop.scenarios.all()],
         "blocks": blocks,
-        "hidden": purchases["item_id"].n_unique() - len(blocks) if purchases.height else 0,
-        "every": latest is None,
+        "lists": latest,
         "count": Counter(one.mark for block in blocks for one in [*block["moved"], *block["dropped"]]),
         "still": still,
         **term_bars(
@@ -98,25 +108,48 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
         "request_address": with_query(
             address("shoppers", shopper_id, "recommendations"), ask.model_dump(exclude_unset=True).items()
         ),
-        "everything": with_query(shopper_page(shopper_id), {**query, "all": "1"}.items()),
+        "following": with_query(shopper_page(shopper_id), {**query, "lists": latest + PURCHASES_SHOWN}.items())
+        if len(blocks) == latest < min(MOST_LISTS, purchases["item_id"].n_unique())
+        else None,
     }
     target = part_wanted(request)
     if target in ("lists", "work"):
         return render(request, f"_{target}.html", **values, swap=target == "lists")
-    people = shop.shoppers.frame()
-    others = people.filter(pl.col("shopper_id") != shopper_id)["trendiness"]
-    stops = [bought[row["item_id"]] | {"at": row["at"]} for row in purchases.to_dicts() if row["item_id"] in bought]
+    months = by_month(purchases["at"])
+    month = query.get("month") if query.get("month") in set(months["month"]) else None
+    chosen = purchases.tail(PURCHASES_SHOWN)
+    if month:
+        chosen = purchases.filter(pl.col("at").dt.strftime("%Y-%m") == month)
     return render(
         request,
         "shopper.html",
         **values,
         swap=False,
-        timeline=charts.timeline(stops) if stops else None,
-        histogram=charts.histogram(people["trendiness"].to_list(), known.trendiness),
-        rank=int((others < known.trendiness).sum()),
-        others=others.len(),
-        mean=others.mean(),
+        stops=[
+            bought[row["item_id"]] | {"at": row["at"]} for row in chosen.to_dicts()[::-1] if row["item_id"] in bought
+        ],
+        months=[(date(int(one[:4]), int(one[5:]), 1), count) for one, count in months.iter_rows()],
+        month=month,
+        PURCHASES_SHOWN=PURCHASES_SHOWN,
+        **_crowd(shop.tastes(), shopper_id, taste),
     )
+
+
+def _crowd(tastes: pl.DataFrame, shopper_id: str, hers: Taste) -> dict[str, Any]:
+    """Where a shopper's taste is among those of all of whom something is known."""
+    told = tastes.filter(pl.col("told").is_not_null() & (pl.col("shopper_id") != shopper_id))
+    theta = hers.theta if hers.purchases else None
+    everyone = [*told["theta"], *([] if theta is None else [theta])]
+    counts, _ = np.histogram(everyone, bins=BINS, range=(LOWEST, HIGHEST))
+    ends = np.linspace(LOWEST, HIGHEST, BINS + 1)
+    labels = [f"{low:.2f} to {high:.2f}".replace("-", "−") for low, high in pairwise(ends)]
+    return {
+        "theta": theta,
+        "mark": None if theta is None else min(int((theta - LOWEST) / (HIGHEST - LOWEST) * BINS), BINS - 1),
+        "histogram": list(zip(labels, counts.tolist(), strict=True)) if theta is not None and told.height else [],
+        "rank": 0 if theta is None else int((told["theta"] < theta).sum()),
+        "others": told.height,
+    }
 
 
 def _lists(shop: Shop, shopper_id: str, ask: Ask, latest: int | None) -> list[tuple[str, Recommendations]]:

@@ -15,6 +15,18 @@
   document.addEventListener("htmx:load", (event) => sliders(event.target));
   sliders(document);
 
+  // on a phone the sliders would cover what they change: they are one line until they are opened
+  let open = !matchMedia("(max-width: 60rem)").matches;
+  const steer = () => {
+    const details = document.querySelector("#steer details");
+    if (!details || details.dataset.kept) return;
+    details.dataset.kept = "yes";
+    details.open = open;
+    details.addEventListener("toggle", () => (open = details.open));
+  };
+  document.addEventListener("htmx:load", steer);
+  steer();
+
   const notice = (text) => {
     const shown = document.createElement("p");
     shown.className = "notice";

@@ -1,0 +1,63 @@
+"""Every list of the pages as a CSV file: /items.csv, /shoppers.csv, /stores.csv and /trending.csv."""
+
+import polars as pl
+from fastapi import APIRouter, Request, Response
+
+from modiste.server.dependencies import TheShop
+from modiste.server.pages.items import asked
+from modiste.server.pages.overview import asked as trends_asked
+from modiste.server.pages.shoppers import found as shoppers_found
+from modiste.server.pages.stores import found as stores_found
+from modiste.shop.overview import trends
+
+ITEMS = (
+    "item_id", "title", "category", "gender", "age_group", "brand", "colour", "size", "price", "sale_price", "currency",
+    "stock", "available", "hidden", "sold", "product", "view", "store_id", "url", "attributes",
+)  # fmt: skip
+"""The columns of the items."""
+
+_FORMULA = r"^[=+\-@\t\r\n]"  # what spreadsheets take for a program
+
+router = APIRouter(include_in_schema=False)
+
+
+def as_csv(frame: pl.DataFrame) -> str:
+    """A frame as CSV in which no text is a formula: one that begins like one begins with an apostrophe.
+
+    Numbers stay numbers, below 0 too.
+    """
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    return frame.with_columns(pl.col(texts).str.replace(_FORMULA, "'$0")).write_csv()
+
+
+def _sheet(name: str, frame: pl.DataFrame) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-cache"}
+    return Response(as_csv(frame), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get("/items.csv")
+def items(request: Request, shop: TheShop) -> Response:
+    """The items that pass the filters of the page, in its order."""
+    page = shop.items.browse(**asked(request), limit=None)
+    return _sheet("items", page.items.rename({"count": "sold"}).select(ITEMS))
+
+
+@router.get("/shoppers.csv")
+def shoppers(request: Request, shop: TheShop) -> Response:
+    """The shoppers that the page lists, in its order."""
+    people = shoppers_found(request, shop).rename({"told": "told_by_purchases", "given": "given_trendiness"})
+    return _sheet("shoppers", people)
+
+
+@router.get("/stores.csv")
+def stores(request: Request, shop: TheShop) -> Response:
+    """The stores, in the page's order."""
+    return _sheet("stores", stores_found(request, shop))
+
+
+@router.get("/trending.csv")
+def trending(request: Request, shop: TheShop) -> Response:
+    """What sells now against before."""
+    by, window = trends_asked(request)
+    found = trends(shop, by, window)
+    return _sheet(f"trending-{by}", found.drop("image", strict=False))

@@ -1,0 +1,135 @@
+"""How far a shop is: what it has, what it lacks, and what to do next; for the command, the page and the metrics."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from modiste.shop import schema
+from modiste.shop.storage import Storage, setting
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far a shop is ready: counts; vectors, missing and failed are photos in the default vector space.
+
+    ``synced`` are those of the last sync (:class:`~modiste.shop.sync.SyncReport`), which began at ``last_sync`` (UTC).
+    """
+
+    items: int
+    photos: int
+    vectors: int
+    missing: int
+    failed: int
+    shoppers: int
+    purchases: int
+    last_purchase: datetime | None
+    last_sync: datetime | None = None
+    synced: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do: what is the matter, the ``command`` that mends it, and the ``page`` where one sees it."""
+
+    said: str
+    command: str
+    page: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a shop has and lacks.
+
+    ``on_offer`` items may be recommended, ``hidden`` were taken out of every list here, ``without_category`` have none;
+    ``events`` are how many of each kind; ``unmatched`` is how much was returned or cancelled for which no purchase is
+    known; ``failures`` tells why photos have no vector, and how many.
+    """
+
+    coverage: Coverage
+    on_offer: int
+    hidden: int
+    without_category: int
+    events: dict[str, int]
+    unmatched: int
+    failures: dict[str, int]
+
+    def steps(self, shop: str) -> list[Step]:
+        """What is to be done, the first thing first; ``shop`` is its folder as commands name it."""
+        have = self.coverage
+        if not have.items:
+            return [Step("add items", f"modiste add items {shop} PHOTOS-OR-TABLE", "/items")]
+        orders = f"modiste add purchases {shop} ORDERS, or modiste simulate {shop}"
+        found = [
+            (not self.on_offer, "nothing is on offer; add the items again as they are now",
+             f"modiste add items {shop} TABLE", "/items?state=off"),
+            (have.items - have.photos, "items without a photo: {}", "name photos in the column image",
+             "/items?state=no+photo"),
+            (have.missing, "photos without a vector: {}", f"modiste embed {shop}", "/items?state=no+vector"),
+            (have.failed, "photos that could not be embedded: {}", f"modiste embed {shop} tells why",
+             "/items?state=no+vector"),
+            (self.without_category, "items without a category: {}", "name it in the column category",
+             "/items?state=no+category"),
+            (not have.purchases, "nobody bought anything", orders, "/shoppers"),
+            (self.unmatched, "returned pieces of no known purchase: {}", "add the older orders", "/shoppers"),
+        ]  # fmt: skip
+        return [Step(said.format(f"{count:,}"), command, page) for count, said, command, page in found if count]
+
+    def next_steps(self, shop: str) -> list[str]:
+        """As :meth:`steps`, in sentences for a terminal; there is always one."""
+        steps = [f"{step.said}; {step.command}" for step in self.steps(shop)]
+        return steps or [f"ask: modiste recommend {shop} --shopper ID"]
+
+
+def coverage_of(storage: Storage) -> Coverage:
+    """The counts of a shop's tables."""
+    items, vectors, failures, events = schema.items, schema.vectors, schema.failures, schema.events.c
+    latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1)
+    last = sa.select(events.at).where(events.kind == "purchase", events.kept > 0).order_by(events.at.desc()).limit(1)
+    syncs = sa.select(schema.syncs).order_by(schema.syncs.c.sync_id.desc()).limit(1)
+    with storage.reading() as connection:
+
+        def count(table: sa.Table, *conditions: Any) -> int:
+            wanted = sa.select(sa.func.count()).select_from(table).where(*conditions)
+            return int(connection.execute(wanted).scalar_one())
+
+        key = connection.execute(latest).scalar() or ""
+        photos = count(items, items.c.image.is_not(None))
+        synced = connection.execute(syncs).one_or_none()
+        embedded, failed = (count(one, one.c.space == key) for one in (vectors, failures))
+        return Coverage(
+            items=count(items),
+            photos=photos,
+            vectors=embedded,
+            missing=photos - embedded - failed,
+            failed=failed,
+            shoppers=count(schema.shoppers),
+            purchases=int(setting(connection, "purchases")),
+            last_purchase=connection.execute(last).scalar(),
+            last_sync=synced.at if synced else None,
+            synced=json.loads(synced.report) if synced else {},
+        )
+
+
+def status_of(storage: Storage) -> Status:
+    """What is there and what is missing."""
+    items, events, failures = schema.items.c, schema.events.c, schema.failures.c
+    counts = sa.select(
+        sa.func.count(sa.case((schema.ON_OFFER, 1))).label("on_offer"),
+        sa.func.count(sa.case((items.hidden, 1))).label("hidden"),
+        sa.func.count(items.category).label("categories"),
+    )
+    kinds = sa.select(events.kind, sa.func.count().label("n")).group_by(events.kind)
+    waiting = sa.select(sa.func.coalesce(sa.func.sum(events.kept), 0)).where(events.kind.in_(("return", "cancel")))
+    latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1).scalar_subquery()
+    reasons = sa.select(failures.reason, sa.func.count().label("n")).where(failures.space == latest)
+    coverage = coverage_of(storage)
+    with storage.reading() as connection:
+        found = connection.execute(counts).one()
+        by_kind = {one.kind: int(one.n) for one in connection.execute(kinds)}
+        loose = int(connection.execute(waiting).scalar_one())
+        failed = connection.execute(reasons.group_by(failures.reason).order_by(sa.desc("n"), failures.reason).limit(20))
+        why = {one.reason: int(one.n) for one in failed}
+    return Status(coverage, found.on_offer, found.hidden, coverage.items - found.categories, by_kind, loose, why)
