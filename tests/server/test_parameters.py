@@ -64,7 +64,7 @@ def test_behind_a_proxy_addresses_begin_with_its_path(template: Path, tmp_path: 
         item = client.get(f"{url}/v1/items/Dresses-red-women").json()
         assert item["photo"] == f"{prefix}/v1/items/Dresses-red-women/photo"
         assert client.get(url + item["photo"]).headers["content-type"] == "image/png"
-        assert client.get(f"{url}/").headers["location"] == f"{prefix}/shoppers"
+        assert client.get(f"{url}/").headers["location"] == f"{prefix}/overview"
         hostile = client.get(f"{url}/items", headers={"X-Forwarded-Prefix": "//elsewhere.example"}).text
         assert "elsewhere" not in hostile
 
