@@ -255,8 +255,8 @@ class Items:
 
         made = []
         for item in items:
-            image, others = file(item, item.image), [file(item, one) for one in item.photos]
-            made.append(replace(item, image=image, photos=tuple(one for one in others if one is not None)))
+            had = [got for one in (item.image, *item.photos) if (got := file(item, one)) is not None]
+            made.append(replace(item, image=had[0] if had else None, photos=tuple(had[1:])))
         return made
 
     @staticmethod
@@ -382,7 +382,7 @@ class Items:
             if further is not None:
                 files = [self._storage.relative(str(self._keep_photo(one))) for one in further]
                 row["photos"] = json.dumps(list(dict.fromkeys(files))) if files else None
-            if row["image"] is None and row["photos"] is not None:
+            if further and row["image"] is None:
                 raise SourceError(f"item {item.item_id!r} has no photo that further ones could follow; send that too")
             self._store(writing, [row])
         self._drop_uploads(known)

@@ -23,6 +23,9 @@ SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_p
 removed items are not remembered, how many purchases there are, the sum of their normalised popularity, and what an
 event of each kind is worth in popularity."""
 
+LOCKED_S = 10.0
+"""So long PostgreSQL's tables are waited for before they are written anew."""
+
 MOST_REMOVED = 100_000
 """So many removed items are remembered; a snapshot that is older than the oldest of them is made anew."""
 
@@ -145,7 +148,13 @@ class Storage:
         """Let nothing of what was deleted stay in the database's files. Raises SourceError if others hold on to it."""
         if self.engine.dialect.name == "postgresql":
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("VACUUM (FULL, ANALYZE) shoppers, events")
+                connection.exec_driver_sql(f"SET lock_timeout = '{1000 * LOCKED_S:.0f}ms'")
+                try:
+                    connection.exec_driver_sql("VACUUM (FULL, ANALYZE) shoppers, events")
+                except sa.exc.OperationalError as error:
+                    raise SourceError("the tables are in use: they were not written anew; do it again") from error
+                finally:
+                    connection.exec_driver_sql("RESET lock_timeout")
             return
         with closing(sqlite3.connect(self.path / "shop.db", timeout=database.BUSY_TIMEOUT_S)) as connection:
             try:
