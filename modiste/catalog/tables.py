@@ -337,7 +337,9 @@ def _json(content: bytes, known: Collection[str]) -> Lines:
             yield number, _NO_OBJECT
             continue
         above, below = _levels(record)
-        for one in below or [{}]:
+        if not below:
+            yield number, [text(above.get(name)) for name in names]
+        for one in below:
             cells = None if one is None else above | {named[place]: value for place, value in one.items()}
             yield number, _NO_OBJECT if cells is None else [text(cells.get(name)) for name in names]
 
@@ -345,6 +347,8 @@ def _json(content: bytes, known: Collection[str]) -> Lines:
 def _levels(record: dict[str, Any]) -> tuple[dict[str, Any], list[dict[tuple[str, str], Any] | None]]:
     """A record's own cells, and those of the things that it lists, each by the list's name in the singular and its own
     name; None for a thing that is no object."""
+    if not any(isinstance(one, list | dict) for one in record.values()):
+        return record, []
     listed = next((name for name in INNER if isinstance(one := record.get(name), list) and _has_object(one)), None)
     above = _flat({name: value for name, value in record.items() if name != listed})
     below: list[dict[tuple[str, str], Any] | None] = []

@@ -333,8 +333,8 @@ class Items:
 
         made = []
         for item in items:
-            image, others = file(item, item.image), [file(item, one) for one in item.photos]
-            made.append(replace(item, image=image, photos=tuple(one for one in others if one is not None)))
+            had = [got for one in (item.image, *item.photos) if (got := file(item, one)) is not None]
+            made.append(replace(item, image=had[0] if had else None, photos=tuple(had[1:])))
         return made
 
     @staticmethod
@@ -465,10 +465,8 @@ class Items:
                     kept += files
                     names = dict.fromkeys(map(self._storage.relative, files))
                     row["photos"] = json.dumps(list(names)) if files else None
-                if row["image"] is None and row["photos"] is not None:
-                    raise SourceError(
-                        f"item {item.item_id!r} has no photo that further ones could follow; send that too"
-                    )
+                if further and row["image"] is None:
+                    raise SourceError(f"item {item.item_id!r} has no photo that further ones follow; send that too")
                 self._store(writing, [row])
         except BaseException:
             with suppress(StorageError):

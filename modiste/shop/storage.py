@@ -28,6 +28,9 @@ event of each kind is worth in popularity."""
 ASK_AGAIN_S = 1.0
 """A database that is away is asked again after so many seconds."""
 
+LOCKED_S = 10.0
+"""So long PostgreSQL's tables are waited for before they are written anew."""
+
 MOST_REMOVED = 100_000
 """So many removed items are remembered; a snapshot that is older than the oldest of them is made anew."""
 
@@ -197,7 +200,13 @@ class Storage:
         """Let nothing of what was deleted stay in the database's files. Raises SourceError if others hold on to it."""
         if self.engine.dialect.name == "postgresql":
             with self._connected(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("VACUUM (FULL, ANALYZE) shoppers, events")
+                connection.exec_driver_sql(f"SET lock_timeout = '{1000 * LOCKED_S:.0f}ms'")
+                try:
+                    connection.exec_driver_sql("VACUUM (FULL, ANALYZE) shoppers, events")
+                except (sa.exc.OperationalError, StorageError) as error:
+                    raise SourceError("the tables are in use: they were not written anew; do it again") from error
+                finally:
+                    connection.exec_driver_sql("RESET lock_timeout")
             return
         with closing(database.opened(self.path / "shop.db")) as connection:
             try:

@@ -96,6 +96,19 @@ def test_photos_by_address_lie_in_the_shop(
         assert shop.items.add(tmp_path / "items.csv", private=True).unchanged == 4
 
 
+def test_a_further_photo_stands_in_for_the_first_that_can_not_be_had(
+    tmp_path: Path, web: Web, encoded: Callable[..., bytes]
+) -> None:
+    web.files = {"/b.png": encoded("Tees_Tanks-red-women-0"), "/c.png": encoded("Tees_Tanks-red-women-6")}
+    row: dict[str, object] = {"item_id": "1", "image": f"{web.url}/gone.png"}
+    row |= {f"image {n}": f"{web.url}/{name}.png" for n, name in ((2, "b"), (3, "c"))}
+    with Shop.create(tmp_path / "s") as shop:
+        report = shop.items.add(table(tmp_path / "items.csv", [row]), private=True)
+        item = shop.items["1"]
+        assert [Path(one).read_bytes() for one in (item["image"], *item["photos"])] == list(web.files.values())
+        assert [one.file.rpartition("/")[2] for one in report.photos] == ["gone.png"]
+
+
 def test_a_placeholder_that_many_products_share_is_not_their_photo(
     tmp_path: Path, web: Web, encoded: Callable[..., bytes]
 ) -> None:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from modiste import Event, Item, Shop
 from modiste.behaviour.popularity import RunningCounts
-from modiste.errors import SettingError, UnknownIdError
-from modiste.shop import schema
+from modiste.errors import SettingError, SourceError, UnknownIdError
+from modiste.shop import database, schema, storage
 from modiste.shop.lists import recommend_all
 from modiste.shop.shoppers import new_shopper
 
@@ -190,6 +190,19 @@ def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, capl
     assert shop.purchases.popularity().equals(popularity)
     with pytest.raises(UnknownIdError, match="no shopper"):
         shop.forget(her)
+
+
+def test_forgetting_while_another_reads_is_to_be_done_again(shop, monkeypatch):
+    shop.shoppers.put("ann")
+    monkeypatch.setattr(storage, "LOCKED_S", 0.1)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    with shop.storage.reading() as connection:
+        connection.execute(sa.select(schema.shoppers)).all()
+        with pytest.raises(SourceError, match="do it again"):
+            shop.forget("ann")
+    assert "ann" not in shop.shoppers
+    with pytest.raises(UnknownIdError):  # and then it is done
+        shop.forget("ann")
 
 
 def test_an_error_of_the_database_names_no_shopper(shop):
