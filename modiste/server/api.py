@@ -501,6 +501,10 @@ def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
     item = shop.items[item_id]
     if item["image"] is None:
         raise HTTPException(404, f"item {item_id!r} has no photo")
+    if item["shown"] is not None:
+        others = [one for one in (item["image"], *item["photos"]) if one != item["shown"]]
+        number = item["photos"].index(item["shown"])
+        item |= {"image": item["shown"], "photos": others, "stamp": f"{item['stamp']}-{number}"}
     return item
 
 

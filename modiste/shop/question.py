@@ -212,7 +212,7 @@ class Question:
             category=item["category"],
             store_id=item["store_id"],
             distance_km=km,
-            image=item["image"],
+            image=item["shown"] or item["image"],
             why=why,
             item={name: item[name] for name in SHOWN} | {"on_offer": bool(self.snapshot.column("on_offer")[row])},
         )

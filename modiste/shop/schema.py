@@ -60,9 +60,13 @@ items = Table(
     Column("stock", Integer),
     Column("photos", Text, comment="a JSON list of further photos, as image; null: none"),
     Column("attributes", Text, nullable=False, comment="a JSON object of strings"),
-    Column("stamp", String, nullable=False, comment="BLAKE2b of the photo's and the mask's bytes; empty: no photo"),
+    Column("stamp", String, nullable=False, comment="of the photos' and the mask's bytes; empty: no photo"),
+    Column("shown", String, comment="of the further photos, the one to show instead of image; null: image"),
     _revision(),
 )
+
+DERIVED = ("shown",)
+"""What the items' photos say, not the shop: found when they are embedded."""
 
 counts = Table(
     "counts",

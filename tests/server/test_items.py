@@ -17,6 +17,7 @@ from modiste.catalog.items import Item
 from modiste.server.limits import WorkQueue
 from modiste.server.pictures import HEIGHTS, Cache, step
 from modiste.server.settings import Settings
+from modiste.shop import schema
 from modiste.shop.shop import Shop
 from modiste.vision.masks import decode_mask
 
@@ -107,6 +108,15 @@ def test_further_photos_have_addresses(service: httpx.Client, shop_path: Path) -
     assert service.get(item["photos"][0]).content == Path(other).read_bytes()
     assert service.get(item["photo"]).content == Path(one).read_bytes()
     assert service.get("/v1/items/new/photo?number=2").status_code == 404
+    before = service.get(item["photo"]).headers["etag"]
+    with (
+        Shop.open(shop_path) as shop,
+        shop.storage.writing() as writing,
+    ):  # as embedding says where the first is no good
+        new = schema.items.c.item_id == "new"
+        writing.execute(schema.items.update().where(new).values(shown=other, revision=writing.revision))
+    assert service.get(item["photo"], headers={"if-none-match": before}).content == Path(other).read_bytes()
+    assert service.get(item["photos"][0]).content == Path(one).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""What the default makes of photos of every kind, beside the same network unmasked.
+
+    python benchmarks/looks.py defaults|photos|proposals|speed [--data ../shared/data] [--keep FOLDER] [--every 1]
+
+``--keep`` keeps the vectors for the next run, ``--every 3`` takes every third product, photographer or photo.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from retrieval import interval, is_held_out
+from views import WORDS, embedded, rows_of
+
+from modiste.arrays import Floats, Ints, Singles
+from modiste.catalog.taxonomy import Taxonomy
+from modiste.shop.vectors import CALIBRATION, DEFAULT_BACKBONE, DEFAULT_FILL, DEFAULT_MASKING, DEFAULT_PARSER
+from modiste.vision.agreeing import agreed
+from modiste.vision.backbones import Encoder, get_backbone
+from modiste.vision.embedding import PhotoJob
+from modiste.vision.parsing import Parser
+
+Rows = list[dict[str, str]]
+TAXONOMY = Taxonomy.load()
+
+
+def photos_of(data: Path, kind: str, every: int) -> Rows:
+    """The photos of a kind that no shipped network was taught with, by their category in the taxonomy."""
+    rows = rows_of(data, kind, every)
+    if kind in ("street", "garments"):
+        rows = [row for row in rows if is_held_out(row["group"])]
+    return [row | {"category": TAXONOMY.canonical(WORDS.get(row["category"], row["category"])) or ""} for row in rows]
+
+
+def vectors(
+    rows: Rows, kind: str, keep: Path | None, *, masked: bool = True, known: bool = True
+) -> tuple[Singles, Singles]:
+    """Looks and colours by the default, or unmasked, or with the category not ``known``; in the order of the rows."""
+    name = f"{kind}-{len(rows)}-{'own' if masked else 'none'}{'' if known else '-unknown'}.npz"
+    if keep is not None and (keep / name).exists():
+        with np.load(keep / name) as file:
+            return file["looks"], file["colours"]
+    spec = get_backbone(DEFAULT_BACKBONE)
+    jobs = [
+        PhotoJob(row["item_id"], row["image"], None, TAXONOMY.labels(row["category"] if known else None))
+        for row in rows
+    ]
+    if masked:
+        parser = Parser(get_backbone(DEFAULT_PARSER), threads=1)
+        looks, colours = embedded(jobs, Encoder(spec), DEFAULT_MASKING, spec.crop, parser, fill=DEFAULT_FILL)
+    else:
+        looks, colours = embedded(jobs, Encoder(spec), "none", spec.crop)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        np.savez(keep / name, looks=looks, colours=colours)
+    return looks, colours
+
+
+def several(data: Path, keep: Path | None, every: int) -> None:
+    """Print how often a photo that was left out finds its item, a product in a colour, by one photo and by several."""
+    print(
+        "\n| shop | an item's vector is of | photos | items | R@1, % | R@5, % | with a stranger's among them, R@1, % |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for kind in ("madison", "luma"):
+        rows = photos_of(data, kind, every)
+        photos = vectors(rows, kind, keep)
+        product = np.array([row["product"] for row in rows])
+        item = np.unique([f"{row['product']} {row['colour']}" for row in rows], return_inverse=True)[1]
+        of = [np.flatnonzero(item == number) for number in range(item.max() + 1)]
+        colour = np.array([row["colour"] for row in rows])
+        asked = [one for one in range(len(rows)) if colour[one] and len(of[item[one]]) > 2]
+        hits: dict[str, Floats] = {}
+        for way in ("one photo", "the mean", "those that agree"):
+            hits[way] = np.array([found(one, way, photos, item, of, product) for one in asked])
+            cells = [interval(hits[way][:, place], item[asked]) for place in range(3)]
+            print(f"| {kind} | {way} | {len(asked)} | {len(set(item[asked]))} | {' | '.join(cells)} |", flush=True)
+        gain = hits["those that agree"] - hits["one photo"]
+        cells = [interval(gain[:, place], item[asked]) for place in range(3)]
+        print(f"| {kind} | gain of those that agree over one photo | | | {' | '.join(cells)} |", flush=True)
+
+
+def found(
+    query: int, way: str, photos: tuple[Singles, Singles], item: Ints, of: list[Ints], product: NDArray[np.str_]
+) -> tuple[float, float, float]:
+    """How often a photo's item, made of its other photos, is first and among five; and first with a stranger's photo.
+
+    By one photo that is the mean over the other ones, and over those and the stranger's.
+    """
+    rng = np.random.default_rng(query)
+    rest = of[item[query]][of[item[query]] != query]
+    stranger = rng.choice(np.flatnonzero(product != product[query]))
+    mixed = rng.permutation([*rest, stranger])
+    others = [one for one in of if product[one[0]] != product[query]]
+    one_each = way == "one photo"
+    rivals = np.array([alike(query, one[:1] if one_each else one, way, photos) for one in others])
+
+    def places(mine: Ints) -> Floats:
+        sets = [mine[place : place + 1] for place in range(len(mine))] if one_each else [mine]
+        return np.array([(rivals >= alike(query, one, way, photos)).sum() for one in sets])
+
+    clean, among = places(rest), places(mixed)
+    return float((clean < 1).mean()), float((clean < 5).mean()), float((among < 1).mean())
+
+
+def alike(query: int, item: Ints, way: str, photos: tuple[Singles, Singles]) -> float:
+    """Look and half as much colour that a photo shares with an item of the photos ``item``."""
+    looks, colours = photos
+    if way == "those that agree":
+        made = agreed(looks[item], colours[item], CALIBRATION)
+        look, colour = made.look, made.colour
+    else:
+        look, colour = looks[item].mean(0), np.sqrt(np.square(colours[item]).mean(0))
+        look = look / np.linalg.norm(look)
+    ends = CALIBRATION
+    terms = [(looks[query] @ look, ends["look"], 1.0), (colours[query] @ colour, ends["colour"], 0.5)]
+    return float(sum(weight * (cosine - low) / (high - low) for cosine, (low, high), weight in terms))
+
+
+if __name__ == "__main__":
+    parser_ = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser_.add_argument("what", choices=["photos"])
+    parser_.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser_.add_argument("--keep", type=Path, help="a folder that keeps the vectors")
+    parser_.add_argument("--every", type=int, default=1)
+    chosen = parser_.parse_args()
+    several(chosen.data, chosen.keep, chosen.every)
