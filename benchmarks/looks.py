@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from retrieval import interval, is_held_out
-from views import WORDS, embedded, rows_of
+from views import WORDS, embedded, nearest, rows_of
 
 from modiste.arrays import Floats, Ints, Singles
 from modiste.catalog.taxonomy import Taxonomy
+from modiste.shop.proposals import proposals
 from modiste.shop.vectors import CALIBRATION, DEFAULT_BACKBONE, DEFAULT_FILL, DEFAULT_MASKING, DEFAULT_PARSER
 from modiste.vision.agreeing import agreed
 from modiste.vision.backbones import Encoder, get_backbone
@@ -118,11 +119,46 @@ def alike(query: int, item: Ints, way: str, photos: tuple[Singles, Singles]) -> 
     return float(sum(weight * (cosine - low) / (high - low) for cosine, (low, high), weight in terms))
 
 
+def proposed(data: Path, keep: Path | None, every: int) -> None:
+    """Print how often the category that a photo proposes is the item's own, which was hidden, by the share asked for;
+    and what it is worth in the ranking: how many of the first five by look, colour and category are of the own one."""
+    print("\n| photos | of | sure from | proposed, % | right, % | Top-5 of its category without, with it, % |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for kind in ("luma", "garments", "madison"):
+        rows = photos_of(data, kind, every)
+        gallery, asked = vectors(rows, kind, keep), vectors(rows, kind, keep, known=False)
+        group = np.unique([row["group"] for row in rows], return_inverse=True)[1]
+        words, category = np.unique([row["category"] for row in rows], return_inverse=True)
+        known = words[category] != ""
+        low, high = CALIBRATION["look"]
+        found, share = np.zeros(len(rows), np.int64), np.zeros(len(rows))
+        for one in range(len(rows)):
+            others = (group != group[one]) & known
+            [found[one]], [share[one]] = proposals(
+                asked[0][one : one + 1], gallery[0][others], category[others], (low, high)
+            )
+        ends = CALIBRATION["colour"]
+        relevance = 3.0 * asked[0] @ gallery[0].T / (high - low) + 1.5 * asked[1] @ gallery[1].T / (ends[1] - ends[0])
+        relevance[(group[:, None] == group) | ~known] = -np.inf
+        for least in (0.5, 0.6, 0.7, 0.8, 0.9):
+            sure = known & (share >= least)
+            right = (found == category)[sure].astype(float)
+            alike = TAXONOMY.matrix(words.tolist())[found][:, category] * (share >= least)[:, None]
+            agree = [
+                (category[nearest(scores[known])] == category[known][:, None]).mean(1)
+                for scores in (relevance, relevance + alike)
+            ]
+            cells = [interval(right, group[sure]), " → ".join(interval(one, group[known]) for one in agree)]
+            print(f"| {kind} | {known.sum()} | {least} | {100 * sure.sum() / known.sum():.0f} | {' | '.join(cells)} |")
+
+
+WHAT = {"photos": several, "proposals": proposed}
+
 if __name__ == "__main__":
     parser_ = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser_.add_argument("what", choices=["photos"])
+    parser_.add_argument("what", choices=list(WHAT))
     parser_.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser_.add_argument("--keep", type=Path, help="a folder that keeps the vectors")
     parser_.add_argument("--every", type=int, default=1)
     chosen = parser_.parse_args()
-    several(chosen.data, chosen.keep, chosen.every)
+    WHAT[chosen.what](chosen.data, chosen.keep, chosen.every)

@@ -260,6 +260,8 @@ class Item(Shown):
     normalised_popularity: float = Field(description="That count in [0, 1], min-max over the catalogue.")
     photos: list[Address] = Field(description="Further photos.")
     mask: Address | None
+    proposed: str | None = Field(description="Where the shop names no category: the one that its photos propose.")
+    proposed_share: float | None = Field(description="Of the items most like it, how many have it, in [0, 1].")
 
 
 class Items(BaseModel):

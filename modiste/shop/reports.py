@@ -69,13 +69,15 @@ class Coverage:
 class Status:
     """What a shop has and lacks.
 
-    ``on_offer`` items may be recommended, ``without_category`` have none; ``events`` are how many of each kind;
+    ``on_offer`` items may be recommended, ``without_category`` have none, for ``proposed`` of which photos propose one;
+    ``events`` are how many of each kind;
     ``unmatched`` is how much was returned or cancelled for which no purchase is known.
     """
 
     coverage: Coverage
     on_offer: int
     without_category: int
+    proposed: int
     events: dict[str, int]
     unmatched: int
 
@@ -93,7 +95,8 @@ class Status:
         if have.failed:
             steps.append(f"{have.failed} photos could not be embedded: modiste embed {shop} tells why")
         if self.without_category:
-            steps.append(f"{self.without_category} items have no category: name it in the column category")
+            known = f"; photos propose one for {self.proposed}, see their pages" if self.proposed else ""
+            steps.append(f"{self.without_category} items have no category: name it in the column category{known}")
         if not have.purchases:
             steps.append(f"nobody bought anything: modiste add purchases {shop} ORDERS, or modiste simulate {shop}")
         if self.unmatched:

@@ -62,10 +62,12 @@ items = Table(
     Column("attributes", Text, nullable=False, comment="a JSON object of strings"),
     Column("stamp", String, nullable=False, comment="of the photos' and the mask's bytes; empty: no photo"),
     Column("shown", String, comment="of the further photos, the one to show instead of image; null: image"),
+    Column("proposed", String, comment="the category that the photos propose where the shop says none"),
+    Column("proposed_share", Float, comment="of the neighbours who have it, 0 to 1"),
     _revision(),
 )
 
-DERIVED = ("shown",)
+DERIVED = ("shown", "proposed", "proposed_share")
 """What the items' photos say, not the shop: found when they are embedded."""
 
 counts = Table(

@@ -244,7 +244,9 @@ class Shop:
         items, events, coverage = schema.items.c, schema.events.c, self.coverage()
         on_offer = sa.func.coalesce(items.available, sa.true()) & (sa.func.coalesce(items.stock, 1) > 0)
         counts = sa.select(
-            sa.func.count(sa.case((on_offer, 1))).label("on_offer"), sa.func.count(items.category).label("categories")
+            sa.func.count(sa.case((on_offer, 1))).label("on_offer"),
+            sa.func.count(items.category).label("categories"),
+            sa.func.count(items.proposed).label("proposed"),
         )
         kinds = sa.select(events.kind, sa.func.count().label("n")).group_by(events.kind)
         waiting = sa.select(sa.func.coalesce(sa.func.sum(events.kept), 0)).where(events.kind.in_(("return", "cancel")))
@@ -252,7 +254,7 @@ class Shop:
             found = connection.execute(counts).one()
             by_kind = {one.kind: int(one.n) for one in connection.execute(kinds)}
             loose = int(connection.execute(waiting).scalar_one())
-        return Status(coverage, found.on_offer, coverage.items - found.categories, by_kind, loose)
+        return Status(coverage, found.on_offer, coverage.items - found.categories, found.proposed, by_kind, loose)
 
     # Forgetting
 

@@ -20,6 +20,7 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments
+from modiste.shop.proposals import PROPOSED_FROM, proposals
 from modiste.shop.reports import EmbedReport, Progress
 from modiste.shop.storage import Storage, chunks
 from modiste.vision.agreeing import agreed
@@ -123,6 +124,7 @@ class Vectors:
                     progress(handled, photos)
         self._reduce(space)
         self._calibrate(space)
+        self._propose(space)
         return EmbedReport(space, embedded, here, self.failures(space), remarks, perf_counter() - began)
 
     def embed_item(self, item_id: str) -> str | None:
@@ -136,6 +138,7 @@ class Vectors:
         there = sa.select(vectors.item_id).where(vectors.space == space.key, vectors.item_id == item_id)
         for _ in range(_ROUNDS):  # another put may change the item meanwhile
             if self._storage.row(there) is not None:
+                self._propose(space, item_id)
                 return None
             rows = self._with_photo(schema.items.c.item_id == item_id)
             if not rows:
@@ -146,6 +149,7 @@ class Vectors:
                 self._store(space, {item_id: rows[0]}, some.batch, some.shown)
                 if some.batch.failures and self._with_photo(schema.items.c.item_id == item_id) == rows:
                     return some.batch.failures[0][1]
+        self._propose(space, item_id)
         return None if self._storage.row(there) else "it was changed again while it was being embedded"
 
     def _with_photo(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
@@ -296,6 +300,34 @@ class Vectors:
         with self._storage.writing() as writing:
             spaces = schema.spaces
             writing.execute(spaces.update().where(spaces.c.key == space.key).values(calibration=json.dumps(found)))
+
+    def _propose(self, space: VectorSpace, item_id: str | None = None) -> None:
+        """Propose a category for the items without one, or for one of them, by those that have one."""
+        table = schema.items
+        without = sa.select(table.c.item_id).where(table.c.category.is_(None), table.c.image.is_not(None)).limit(1)
+        if self._storage.row(without if item_id is None else without.where(table.c.item_id == item_id)) is None:
+            return
+        with self._moments.now(space) as (snapshot, _):
+            matrix, category = snapshot.matrix(space), snapshot.column("category")
+        there = matrix.has[: snapshot.rows] & snapshot.column("alive")
+        rows = np.flatnonzero(there & (category < 0))
+        if item_id is not None:
+            rows = rows[rows == snapshot.find(item_id)]
+        if not len(rows):
+            return
+        known, scale = np.flatnonzero(there & (category >= 0)), matrix.scales[0]
+        found, shares = proposals(matrix.looks[rows], matrix.looks[known], category[known], (scale.low, scale.high))
+        changes = []
+        for row, number, share in zip(rows.tolist(), found.tolist(), shares.round(2).tolist(), strict=True):
+            sure, item = share >= PROPOSED_FROM, snapshot.item(row)
+            name, of = (snapshot.categories[number], share) if sure else (None, None)
+            if (name, of) != (item["proposed"], item["proposed_share"]):
+                changes.append({"one": item["item_id"], "new": name, "share": of})
+        if changes:
+            changed = table.update().where(table.c.item_id == sa.bindparam("one"), table.c.category.is_(None))
+            with self._storage.writing() as writing:
+                new: dict[str, Any] = {"proposed": sa.bindparam("new"), "proposed_share": sa.bindparam("share")}
+                writing.execute(changed.values({**new, "revision": writing.revision}), changes)
 
     # Reading
 

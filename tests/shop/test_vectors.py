@@ -64,6 +64,41 @@ def test_a_first_photo_that_is_left_out_is_not_the_one_that_is_shown(shop, sever
     assert shop.items["Dresses-red-women-0"]["shown"] is None
 
 
+def without_category(catalogue: Path, *item_ids: str) -> Path:
+    table = catalogue.parent / "without.csv"
+    table.write_text("\n".join(["item_id,image", *(f"{one},{one}.png" for one in item_ids)]))
+    return table
+
+
+def test_a_photo_proposes_the_category_that_the_shop_doesn_t_say_and_never_overwrites_one(shop, catalogue):
+    shop.items.add(without_category(catalogue, "Denim-blue-men-0"))
+    shop.vectors.embed(masking="none")
+    one = shop.items["Denim-blue-men-0"]
+    assert (one["category"], one["proposed"], one["proposed_share"] >= 0.7) == (None, "Denim", True)
+    assert shop.snapshot().item(shop.snapshot().row("Denim-blue-men-0"))["proposed"] == "Denim"
+    [step] = [one for one in shop.status().next_steps("shop") if "category" in one]
+    assert "1 items have no category" in step
+    assert "photos propose one for 1" in step
+    assert {row["proposed"] for row in shop.items.frame().filter(category="Denim").to_dicts()} == {None}
+    shop.items.put(Item("Denim-blue-men-0", "Dresses"))
+    one = shop.items["Denim-blue-men-0"]
+    assert (one["category"], one["proposed"], one["proposed_share"]) == ("Dresses", None, None)
+
+
+def test_what_is_put_without_a_category_has_one_proposed_at_once(shop, encoded):
+    tag = shop.items.tag("Denim-blue-women-0")
+    shop.items.put(Item("new"), encoded("Denim-blue-women-0"))
+    assert shop.items["new"]["proposed"] == "Denim"
+    assert shop.items.tag("Denim-blue-women-0") == tag
+
+
+@pytest.mark.usefixtures("quick_network")
+def test_where_no_item_has_a_category_none_is_proposed(shop, catalogue):
+    shop.items.add(without_category(catalogue, *shop.items.frame()["item_id"]))
+    shop.vectors.embed(masking="none")
+    assert shop.items.frame()["proposed"].null_count() == 24
+
+
 @pytest.mark.usefixtures("quick_network")
 def test_an_item_is_embedded_again_when_one_of_its_photos_comes_changes_or_goes(shop, several, catalogue):
     assert several("Dresses-red-women-6", "Dresses-red-men-0").embedded == 1
