@@ -330,6 +330,16 @@ class ForGuest(BaseModel):
     recommendations: list[Recommendation]
 
 
+class Garment(BaseModel):
+    """One garment that somebody wears on a photo, and what looks like it."""
+
+    label: str = Field(description="What it is, as the masks' palette names it.", examples=["skirt"])
+    colour: str = Field(description="In words.", examples=["navy and white"])
+    mask: str = Field(description="Its pixels, white on black: a PNG as a data URI.")
+    kinds: list[str] = Field(description="The categories of the shop that can be one; none: the list is empty.")
+    recommendations: list[Recommendation]
+
+
 class SearchResult(BaseModel):
     """What looks like a photo, and how the photo was parsed."""
 
@@ -337,7 +347,8 @@ class SearchResult(BaseModel):
     height: int
     labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
     mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
-    recommendations: list[Recommendation]
+    recommendations: list[Recommendation] = Field(description="What looks like all of it.")
+    garments: list[Garment] = Field(description="Those that somebody wears on it, the largest first.")
 
 
 class Shopper(BaseModel):

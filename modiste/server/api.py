@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
 from modiste import __version__, wire
+from modiste.arrays import Bools
 from modiste.ask import Ask, Id, SearchAsk, sentence
 from modiste.catalog.events import Event
 from modiste.catalog.items import Item
@@ -260,7 +261,8 @@ async def search(
 ) -> wire.SearchResult:
     """Parse and embed a photo, and find what looks like it; nothing of it is kept.
 
-    The answer holds the mask that was used.
+    The answer holds the mask that was used. Where somebody is on the photo and no ``category`` is asked for, there is a
+    list for each garment that she wears too.
     """
     content = await photo.read()
 
@@ -270,8 +272,18 @@ async def search(
             width=result.photo.width,
             height=result.photo.height,
             labels=None if result.labels is None else pictures.data_uri(encode_mask(result.labels), "PNG"),
-            mask=None if result.keep is None else pictures.data_uri(Image.fromarray(result.keep).convert("L"), "PNG"),
+            mask=None if result.keep is None else _mask(result.keep),
             recommendations=_sent(result.recommendations),
+            garments=[
+                wire.Garment(
+                    label=one.label,
+                    colour=one.colour,
+                    mask=_mask(one.keep),
+                    kinds=list(one.kinds),
+                    recommendations=_sent(one.recommendations),
+                )
+                for one in result.garments
+            ],
         )
 
     return await queue.run(find)
@@ -495,6 +507,10 @@ def _sent(recommendations: Iterable[Recommendation]) -> list[wire.Recommendation
 
 
 # Pictures
+
+
+def _mask(keep: Bools) -> str:
+    return pictures.data_uri(Image.fromarray(keep).convert("L"), "PNG")
 
 
 def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:

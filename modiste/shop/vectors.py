@@ -197,6 +197,10 @@ class Vectors:
         """An RGB photo parsed and embedded as the space does; ``category`` tells which of several garments is meant."""
         return self._embedder(space).embed(photo, self._taxonomy.labels(category))
 
+    def embed_garments(self, photo: Image.Image, whole: EmbeddedPhoto, space: VectorSpace) -> dict[str, EmbeddedPhoto]:
+        """Each garment that somebody wears on a photo, by its label, as :meth:`embed_photo` embedded the ``whole``."""
+        return self._embedder(space).garments(photo, whole)
+
     def _register(self, space: VectorSpace) -> None:
         spaces = schema.spaces
         with self._storage.writing() as writing:

@@ -410,6 +410,26 @@ def test_a_search_shows_the_mask_that_was_used(tmp_path: Path) -> None:
     assert [one["item_id"] for one in found["recommendations"]] == ["only"]
 
 
+@pytest.mark.data
+def test_a_search_with_a_dressed_person_has_a_list_for_each_garment(shared_data: Path, tmp_path: Path) -> None:
+    photo = (shared_data / "street/photos/0013.jpg").read_bytes()  # pants, coat, sweater
+    with Shop.create(tmp_path / "worn") as shop:
+        shop.items.put(Item("jeans", "Denim"), drawn("Denim", "blue"))
+    with running(tmp_path / "worn", Settings(token=TOKEN)) as url:
+        found = ONCE.post(f"{url}/v1/search", files={"photo": ("a.jpg", photo)}).json()
+        page = ONCE.post(f"{url}/search", files={"photo": ("a.jpg", photo)}).text
+    worn = {one["label"]: one for one in found["garments"]}
+    assert "outer" in worn
+    assert worn["pants"]["kinds"] == ["Denim"]
+    assert [one["item_id"] for one in worn["pants"]["recommendations"]] == ["jeans"]
+    assert (worn["outer"]["kinds"], worn["outer"]["recommendations"]) == ([], [])
+    mask = np.asarray(Image.open(BytesIO(base64.b64decode(worn["pants"]["mask"].partition(",")[2]))))
+    assert mask.shape == (found["height"], found["width"])
+    assert f"Pants, {worn['pants']['colour']}" in page
+    assert "There is nothing of this kind here." in page
+    assert "What looks like all of it" in page
+
+
 def test_a_search_is_a_read(reading: httpx.Client) -> None:
     assert "authorization" not in reading.headers
     assert reading.post("/v1/search", files={"photo": ("a.png", b"none")}).status_code == 422
