@@ -1,6 +1,6 @@
 """What the default makes of photos of every kind, beside the same network unmasked.
 
-    python benchmarks/looks.py defaults|photos|proposals|speed [--data ../shared/data] [--keep FOLDER] [--every 1]
+    python benchmarks/looks.py defaults|photos|proposals [--data ../shared/data] [--keep FOLDER] [--every 1]
 
 ``--keep`` keeps the vectors for the next run, ``--every 3`` takes every third product, photographer or photo.
 """
@@ -152,7 +152,55 @@ def proposed(data: Path, keep: Path | None, every: int) -> None:
             print(f"| {kind} | {known.sum()} | {least} | {100 * sure.sum() / known.sum():.0f} | {' | '.join(cells)} |")
 
 
-WHAT = {"photos": several, "proposals": proposed}
+def defaults(data: Path, keep: Path | None, every: int) -> None:
+    """Print what the default finds on every kind of photo beside the same network unmasked, and the gain of each photo.
+
+    Top-5: how many of the five nearest by look, of other products, photographers or photos, are of its category. R@1:
+    whether the nearest is of its product, in any colour; in its own, the others left out, by look and half as much
+    colour.
+    """
+    print("\n| photos | of | way | Top-5 of its category, % | its product, R@1, % | in its colour, R@1, % |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for kind in ("street", "garments", "madison", "luma"):
+        rows = photos_of(data, kind, every)
+        group = np.unique([row["group"] for row in rows], return_inverse=True)[1]
+        scores = {
+            "the default": points(rows, group, vectors(rows, kind, keep)),
+            "the default, its category not known": points(rows, group, vectors(rows, kind, keep, known=False)),
+            "unmasked": points(rows, group, vectors(rows, kind, keep, masked=False)),
+        }
+        scores["gain of the default"] = scores["the default"] - scores["unmasked"]
+        scores["gain without the category"] = scores["the default, its category not known"] - scores["unmasked"]
+        for way, columns in scores.items():
+            known = [~np.isnan(column) for column in columns]
+            cells = [
+                interval(one[there], group[there]) if there.any() else ""
+                for one, there in zip(columns, known, strict=True)
+            ]
+            print(f"| {kind} | {len(rows)} | {way} | {' | '.join(cells)} |", flush=True)
+
+
+def points(rows: Rows, group: Ints, photos: tuple[Singles, Singles]) -> Floats:
+    """The three columns of :func:`defaults` by photo, float64 (3, n), NaN where it can't be said."""
+    looks, colours = photos
+    category = np.array([row["category"] for row in rows])
+    colour = np.array([row.get("colour", "") for row in rows])
+    other, look = group[:, None] != group, looks @ looks.T
+    near = nearest(np.where(other & (category != ""), look, -np.inf))
+    top = np.where(category == "", np.nan, (category[near] == category[:, None]).mean(1))
+    twin = ~other & ~np.eye(len(rows), dtype=bool) & ("product" in rows[0])
+    right = twin & (colour[:, None] == colour) & (colour != "")
+    ends = CALIBRATION
+    both = look / (ends["look"][1] - ends["look"][0])
+    both += 0.5 * (colours @ colours.T) / (ends["colour"][1] - ends["colour"][0])
+    found = [
+        np.where(wanted.any(1), wanted[np.arange(len(rows)), np.where(pool, alike, -np.inf).argmax(1)], np.nan)
+        for wanted, pool, alike in ((twin, other | twin, look), (right, other | right, both))
+    ]
+    return np.array([top, *found])
+
+
+WHAT = {"photos": several, "proposals": proposed, "defaults": defaults}
 
 if __name__ == "__main__":
     parser_ = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
