@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 from modiste.errors import MissingExtraError, ModisteError, SettingError, StorageError
 
 if TYPE_CHECKING:
+    from modiste.ask import Ask
     from modiste.catalog.columns import Layout, Understood
     from modiste.catalog.items import Rejected
     from modiste.catalog.readers import Reading
@@ -60,28 +61,38 @@ Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any row o
 class AskCommand(TyperCommand):
     """A command that takes the fields of :class:`~modiste.ask.Ask` as options too; ``meta["ask"]`` has those given."""
 
+    asked = "Ask"
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Its own options, those of Ask, and --help."""
         *own, last = super().get_params(ctx)
-        return [*own, *_ask_options(), last]
+        return [*own, *_ask_options(self._ask()), last]
 
     def invoke(self, ctx: Any) -> Any:
         """Run it, with what was asked apart from its own options."""
-        from modiste.ask import Ask
-
-        given = {name: ctx.params.pop(name, None) for name in Ask.model_fields}
+        given = {name: ctx.params.pop(name, None) for name in self._ask().model_fields}
         ctx.meta["ask"] = {name: value for name, value in given.items() if value not in (None, False, (), [])}
         return super().invoke(ctx)
 
+    @classmethod
+    def _ask(cls) -> "type[Ask]":
+        from modiste import ask
 
-def _ask_options() -> list[Any]:
+        return getattr(ask, cls.asked)  # type: ignore[no-any-return]
+
+
+class SearchCommand(AskCommand):
+    """The same with the fields of :class:`~modiste.ask.SearchAsk`."""
+
+    asked = "SearchAsk"
+
+
+def _ask_options(ask: "type[Ask]") -> list[Any]:
     """The fields of Ask as options; what is given is validated there."""
     from inspect import Parameter, Signature
 
-    from modiste.ask import Ask
-
     parameters = []
-    for name, about in Ask.model_json_schema()["properties"].items():
+    for name, about in ask.model_json_schema()["properties"].items():
         kind = next((one for one in about.get("anyOf", [about]) if one.get("type") != "null"), about)
         many, words = kind.get("type") == "array", {"number": "NUMBER", "integer": "INTEGER"}
         standard = about.get("default") or ""
@@ -103,7 +114,7 @@ def _ask_options() -> list[Any]:
     options.__annotations__ = {one.name: one.annotation for one in parameters}
     made = typer.Typer(add_completion=False)
     made.command()(options)
-    return [one for one in typer.main.get_command(made).params if one.name in Ask.model_fields]
+    return [one for one in typer.main.get_command(made).params if one.name in ask.model_fields]
 
 
 def main() -> None:
@@ -524,6 +535,33 @@ def recommend(
     else:
         for bought, many in lists:
             _print_table(f"for {shopper or item or 'a guest'}" + (f", who bought {bought}" if bought else ""), many)
+
+
+@app.command(
+    cls=SearchCommand,
+    epilog="Examples: modiste search street look.jpg --top 3 | modiste search street bag.jpg --category Bags --json",
+)
+def search(
+    context: typer.Context,
+    path: ShopPath,
+    photo: Annotated[Path, typer.Argument(help="A photo that is in no catalogue.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Find what looks like a photo and, where somebody is on it, like each garment that she wears."""
+    with _open(path) as shop:
+        found = shop.search(photo, **context.meta["ask"])
+    if as_json:
+        garments = [
+            {"label": one.label, "colour": one.colour, "kinds": one.kinds,
+             "recommendations": [like.as_json() for like in one.recommendations]}
+            for one in found.garments
+        ]  # fmt: skip
+        whole = [one.as_json() for one in found.recommendations]
+        print(json.dumps({"recommendations": whole, "garments": garments}, indent=2))
+        return
+    for one in found.garments:
+        _print_table(f"like the {one.label}, {one.colour}", one.recommendations)
+    _print_table(f"like {'all of it' if found.garments else photo.name}", found.recommendations)
 
 
 @app.command(

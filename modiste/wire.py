@@ -332,6 +332,8 @@ class Item(Shown):
     normalised_popularity: float = Field(description="That count in [0, 1], min-max over the catalogue.")
     photos: list[Address] = Field(description="Further photos.")
     mask: Address | None
+    proposed: str | None = Field(description="Where the shop names no category: the one that its photos propose.")
+    proposed_share: float | None = Field(description="Of the items most like it, how many have it, in [0, 1].")
 
 
 class Items(BaseModel):
@@ -410,6 +412,16 @@ class ForGuest(Answer):
     unknown: list[str] = Field(description="Those of her items that the shop doesn't have.")
 
 
+class Garment(BaseModel):
+    """One garment that somebody wears on a photo, and what looks like it."""
+
+    label: str = Field(description="What it is, as the masks' palette names it.", examples=["skirt"])
+    colour: str = Field(description="In words.", examples=["navy and white"])
+    mask: str = Field(description="Its pixels, white on black: a PNG as a data URI.")
+    kinds: list[str] = Field(description="The categories of the shop that can be one; none: the list is empty.")
+    recommendations: list[Recommendation]
+
+
 class SearchResult(Answer):
     """What looks like a photo, and how the photo was parsed."""
 
@@ -417,6 +429,7 @@ class SearchResult(Answer):
     height: int
     labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
     mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
+    garments: list[Garment] = Field(description="Those that somebody wears on it, the largest first.")
 
 
 class Shopper(BaseModel):

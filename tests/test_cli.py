@@ -467,6 +467,18 @@ def test_a_shopper_s_data_is_printed_and_forgotten(type_, street):
         assert type_("forget", "street", *words)[0] == 2
 
 
+def test_a_photo_is_searched_with(type_, street):
+    photo = Path(street.items.frame()["image"].drop_nulls()[0])
+    code, out, _ = type_("search", street.path, photo, "--top", "2")
+    assert code == 0
+    assert f"like {photo.name}" in out
+    code, out, _ = type_("search", street.path, photo, "--top", "2", "--category", "Dresses", "--json")
+    found = json.loads(out)
+    assert (len(found["recommendations"]), found["garments"]) == (2, [])
+    code, _, complaint = type_("search", street.path, photo, "--top", "0")
+    assert (code, "top" in complaint) == (2, True)
+
+
 def test_a_guest_s_items_are_asked_with(type_, street):
     code, shown, _ = type_("recommend", "street", "--items", "i0", "--items", "sock", "--items", "i3", "--json")
     assert code == 0

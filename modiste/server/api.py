@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
 from modiste import __version__, wire
+from modiste.arrays import Bools
 from modiste.ask import Ask, Id, SearchAsk, sentence
 from modiste.catalog.events import Event
 from modiste.catalog.files import open_regular
@@ -274,7 +275,8 @@ async def search(
 ) -> wire.SearchResult:
     """Parse and embed a photo, and find what looks like it; nothing of it is kept.
 
-    The answer holds the mask that was used.
+    The answer holds the mask that was used. Where somebody is on the photo and no ``category`` is asked for, there is a
+    list for each garment that she wears too.
     """
     content = await photo.read()
 
@@ -284,7 +286,17 @@ async def search(
             width=result.photo.width,
             height=result.photo.height,
             labels=None if result.labels is None else pictures.data_uri(encode_mask(result.labels), "PNG"),
-            mask=None if result.keep is None else pictures.data_uri(Image.fromarray(result.keep).convert("L"), "PNG"),
+            mask=None if result.keep is None else _mask(result.keep),
+            garments=[
+                wire.Garment(
+                    label=one.label,
+                    colour=one.colour,
+                    mask=_mask(one.keep),
+                    kinds=list(one.kinds),
+                    recommendations=_shown(one.recommendations),
+                )
+                for one in result.garments
+            ],
             **_sent(result.recommendations),
         )
 
@@ -621,10 +633,13 @@ def _as_of() -> datetime | None:
 
 def _sent(found: Recommendations) -> dict[str, Any]:
     """The fields of :class:`modiste.wire.Answer`."""
-    sent = [
+    return {"scenario": found.scenario, "rules": found.rules, "recommendations": _shown(found), "as_of": _as_of()}
+
+
+def _shown(found: Recommendations) -> list[wire.Recommendation]:
+    return [
         wire.Recommendation(**one.as_json(), **addresses.pictures(one.item_id, one.image is not None)) for one in found
     ]
-    return {"scenario": found.scenario, "rules": found.rules, "recommendations": sent, "as_of": _as_of()}
 
 
 def _version(one: Version) -> dict[str, Any]:
@@ -645,6 +660,10 @@ def _expected(if_match: str | None) -> int | None:
 # Pictures
 
 
+def _mask(keep: Bools) -> str:
+    return pictures.data_uri(Image.fromarray(keep).convert("L"), "PNG")
+
+
 def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
     try:
         item = shop.items[item_id]
@@ -653,6 +672,10 @@ def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
         item = snapshot.item(snapshot.row(item_id))
     if item["image"] is None:
         raise HTTPException(404, f"item {item_id!r} has no photo")
+    if item["shown"] is not None:
+        others = [one for one in (item["image"], *item["photos"]) if one != item["shown"]]
+        number = item["photos"].index(item["shown"])
+        item |= {"image": item["shown"], "photos": others, "stamp": f"{item['stamp']}-{number}"}
     return item
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from modiste.errors import SettingError, SourceError
+from modiste.shop import schema
 from modiste.shop.shop import Shop
 
 FORMS = ("recbole", "lenskit")
@@ -28,7 +29,7 @@ def export_dataset(shop: Shop, folder: Path, form: str) -> list[Path]:
     if form not in FORMS:
         raise SettingError(f"there is no form {form!r}; there are: {', '.join(FORMS)}")
     bought = shop.purchases.frame().select(user_id="shopper_id", item_id="item_id", timestamp="at")
-    items = shop.items.frame().drop("image", "mask", "photos", "stamp", "revision", strict=False)
+    items = shop.items.frame().drop("image", "mask", "photos", "stamp", *schema.DERIVED)
     users = shop.shoppers.frame().select(user_id="shopper_id", trendiness="trendiness")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -66,10 +66,10 @@ PLACEHOLDER = 10
 FETCHED = "photos"
 """The folder, inside the shop's, of photos by address."""
 
-_DERIVED_FROM = ("image", "stamp", "mask", "category")  # a vector; the category chooses which pixels are the item's own
+_DERIVED_FROM = ("image", "stamp", "mask", "photos", "category")  # a vector; the category chooses the item's pixels
 _WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _CURRENCY = re.compile("[A-Z]{3}")
-_FIELDS = tuple(column.name for column in schema.items.c if column.name not in ("revision", "hidden"))
+_FIELDS = tuple(column.name for column in schema.items.c if column.name not in ("revision", "hidden", *schema.DERIVED))
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,10 @@ class Items:
 
     def __getitem__(self, item_id: str) -> dict[str, Any]:
         """What is known of an item, as :meth:`frame` has it. Raises UnknownIdError."""
-        wanted = _selected().add_columns(schema.items.c.hidden)
-        row = self._storage.row(wanted.where(schema.items.c.item_id == item_id))
+        row = self._storage.row(_selected("hidden", *schema.DERIVED).where(schema.items.c.item_id == item_id))
         if row is None:
             raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
-        paths = {name: self._storage.absolute(row[name]) for name in ("image", "mask")}
+        paths = {name: self._storage.absolute(row[name]) for name in ("image", "mask", "shown")}
         return {**row, **paths, "photos": self._photos(row["photos"])}
 
     def present(self, item_ids: Sequence[str]) -> set[str]:
@@ -110,15 +109,14 @@ class Items:
             return present(connection, schema.items.c.item_id, item_ids)
 
     def frame(self) -> pl.DataFrame:
-        """All items in the order of their ids: ``image``, ``mask`` and the list ``photos`` are absolute paths,
-        ``attributes`` is a JSON object."""
-        return self._absolute(
-            self._storage.frame(_selected().add_columns(schema.items.c.hidden).order_by(schema.items.c.item_id))
-        )
+        """All items in the order of their ids: ``image``, ``mask``, ``shown`` and the list ``photos`` are absolute
+        paths, ``attributes`` is a JSON object."""
+        wanted = _selected("hidden", *schema.DERIVED).order_by(schema.items.c.item_id)
+        return self._absolute(self._storage.frame(wanted))
 
     def _absolute(self, items: pl.DataFrame) -> pl.DataFrame:
         photos = pl.Series("photos", map(self._photos, items["photos"]), pl.List(pl.String))
-        paths = pl.col("image", "mask").map_elements(self._storage.absolute, return_dtype=pl.String)
+        paths = pl.col("image", "mask", "shown").map_elements(self._storage.absolute, return_dtype=pl.String)
         return items.with_columns(paths, photos)
 
     def _photos(self, photos: str | None) -> list[str]:
@@ -186,7 +184,8 @@ class Items:
             "stock": [items.stock.asc().nulls_last()],
         }
         joined = schema.items.join(schema.counts)
-        wanted = _selected().add_columns(items.hidden, schema.counts.c.count).select_from(joined).where(*conditions)
+        wanted = _selected("hidden", *schema.DERIVED).add_columns(schema.counts.c.count)
+        wanted = wanted.select_from(joined).where(*conditions)
         total = sa.select(sa.func.count()).select_from(schema.items).where(*conditions)
         low_high = sa.select(sa.func.min(schema.counts.c.count), sa.func.max(schema.counts.c.count))
         with self._storage.reading() as connection:
@@ -343,14 +342,14 @@ class Items:
         products: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
             if row["image"] is not None and row["mask"] is None:
-                products[row["stamp"]].add(row["product"])
+                products[_first(row["stamp"])].add(row["product"])
         shared = {stamp: len(them) for stamp, them in products.items() if len(them) >= PLACEHOLDER}
-        shown = {row["stamp"]: row["image"] for row in reversed(rows) if row["stamp"] in shared}
+        shown = {stamp: row["image"] for row in reversed(rows) if (stamp := _first(row["stamp"])) in shared}
         for stamp, count in shared.items():
             reason = f"is the photo of {count} products; taken for a placeholder, their items go without"
             photos.append(Rejected(shown[stamp], None, reason))
         empty = {"image": None, "mask": None, "stamp": ""}
-        return [row | empty if row["stamp"] in shared else row for row in rows]
+        return [row | empty if _first(row["stamp"]) in shared else row for row in rows]
 
     def _checked(self, item: Item, known: Any) -> dict[str, Any] | PhotoError:
         try:
@@ -410,6 +409,8 @@ class Items:
         if stale:
             for table in (schema.vectors, schema.failures):
                 writing.execute(table.delete().where(table.c.item_id == sa.bindparam("stale")), stale)
+            none = dict.fromkeys(schema.DERIVED)
+            writing.execute(items.update().where(items.c.item_id == sa.bindparam("stale")).values(none), stale)
         return len(new), len(changed)
 
     def set_popularity(self, counts: Mapping[str, float]) -> None:
@@ -576,8 +577,8 @@ class Items:
                     (self._storage.path / image).unlink(missing_ok=True)
 
 
-def _selected() -> sa.Select[Any]:
-    return sa.select(*(schema.items.c[name] for name in _FIELDS))
+def _selected(*derived: str) -> sa.Select[Any]:
+    return sa.select(*(schema.items.c[name] for name in (*_FIELDS, *derived)))
 
 
 def _in_state(state: str) -> sa.ColumnElement[bool]:
@@ -603,17 +604,26 @@ def _tag(row: Any) -> str:
 
 
 def _stamp(item: Item) -> str:
-    """A fingerprint of the photo's and the mask's bytes, empty without a photo."""
+    """A fingerprint of the photo's and the mask's bytes, with another of the further photos' behind a dash; empty
+    without a photo. A further photo that can't be read counts as none."""
     if item.image is None:
         return ""
-    digest = blake2b(digest_size=16)
+    digest, further = blake2b(digest_size=16), blake2b(digest_size=16)
     for path in (item.image, item.mask):
         if path:
             with open_regular(Path(path), MAX_BYTES) as file:
                 file_digest(file, lambda: digest)
         else:
             digest.update(b"\0")
-    return digest.hexdigest()
+    for path in item.photos:
+        with suppress(OSError, PhotoError), open_regular(Path(path), MAX_BYTES) as file:
+            file_digest(file, lambda: further)
+    return digest.hexdigest() + (f"-{further.hexdigest()}" if item.photos else "")
+
+
+def _first(stamp: str) -> str:
+    """What a stamp says of the first photo and its mask."""
+    return stamp.partition("-")[0]
 
 
 def _check(item: Item) -> None:

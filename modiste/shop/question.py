@@ -29,17 +29,31 @@ NEWS_HALF_LIFE = 30.0
 
 
 @dataclass(frozen=True)
+class Garment:
+    """One garment of a photo: ``label`` names it in the palette, ``colour`` in a shopper's words, ``keep``, bool
+    (h, w), are its pixels; and what looks like it among the ``kinds`` of the shop that can be one."""
+
+    label: str
+    colour: str
+    keep: Bools
+    kinds: tuple[str, ...]
+    recommendations: Recommendations
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """How a photo was parsed, and what looks like it.
 
     ``photo`` is upright RGB. ``labels``, uint8 (h, w), names its pixels in the palette and ``keep``, bool (h, w), tells
-    which were compared; both are None where the photo was taken whole.
+    which were compared; both are None where the photo was taken whole. ``garments`` are those that somebody wears on
+    it, the largest first.
     """
 
     photo: Image.Image
     labels: NDArray[np.uint8] | None
     keep: Bools | None
     recommendations: Recommendations
+    garments: tuple[Garment, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,7 +411,7 @@ class Question:
             category=item["category"],
             store_id=item["store_id"],
             distance_km=km,
-            image=item["image"],
+            image=item["shown"] or item["image"],
             why=why,
             item={name: item[name] for name in SHOWN} | {"on_offer": bool(self.snapshot.offered[row])},
             rules=() if self.ruling is None else tuple(self.ruling.said_of(row)),

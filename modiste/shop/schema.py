@@ -65,7 +65,10 @@ items = Table(
     Column("hidden", Boolean, comment="true: somebody here took it out of every list, whatever its source says"),
     Column("photos", Text, comment="a JSON list of further photos, as image; null: none"),
     Column("attributes", Text, nullable=False, comment="a JSON object of strings"),
-    Column("stamp", String, nullable=False, comment="BLAKE2b of the photo's and the mask's bytes; empty: no photo"),
+    Column("stamp", String, nullable=False, comment="of the photos' and the mask's bytes; empty: no photo"),
+    Column("shown", String, comment="of the further photos, the one to show instead of image; null: image"),
+    Column("proposed", String, comment="the category that the photos propose where the shop says none"),
+    Column("proposed_share", Float, comment="of the neighbours who have it, 0 to 1"),
     _revision(),
 )
 
@@ -74,6 +77,8 @@ ON_OFFER = (
     & not_(func.coalesce(items.c.hidden, false()))
 )  # fmt: skip
 """Whether an item may be recommended."""
+DERIVED = ("shown", "proposed", "proposed_share")
+"""What the items' photos say, not the shop: found when they are embedded."""
 
 counts = Table(
     "counts",

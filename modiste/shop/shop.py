@@ -29,7 +29,7 @@ from modiste.shop.items import FETCHED, Items
 from modiste.shop.moments import Moments
 from modiste.shop.preview import preview
 from modiste.shop.purchases import Purchases
-from modiste.shop.question import Question, SearchResult
+from modiste.shop.question import Garment, Question, SearchResult
 from modiste.shop.recommendations import Recommendations, glance
 from modiste.shop.scenarios import Scenarios
 from modiste.shop.shoppers import Shoppers, mean_trendiness
@@ -40,7 +40,8 @@ from modiste.shop.stores import Stores
 from modiste.shop.taste import Taste, taste_of, tastes_of, usual
 from modiste.shop.tuning import Tunings
 from modiste.shop.vectors import Vectors
-from modiste.vision.embedding import VectorSpace
+from modiste.vision.colour import colour_words
+from modiste.vision.embedding import EmbeddedPhoto, VectorSpace
 from modiste.vision.photos import MAX_PIXELS, open_photo
 
 START_COUNTS = 100
@@ -201,18 +202,31 @@ class Shop:
     def search(self, photo: bytes | Path | Image.Image, *, max_pixels: int = MAX_PIXELS, **ask: Any) -> SearchResult:
         """What looks like the garment on a photo that is in no catalogue; by default by looks alone ("visual").
 
-        ``ask``: the fields of :class:`~modiste.ask.SearchAsk`; ``category`` tells which of several garments is meant,
-        where the space masks all but an item's own. Raises PhotoError, SettingError, and UnknownIdError where nothing
-        is embedded yet.
+        Where somebody is on the photo, there is a list for each garment that she wears too, of the kinds that can be
+        one. ``ask``: the fields of :class:`~modiste.ask.SearchAsk`; ``category`` tells which of several garments is
+        meant, where the space masks all but an item's own, and is then the only one. Raises PhotoError, SettingError,
+        and UnknownIdError where nothing is embedded yet.
         """
         asked = self.scenarios.asked(SearchAsk.of(**ask))
         upright = photo if isinstance(photo, Image.Image) else open_photo(photo, max_pixels=max_pixels)
         snapshot = self.snapshot(*[asked.space] if asked.space else [])
         if asked.category is not None:
             self.taxonomy.chosen([asked.category], snapshot.categories)  # refuses what nobody knows
-        embedded = self.vectors.embed_photo(upright, snapshot.space(asked.space), asked.category)
-        found = Question.for_photo(snapshot, asked, embedded.vector, embedded.colour).merged()
-        return SearchResult(upright, embedded.labels, embedded.keep, found)
+        space = snapshot.space(asked.space)
+        whole = self.vectors.embed_photo(upright, space, asked.category)
+        found = Question.for_photo(snapshot, asked, whole.vector, whole.colour).merged()
+        worn = {} if asked.category else self.vectors.embed_garments(upright, whole, space)
+        garments = [self._garment(snapshot, asked, label, one) for label, one in worn.items()]
+        return SearchResult(upright, whole.labels, whole.keep, found, tuple(garments))
+
+    def _garment(self, snapshot: Snapshot, ask: SearchAsk, label: str, worn: EmbeddedPhoto) -> Garment:
+        """What looks like a garment that somebody wears, of the kinds that can be one."""
+        wanted = self.taxonomy.chosen(ask.categories or snapshot.categories, snapshot.categories)
+        kinds = [name for name in snapshot.categories if name in wanted and label in self.taxonomy.labels(name)]
+        ask = ask.model_copy(update={"categories": kinds, "match": "all"})
+        found = Question.for_photo(snapshot, ask, worn.vector, worn.colour).merged() if kinds else Recommendations()
+        assert worn.keep is not None  # a garment has pixels
+        return Garment(label, colour_words(worn.colour), worn.keep, tuple(kinds), found)
 
     def _question(self, shopper: str | None, item: str | None, items: Sequence[str] | None, ask: Ask) -> Question:
         """About each purchase of ``shopper`` (without any, about nothing), or about items; all of one moment."""

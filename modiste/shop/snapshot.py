@@ -281,7 +281,7 @@ class Snapshot:
         """What is known of the item, by FIELDS, with absolute paths."""
         record = self.changed.get(row)
         item = dict(record) if record else dict(zip(FIELDS, json.loads(self.records[row]), strict=True))
-        for name in ("image", "mask"):
+        for name in ("image", "mask", "shown"):
             item[name] = None if item[name] is None else str(self.folder / item[name])
         item["photos"] = [str(self.folder / one) for one in json.loads(item["photos"] or "[]")]
         return item

@@ -43,15 +43,16 @@ class Step:
 class Status:
     """What a shop has and lacks.
 
-    ``on_offer`` items may be recommended, ``hidden`` were taken out of every list here, ``without_category`` have none;
-    ``events`` are how many of each kind; ``unmatched`` is how much was returned or cancelled for which no purchase is
-    known; ``failures`` tells why photos have no vector, and how many.
+    ``on_offer`` items may be recommended, ``hidden`` were taken out of every list here, ``without_category`` have none,
+    for ``proposed`` of which photos propose one; ``events`` are how many of each kind; ``unmatched`` is how much was
+    returned or cancelled for which no purchase is known; ``failures`` tells why photos have no vector, and how many.
     """
 
     coverage: Coverage
     on_offer: int
     hidden: int
     without_category: int
+    proposed: int
     events: dict[str, int]
     unmatched: int
     failures: dict[str, int]
@@ -62,6 +63,7 @@ class Status:
         if not have.items:
             return [Step("add items", f"modiste add items {shop} PHOTOS-OR-TABLE", "/items")]
         orders = f"modiste add purchases {shop} ORDERS, or modiste simulate {shop}"
+        known = f" (photos propose one for {self.proposed:,}, see their pages)" if self.proposed else ""
         found = [
             (not self.on_offer, "nothing is on offer; add the items again as they are now",
              f"modiste add items {shop} TABLE", "/items?state=off"),
@@ -70,7 +72,7 @@ class Status:
             (have.missing, "photos without a vector: {}", f"modiste embed {shop}", "/items?state=no+vector"),
             (have.failed, "photos that could not be embedded: {}", f"modiste embed {shop} tells why",
              "/items?state=no+vector"),
-            (self.without_category, "items without a category: {}", "name it in the column category",
+            (self.without_category, f"items without a category: {{}}{known}", "name it in the column category",
              "/items?state=no+category"),
             (not have.purchases, "nobody bought anything", orders, "/shoppers"),
             (self.unmatched, "returned pieces of no known purchase: {}", "add the older orders", "/shoppers"),
@@ -120,6 +122,7 @@ def status_of(storage: Storage) -> Status:
         sa.func.count(sa.case((schema.ON_OFFER, 1))).label("on_offer"),
         sa.func.count(sa.case((items.hidden, 1))).label("hidden"),
         sa.func.count(items.category).label("categories"),
+        sa.func.count(items.proposed).label("proposed"),
     )
     kinds = sa.select(events.kind, sa.func.count().label("n")).group_by(events.kind)
     waiting = sa.select(sa.func.coalesce(sa.func.sum(events.kept), 0)).where(events.kind.in_(("return", "cancel")))
@@ -132,4 +135,5 @@ def status_of(storage: Storage) -> Status:
         loose = int(connection.execute(waiting).scalar_one())
         failed = connection.execute(reasons.group_by(failures.reason).order_by(sa.desc("n"), failures.reason).limit(20))
         why = {one.reason: int(one.n) for one in failed}
-    return Status(coverage, found.on_offer, found.hidden, coverage.items - found.categories, by_kind, loose, why)
+    without = coverage.items - found.categories
+    return Status(coverage, found.on_offer, found.hidden, without, found.proposed, by_kind, loose, why)

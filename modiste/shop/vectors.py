@@ -1,8 +1,10 @@
 """``shop.vectors``: from the photos of a shop's items to vectors that can be compared."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -18,8 +20,10 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments
+from modiste.shop.proposals import PROPOSED_FROM, proposals
 from modiste.shop.reports import EmbedReport, Progress
 from modiste.shop.storage import Storage, chunks
+from modiste.vision.agreeing import agreed
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone, list_backbones
 from modiste.vision.embedding import (
     EmbeddedBatch,
@@ -57,7 +61,7 @@ _PAIRS = 30  # of photos of one product, or of strangers, from which a shop's ow
 _SAMPLE = 4000  # photos that a calibration looks at
 
 _ROUNDS = 3  # of embedding what was changed while it was being embedded
-_SOURCE = ("image", "mask", "stamp", "category")  # of a vector
+_SOURCE = ("image", "mask", "photos", "stamp", "category")  # of a vector
 
 
 class Vectors:
@@ -82,11 +86,12 @@ class Vectors:
         fill: tuple[int, int, int] = DEFAULT_FILL,
         progress: Progress | None = None,
     ) -> EmbedReport:
-        """Embed every photo that has no vector in this vector space yet.
+        """Embed every item with photos that has no vector in this vector space yet.
 
-        Each batch is a transaction, so an interrupted run loses at most one batch and the next goes on. A photo that
-        can't be embedded is set aside with its reason, and tried again only when the photo changes. What changes while
-        it is being embedded is embedded again.
+        Several photos of an item make one vector, of those that agree (:func:`~modiste.vision.agreeing.agreed`); one
+        that was left out is a remark. Each batch is a transaction, so an interrupted run loses at most one batch and
+        the next goes on. An item none of whose photos can be embedded is set aside with its reason, and tried again
+        only when its photos change. What changes while it is being embedded is embedded again.
 
         ``masking``: ``paper``, ``clothes``, ``own`` or ``none``. ``masks``: ``given`` uses the catalogue's masks
         (photos without one are embedded whole), ``parser`` the garment parser, ``auto`` the parser where none is given.
@@ -109,15 +114,17 @@ class Vectors:
             if not missing:
                 break
             encoder = encoder or Encoder(spec)
-            jobs, by_id = [self._job(row, masks) for row in missing], {row["item_id"]: row for row in missing}
-            for batch in embed_photos(jobs, encoder, masking, space.crop, reader, fill=fill):
-                embedded += self._store(space, by_id, batch)
-                handled += len(batch.item_ids) + len(batch.failures)
-                remarks += [Rejected(item_id, None, said) for item_id, said in batch.remarks]
+            by_id = {row["item_id"]: row for row in missing}
+            photos = handled + sum(1 + len(_further(row)) for row in missing)
+            for some in self._embedded(missing, space, encoder, reader):
+                embedded += self._store(space, by_id, some.batch, some.shown)
+                handled += some.photos
+                remarks += [Rejected(item_id, None, said) for item_id, said in some.batch.remarks]
                 if progress:
-                    progress(handled, max(handled, len(jobs)))
+                    progress(handled, photos)
         self._reduce(space)
         self._calibrate(space)
+        self._propose(space)
         return EmbedReport(space, embedded, here, self.failures(space), remarks, perf_counter() - began)
 
     def embed_item(self, item_id: str) -> str | None:
@@ -131,17 +138,18 @@ class Vectors:
         there = sa.select(vectors.item_id).where(vectors.space == space.key, vectors.item_id == item_id)
         for _ in range(_ROUNDS):  # another put may change the item meanwhile
             if self._storage.row(there) is not None:
+                self._propose(space, item_id)
                 return None
             rows = self._with_photo(schema.items.c.item_id == item_id)
             if not rows:
                 return "it was removed again, or lost its photo"
-            embedder, job = self._embedder(space), self._job(rows[0], space.masks)
+            embedder = self._embedder(space)
             parser_ = embedder.parser if space.masks != "given" else None
-            batches = embed_photos([job], embedder.encoder, space.masking, space.crop, parser_, fill=space.fill)
-            for batch in batches:
-                self._store(space, {item_id: rows[0]}, batch)
-                if batch.failures and self._with_photo(schema.items.c.item_id == item_id) == rows:
-                    return batch.failures[0][1]
+            for some in self._embedded(rows, space, embedder.encoder, parser_):
+                self._store(space, {item_id: rows[0]}, some.batch, some.shown)
+                if some.batch.failures and self._with_photo(schema.items.c.item_id == item_id) == rows:
+                    return some.batch.failures[0][1]
+        self._propose(space, item_id)
         return None if self._storage.row(there) else "it was changed again while it was being embedded"
 
     def _with_photo(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
@@ -150,13 +158,28 @@ class Vectors:
             sa.select(schema.items).where(items.image.is_not(None), *conditions).order_by(items.item_id)
         )
 
-    def _job(self, row: Any, masks: str) -> PhotoJob:
-        return PhotoJob(
-            row["item_id"],
-            str(self._storage.absolute(row["image"])),
-            self._storage.absolute(row["mask"]) if masks != "parser" else None,
-            self._taxonomy.labels(row["category"]),
-        )
+    def _embedded(
+        self, rows: Sequence[Any], space: VectorSpace, encoder: Encoder, parser: Parser | None
+    ) -> Iterator["_Some"]:
+        """Items, embedded as all of their photos are; a photo's job is known by its number."""
+        jobs: list[PhotoJob] = []
+        of: list[tuple[_Photos, int]] = []
+        for row in rows:
+            photos, own = _Photos(row, [row["image"], *_further(row)]), self._taxonomy.labels(row["category"])
+            for number, image in enumerate(photos.images):
+                mask = self._storage.absolute(row["mask"]) if not number and space.masks != "parser" else None
+                jobs.append(PhotoJob(str(len(jobs)), str(self._storage.absolute(image)), mask, own))
+                of.append((photos, number))
+        for batch in embed_photos(jobs, encoder, space.masking, space.crop, parser, fill=space.fill):
+            remarks = dict(batch.remarks)
+            for job, look, colour in zip(batch.item_ids, batch.vectors, batch.colours, strict=True):
+                photos, number = of[int(job)]
+                photos.found[number] = look, colour, remarks.get(job, "")
+            for job, reason in batch.failures:
+                photos, number = of[int(job)]
+                photos.failed[number] = reason
+            done = [of[int(job)][0] for job in (*batch.item_ids, *(job for job, _ in batch.failures))]
+            yield _Some.of([one for one in dict.fromkeys(done) if one.complete], len(done))
 
     def _parser(self, masking: str, masks: str, name: str = DEFAULT_PARSER) -> Parser | None:
         """The parser, if this way of masking can need it; one thread, since photos are parsed side by side."""
@@ -174,6 +197,10 @@ class Vectors:
         """An RGB photo parsed and embedded as the space does; ``category`` tells which of several garments is meant."""
         return self._embedder(space).embed(photo, self._taxonomy.labels(category))
 
+    def embed_garments(self, photo: Image.Image, whole: EmbeddedPhoto, space: VectorSpace) -> dict[str, EmbeddedPhoto]:
+        """Each garment that somebody wears on a photo, by its label, as :meth:`embed_photo` embedded the ``whole``."""
+        return self._embedder(space).garments(photo, whole)
+
     def _register(self, space: VectorSpace) -> None:
         spaces = schema.spaces
         with self._storage.writing() as writing:
@@ -181,20 +208,32 @@ class Vectors:
             if writing.execute(spaces.update().where(spaces.c.key == space.key).values(used=now)).rowcount == 0:
                 writing.execute(spaces.insert().values(key=space.key, settings=space.to_json(), used=now))
 
-    def _store(self, space: VectorSpace, made_of: Mapping[str, Any], batch: EmbeddedBatch) -> int:
-        """Store what was made of items, unless they have changed since or another process was quicker; how many."""
+    def _store(
+        self,
+        space: VectorSpace,
+        made_of: Mapping[str, Any],
+        batch: EmbeddedBatch,
+        shown: Mapping[str, str | None] | None = None,
+    ) -> int:
+        """Store what was made of items, unless they have changed since or another process was quicker; how many.
+        ``shown`` are the further photos that show an item instead of its first."""
         made = {
             item_id: {"vector": vector.astype("<f2").tobytes(), "colour": colour.astype("<f2").tobytes()}
             for item_id, vector, colour in zip(batch.item_ids, batch.vectors, batch.colours, strict=True)
         }
         with self._storage.writing() as writing:
             stored = self._insert(writing, schema.vectors, space, made_of, made, revision=writing.revision)
+            items = schema.items
+            for item_id in stored:
+                if shown is not None and shown.get(item_id) != made_of[item_id]["shown"]:
+                    new = {"shown": shown.get(item_id), "revision": writing.revision}
+                    writing.execute(items.update().where(items.c.item_id == item_id).values(new))
             failed = schema.failures
             for some in chunks(made):  # a photo that could not be read before
                 writing.execute(failed.delete().where(failed.c.space == space.key, failed.c.item_id.in_(some)))
             reasons = {one: {"reason": why} for one, why in batch.failures}
             self._insert(writing, schema.failures, space, made_of, reasons)
-        return stored
+        return len(stored)
 
     def _insert(
         self,
@@ -204,7 +243,7 @@ class Vectors:
         made_of: Mapping[str, Any],
         rows: Mapping[str, Any],
         **more: Any,
-    ) -> int:
+    ) -> list[str]:
         new = []
         for some in chunks(rows):
             there = sa.select(table.c.item_id).where(table.c.space == space.key, table.c.item_id.in_(some))
@@ -220,7 +259,7 @@ class Vectors:
             ]
         if new:
             writing.execute(table.insert(), new)
-        return len(new)
+        return [row["item_id"] for row in new]
 
     def _reduce(self, space: VectorSpace) -> None:
         """Fit the space's reduction once, when the catalogue is large enough; every later photo goes through it."""
@@ -265,6 +304,34 @@ class Vectors:
         with self._storage.writing() as writing:
             spaces = schema.spaces
             writing.execute(spaces.update().where(spaces.c.key == space.key).values(calibration=json.dumps(found)))
+
+    def _propose(self, space: VectorSpace, item_id: str | None = None) -> None:
+        """Propose a category for the items without one, or for one of them, by those that have one."""
+        table = schema.items
+        without = sa.select(table.c.item_id).where(table.c.category.is_(None), table.c.image.is_not(None)).limit(1)
+        if self._storage.row(without if item_id is None else without.where(table.c.item_id == item_id)) is None:
+            return
+        with self._moments.now(space) as (snapshot, _):
+            matrix, category = snapshot.matrix(space), snapshot.column("category")
+        there = matrix.has[: snapshot.rows] & snapshot.column("alive")
+        rows = np.flatnonzero(there & (category < 0))
+        if item_id is not None:
+            rows = rows[rows == snapshot.find(item_id)]
+        if not len(rows):
+            return
+        known, scale = np.flatnonzero(there & (category >= 0)), matrix.scales[0]
+        found, shares = proposals(matrix.looks[rows], matrix.looks[known], category[known], (scale.low, scale.high))
+        changes = []
+        for row, number, share in zip(rows.tolist(), found.tolist(), shares.round(2).tolist(), strict=True):
+            sure, item = share >= PROPOSED_FROM, snapshot.item(row)
+            name, of = (snapshot.categories[number], share) if sure else (None, None)
+            if (name, of) != (item["proposed"], item["proposed_share"]):
+                changes.append({"one": item["item_id"], "new": name, "share": of})
+        if changes:
+            changed = table.update().where(table.c.item_id == sa.bindparam("one"), table.c.category.is_(None))
+            with self._storage.writing() as writing:
+                new: dict[str, Any] = {"proposed": sa.bindparam("new"), "proposed_share": sa.bindparam("share")}
+                writing.execute(changed.values({**new, "revision": writing.revision}), changes)
 
     # Reading
 
@@ -314,7 +381,8 @@ class Vectors:
         ]
 
     def labels(self, item_id: str) -> NDArray[np.uint8] | None:
-        """What the item's photo shows, as palette labels uint8 (h, w): its given mask, else the parser's.
+        """What the item's photo (the one to show) has on it, as palette labels uint8 (h, w): its given mask, else the
+        parser's.
 
         None without a photo. Raises UnknownIdError, PhotoError, MaskError.
         """
@@ -323,11 +391,12 @@ class Vectors:
             raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
         if row["image"] is None:
             return None
+        mask = None if row["shown"] else row["mask"]
         with self._loading:
-            if self._labeller is None and row["mask"] is None:
+            if self._labeller is None and mask is None:
                 self._labeller = Parser(get_backbone(DEFAULT_PARSER))
-        photo = open_photo(self._storage.path / row["image"])
-        return see(photo, self._storage.absolute(row["mask"]), self._labeller).labels
+        photo = open_photo(self._storage.path / (row["shown"] or row["image"]))
+        return see(photo, self._storage.absolute(mask), self._labeller).labels
 
     def contact_sheet(
         self, masking: str = DEFAULT_MASKING, count: int = 12, progress: Progress | None = None
@@ -357,6 +426,70 @@ class Vectors:
             if progress:
                 progress(done, len(chosen))
         return contact_sheet(drawn), rejected
+
+
+def _further(row: Any) -> list[str]:
+    """An item's photos beside ``image``, without those it names twice."""
+    photos: list[str] = json.loads(row["photos"] or "[]")
+    return [one for one in dict.fromkeys(photos) if one != row["image"]]
+
+
+@dataclass(eq=False)
+class _Photos:
+    """An item's photos on their way in, by number: look, colour and remark of those embedded, why of the others."""
+
+    row: Any
+    images: list[str]
+    found: dict[int, tuple[Singles, Singles, str]] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.found) + len(self.failed) == len(self.images)
+
+
+@dataclass(frozen=True)
+class _Some:
+    """A batch of items, which further photos show them, and how many photos had been handled for it."""
+
+    batch: EmbeddedBatch
+    shown: dict[str, str | None]
+    photos: int
+
+    @classmethod
+    def of(cls, complete: Sequence[_Photos], photos: int) -> "_Some":
+        ids, looks, colours, shown = list[str](), list[Singles](), list[Singles](), dict[str, str | None]()
+        failures, remarks = list[tuple[str, str]](), list[tuple[str, str]]()
+        for one in complete:
+            item_id, numbers = one.row["item_id"], sorted(one.found)
+            if not numbers:
+                failures.append((item_id, one.failed[0]))
+                continue
+            found = [one.found[number] for number in numbers]
+            made = agreed(
+                np.stack([look for look, _, _ in found]), np.stack([colour for _, colour, _ in found]), CALIBRATION
+            )
+            best = numbers[made.best]
+            ids.append(item_id)
+            looks.append(made.look)
+            colours.append(made.colour)
+            shown[item_id] = one.images[best] if best else None
+            said = [remark for (_, _, remark), kept in zip(found, made.kept, strict=True) if remark and kept]
+            said += [f"photo {Path(one.images[number]).name}: {why}" for number, why in sorted(one.failed.items())]
+            for number, kept in zip(numbers, made.kept, strict=True):
+                if not kept:
+                    name = Path(one.images[number]).name
+                    said.append(f"photo {name} doesn't show what the others do; it was left out")
+            remarks += [(item_id, remark) for remark in said]
+        shape = (len(ids), -1) if ids else (0, 0)
+        batch = EmbeddedBatch(
+            ids,
+            np.array(looks, np.float32).reshape(shape),
+            np.array(colours, np.float32).reshape(shape),
+            failures,
+            remarks,
+        )
+        return cls(batch, shown, photos)
 
 
 def calibrated(vectors: Singles, product: NDArray[np.intp], term: str) -> list[float]:

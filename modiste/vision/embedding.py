@@ -19,7 +19,7 @@ from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
 from modiste.vision.colour import COLOUR_DIM, colour_of
 from modiste.vision.ground import look
-from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels, one_thing
+from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels, garments_of, one_thing
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.preparing import BLACK, Fill, normalise, prepare
@@ -161,12 +161,13 @@ def embed_photos(
 class EmbeddedPhoto:
     """One photo as a vector space sees it: its labels in the palette, uint8 (h, w), the pixels kept, bool (h, w), both
     None where it was taken whole, its unit vector, float32 (dim,), before any reduction, and the colour vector of the
-    kept pixels, float32 (COLOUR_DIM,)."""
+    kept pixels, float32 (COLOUR_DIM,). ``cut`` tells whether these were cut out for the look."""
 
     labels: NDArray[np.uint8] | None
     keep: Bools | None
     vector: Singles
     colour: Singles
+    cut: bool = True
 
 
 class Embedder:
@@ -196,7 +197,21 @@ class Embedder:
         square = prepare(photo, keep, self.encoder.spec, self.space.crop, self.space.fill, cut)
         vector = self.encoder.embed(normalise(square[None], self.encoder.spec))[0]
         labels = seen.labels if self.parser and self.space.masking != "none" else None
-        return EmbeddedPhoto(labels, keep, vector, colour_of(np.asarray(photo), keep))
+        return EmbeddedPhoto(labels, keep, vector, colour_of(np.asarray(photo), keep), cut)
+
+    def garments(self, photo: Image.Image, whole: EmbeddedPhoto) -> dict[str, EmbeddedPhoto]:
+        """Each garment on a photo that was embedded as ``whole``, by its label, the largest first, embedded as an item
+        of this kind is; none where nobody is on the photo."""
+        found = {} if whole.labels is None else garments_of(whole.labels)
+        if not found:
+            return {}
+        spec, space, pixels = self.encoder.spec, self.space, np.asarray(photo)
+        squares = [prepare(photo, keep, spec, space.crop, space.fill, whole.cut) for keep in found.values()]
+        vectors = self.encoder.embed(normalise(np.stack(squares), spec))
+        return {
+            label: EmbeddedPhoto(whole.labels, keep, vector, colour_of(pixels, keep), whole.cut)
+            for (label, keep), vector in zip(found.items(), vectors, strict=True)
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,17 @@ def flooded(seeds: Bools, through: Bools) -> Bools:
             return reached
 
 
+def largest_piece(some: Bools) -> int:
+    """How many pixels of ``some``, bool (h, w), hang together at most."""
+    rest, most = some, 0
+    while int(rest.sum()) > most:
+        seed = np.zeros_like(rest)
+        seed.flat[int(rest.argmax())] = True
+        piece = flooded(seed, rest)
+        most, rest = max(most, int(piece.sum())), rest & ~piece
+    return most
+
+
 def _skin(small: NDArray[np.int16]) -> Bools:
     """Pixels that may be skin: red above green above blue, as much as skin of any tone is."""
     red, green, blue = np.moveaxis(small, 2, 0)

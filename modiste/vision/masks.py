@@ -11,6 +11,7 @@ from PIL import Image
 from modiste.arrays import Bools
 from modiste.catalog.palette import LABELS, PALETTE
 from modiste.errors import MaskError, PhotoError, SettingError
+from modiste.vision.ground import largest_piece
 from modiste.vision.photos import MAX_PIXELS, decoded
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "decode_mask",
     "encode_mask",
     "garment_pixels",
+    "garments_of",
     "shows_person",
 ]
 
@@ -40,6 +42,7 @@ SMALL_AT_LEAST = 0.01
 PERSON_AT_LEAST = 0.02
 """The share of hair, face and skin among a mask's labelled pixels from which it shows a person."""
 
+_COARSE = 96  # pixels of the longer side that pieces are told apart at
 _BAND = 250_000  # pixels whose colours are looked at at a time
 
 _BODY = ("background", "hair", "face", "skin")
@@ -169,6 +172,31 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
     if kept.any() and kept.sum() >= sure * clothes.sum():
         return kept
     return clothes if clothes.any() else _KEPT["paper"][labels]
+
+
+def garments_of(labels: Pixels) -> dict[str, Bools]:
+    """The pixels, bool (height, width), of each garment that a mask with a person on it surely shows, by its label, the
+    largest first; of a mask without a person none: a single thing's labels mean nothing.
+
+    Sure is what covers as much of the clothes found as masking ``own`` asks for; in one piece, but for what is small:
+    where a parser wavers between two labels, the other one lies about in patches.
+    """
+    if not shows_person(labels):
+        return {}
+    factor = max(1, -(-max(labels.shape) // _COARSE))
+    small = labels[factor // 2 :: factor, factor // 2 :: factor]
+    counts, coarse = (np.bincount(one.ravel(), minlength=len(LABELS)) for one in (labels, small))
+    found: dict[str, Bools] = {}
+    for number in np.argsort(-counts, kind="stable").tolist():
+        if not _KEPT["paper"][number]:
+            continue
+        if LABELS[number] in _SMALL:
+            sure = counts[number] >= max(1, SMALL_AT_LEAST * counts[_KEPT["clothes"]].sum())
+        else:
+            sure = largest_piece(small == number) >= max(1, OWN_AT_LEAST * coarse[_KEPT["clothes"]].sum())
+        if sure:
+            found[LABELS[number]] = labels == number
+    return found
 
 
 def apply_mask(photo: Pixels, keep: Bools, fill: tuple[int, int, int] = (0, 0, 0)) -> Pixels:

@@ -291,7 +291,7 @@ def test_searching_with_a_photo(visit: Visit, demo: Path, width: str) -> None:
     page.get_by_label("A photo of a garment").set_input_files(photo)
     expect(page.get_by_role("heading", name="What was seen")).to_be_visible()
     expect(page.locator("#found img.over")).to_have_attribute("alt", re.compile("Parsed: "))
-    expect(page.locator("#found .card")).to_have_count(12)
+    expect(page.locator("[aria-labelledby=like-title] .card")).to_have_count(12)
     page.locator("[name=category]").select_option("Skirts")
     expect(page.locator("#found .card .kind").first).to_contain_text("Skirts")
     assert {text.split(maxsplit=1)[1] for text in page.locator("#found .card .kind").all_inner_texts()} == {"Skirts"}
@@ -309,7 +309,7 @@ def test_dropping_a_photo_searches(visit: Visit, demo: Path) -> None:
         list(photo.read_bytes()),
     )
     page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
-    expect(page.locator("#found .card")).to_have_count(12)
+    expect(page.locator("[aria-labelledby=like-title] .card")).to_have_count(12)
 
 
 def test_what_is_no_photo_or_too_large_is_told(visit: Visit, tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_the_pages_work_without_scripts(visit: Visit, names: dict[str, str], dem
     page.goto("/search")
     page.get_by_label("A photo of a garment").set_input_files(next((demo.parent / "book" / "photos").glob("MEN-*")))
     page.get_by_role("button", name="Look").click()
-    expect(page.locator("#found .card")).to_have_count(12)
+    expect(page.locator("[aria-labelledby=like-title] .card")).to_have_count(12)
 
 
 # Accessibility
@@ -445,7 +445,7 @@ def test_axe_finds_no_serious_fault(
     page = visit(ADDRESSES[name].format_map(names), width, scheme)
     if name == "search":
         page.get_by_label("A photo of a garment").set_input_files(next((demo.parent / "book" / "photos").glob("MEN-*")))
-        expect(page.locator("#found .card")).to_have_count(12)
+        expect(page.locator("[aria-labelledby=like-title] .card")).to_have_count(12)
     if name == "missing":
         visit.expected("404")
     for closed in page.locator("details:not([open]) > summary").all()[::-1]:

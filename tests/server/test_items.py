@@ -17,6 +17,7 @@ from modiste.catalog.items import Item
 from modiste.server.limits import WorkQueue
 from modiste.server.pictures import HEIGHTS, Cache, step
 from modiste.server.settings import Settings
+from modiste.shop import schema
 from modiste.shop.shop import Shop
 from modiste.vision.masks import decode_mask
 
@@ -141,6 +142,15 @@ def test_further_photos_have_addresses(service: httpx.Client, shop_path: Path) -
     assert service.get(item["photos"][0]).content == Path(other).read_bytes()
     assert service.get(item["photo"]).content == Path(one).read_bytes()
     assert service.get("/v1/items/new/photo?number=2").status_code == 404
+    before = service.get(item["photo"]).headers["etag"]
+    with (
+        Shop.open(shop_path) as shop,
+        shop.storage.writing() as writing,
+    ):  # as embedding says where the first is no good
+        new = schema.items.c.item_id == "new"
+        writing.execute(schema.items.update().where(new).values(shown=other, revision=writing.revision))
+    assert service.get(item["photo"], headers={"if-none-match": before}).content == Path(other).read_bytes()
+    assert service.get(item["photos"][0]).content == Path(one).read_bytes()
 
 
 def test_whether_an_item_can_be_bought_is_said_in_a_tables_words(service: httpx.Client) -> None:
@@ -475,6 +485,26 @@ def test_a_search_shows_the_mask_that_was_used(tmp_path: Path) -> None:
     assert set(np.unique(used)) == {0, 255}
     assert (labels[used == 255] != 0).mean() > 0.9  # what was compared is garment
     assert [one["item_id"] for one in found["recommendations"]] == ["only"]
+
+
+@pytest.mark.data
+def test_a_search_with_a_dressed_person_has_a_list_for_each_garment(shared_data: Path, tmp_path: Path) -> None:
+    photo = (shared_data / "street/photos/0013.jpg").read_bytes()  # pants, coat, sweater
+    with Shop.create(tmp_path / "worn") as shop:
+        shop.items.put(Item("jeans", "Denim"), drawn("Denim", "blue"))
+    with running(tmp_path / "worn", Settings(token=TOKEN)) as url:
+        found = ONCE.post(f"{url}/v1/search", files={"photo": ("a.jpg", photo)}).json()
+        page = ONCE.post(f"{url}/search", files={"photo": ("a.jpg", photo)}).text
+    worn = {one["label"]: one for one in found["garments"]}
+    assert "outer" in worn
+    assert worn["pants"]["kinds"] == ["Denim"]
+    assert [one["item_id"] for one in worn["pants"]["recommendations"]] == ["jeans"]
+    assert (worn["outer"]["kinds"], worn["outer"]["recommendations"]) == ([], [])
+    mask = np.asarray(Image.open(BytesIO(base64.b64decode(worn["pants"]["mask"].partition(",")[2]))))
+    assert mask.shape == (found["height"], found["width"])
+    assert f"Pants, {worn['pants']['colour']}" in page
+    assert "There is nothing of this kind here." in page
+    assert "What looks like all of it" in page
 
 
 def test_a_search_is_a_read(reading: httpx.Client) -> None:

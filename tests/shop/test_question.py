@@ -393,6 +393,27 @@ def test_a_photo_finds_what_looks_like_it(shop, encoded, catalogue):
         shop.search(photo, max_pixels=100)
 
 
+@pytest.mark.data
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_each_garment_that_somebody_wears_finds_what_can_be_one(shop, shared_data):
+    shop.vectors.embed(masking="own")
+    photo = shared_data / "street/photos/0013.jpg"  # pants, coat, sweater
+    found = shop.search(photo, top=3)
+    kinds = {one.label: one.kinds for one in found.garments}
+    assert "pants" in kinds
+    for one in found.garments:
+        fitting = {"top": ("Tees_Tanks",), "pants": ("Denim",), "dress": ("Dresses",)}.get(one.label, ())
+        assert one.kinds == fitting
+        assert {like.category for like in one.recommendations} == set(fitting)
+        assert one.colour
+        assert one.keep.shape == found.photo.size[::-1]
+    assert len(found.recommendations) == 3, "what looks like all of it"
+    wanted = shop.search(photo, categories=["Dresses"]).garments
+    assert {kind for one in wanted for kind in one.kinds} <= {"Dresses"}
+    assert shop.search(photo, category="Dresses").garments == ()
+    assert shop.search(photo, space=shop.vectors.spaces()[1].key).garments == (), "that space compares whole photos"
+
+
 @pytest.mark.parametrize(
     ("ask", "words"),
     [

@@ -9,21 +9,112 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from modiste import Item, Shop
 from modiste.errors import UnknownIdError
 from modiste.shop import schema
 from modiste.shop import vectors as vectors_module
+from modiste.shop.reports import EmbedReport
 from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import EmbeddedBatch, VectorSpace
 from tests.garments import drawn
 
 SPACE = VectorSpace("resnet50", "0" * 64, "none", "fit", "auto", "", 128)
-SOURCE = ("image", "mask", "stamp", "category")
+SOURCE = ("image", "mask", "photos", "stamp", "category")
 
 
 # Embedding
+
+
+@pytest.fixture
+def several(shop: Shop, catalogue: Path) -> Callable[..., EmbedReport]:
+    """Gives one item further photos, adds it again and embeds it; one may be ``sunset``, which shows no garment."""
+    sunset = Image.new("RGB", (96, 144), "black")
+    ImageDraw.Draw(sunset).ellipse((20, 40, 80, 100), fill="yellow")
+    sunset.save(catalogue.parent / "sunset.png")
+
+    def give(*photos: str, first: str = "Dresses-red-women-0") -> EmbedReport:
+        files = ";".join(f"{one}.png" for one in photos)
+        table = "\n".join(["item_id,image,photos,category", f"Dresses-red-women-0,{first}.png,{files},Dresses"])
+        (catalogue.parent / "one.csv").write_text(table)
+        assert shop.items.add(catalogue.parent / "one.csv").rejected == []
+        return shop.vectors.embed(masking="none")
+
+    return give
+
+
+def test_photos_that_agree_make_one_vector_and_one_that_doesn_t_is_left_out(shop, several):
+    report = several("Dresses-red-women-6", "sunset", "Dresses-red-men-0")
+    assert [one.reason for one in report.remarks] == [
+        "photo sunset.png doesn't show what the others do; it was left out"
+    ]
+    looks = [vector_of(shop, f"Dresses-red-{one}") for one in ("women-6", "men-0")]
+    mean = np.sum([expected_of(shop, "Dresses-red-women-0"), *looks], axis=0)
+    assert vector_of(shop, "Dresses-red-women-0") @ mean / np.linalg.norm(mean) > 0.999
+    assert shop.items["Dresses-red-women-0"]["shown"] is None
+
+
+def test_a_first_photo_that_is_left_out_is_not_the_one_that_is_shown(shop, several):
+    several("Dresses-red-women-0", "Dresses-red-women-6", first="sunset")
+    assert Path(shop.items["Dresses-red-women-0"]["shown"]).name.startswith("Dresses-red-women")
+    found = {one.item_id: one.image for one in shop.recommend(item="Dresses-red-women-6", preset="visual", top=20)}
+    assert Path(found["Dresses-red-women-0"]).name.startswith("Dresses-red-women")
+    several("Dresses-red-women-6")
+    assert shop.items["Dresses-red-women-0"]["shown"] is None
+
+
+def without_category(catalogue: Path, *item_ids: str) -> Path:
+    table = catalogue.parent / "without.csv"
+    table.write_text("\n".join(["item_id,image", *(f"{one},{one}.png" for one in item_ids)]))
+    return table
+
+
+def test_a_photo_proposes_the_category_that_the_shop_doesn_t_say_and_never_overwrites_one(shop, catalogue):
+    shop.items.add(without_category(catalogue, "Denim-blue-men-0"))
+    shop.vectors.embed(masking="none")
+    one = shop.items["Denim-blue-men-0"]
+    assert (one["category"], one["proposed"], one["proposed_share"] >= 0.7) == (None, "Denim", True)
+    assert shop.snapshot().item(shop.snapshot().row("Denim-blue-men-0"))["proposed"] == "Denim"
+    [step] = [one for one in shop.status().next_steps("shop") if "category" in one]
+    assert "1 items have no category" in step
+    assert "photos propose one for 1" in step
+    assert {row["proposed"] for row in shop.items.frame().filter(category="Denim").to_dicts()} == {None}
+    shop.items.put(Item("Denim-blue-men-0", "Dresses"))
+    one = shop.items["Denim-blue-men-0"]
+    assert (one["category"], one["proposed"], one["proposed_share"]) == ("Dresses", None, None)
+
+
+def test_what_is_put_without_a_category_has_one_proposed_at_once(shop, encoded):
+    tag = shop.items.tag("Denim-blue-women-0")
+    shop.items.put(Item("new"), encoded("Denim-blue-women-0"))
+    assert shop.items["new"]["proposed"] == "Denim"
+    assert shop.items.tag("Denim-blue-women-0") == tag
+
+
+@pytest.mark.usefixtures("quick_network")
+def test_where_no_item_has_a_category_none_is_proposed(shop, catalogue):
+    shop.items.add(without_category(catalogue, *shop.items.frame()["item_id"]))
+    shop.vectors.embed(masking="none")
+    assert shop.items.frame()["proposed"].null_count() == 24
+
+
+@pytest.mark.usefixtures("quick_network")
+def test_an_item_is_embedded_again_when_one_of_its_photos_comes_changes_or_goes(shop, several, catalogue):
+    assert several("Dresses-red-women-6", "Dresses-red-men-0").embedded == 1
+    assert several("Dresses-red-women-6", "Dresses-red-men-0").embedded == 0
+    (catalogue.parent / "Dresses-red-men-0.png").write_bytes(drawn("Dresses", "green"))
+    assert several("Dresses-red-women-6", "Dresses-red-men-0").embedded == 1
+    assert several("Dresses-red-women-6").embedded == 1
+    assert several("Dresses-red-women-6").present == 24
+
+
+@pytest.mark.usefixtures("quick_network")
+def test_a_further_photo_that_can_t_be_read_is_a_remark_and_no_failure(shop, several, catalogue):
+    (catalogue.parent / "broken.png").write_bytes(b"no photo")
+    report = several("broken", "Dresses-red-women-6")
+    assert (report.embedded, report.failures) == (1, [])
+    assert "broken.png" in report.remarks[0].reason
 
 
 @pytest.mark.usefixtures("quick_network")
@@ -399,7 +490,10 @@ def test_vectors_come_back_bit_for_bit(small, fill):
 
 def made_of(shop: Shop, item_ids: list[str]) -> dict[str, dict[str, Any]]:
     found = {row["item_id"]: row for row in shop.items.frame().iter_rows(named=True)}
-    return {one: {name: found.get(one, found["a"])[name] for name in SOURCE} for one in item_ids}
+    return {
+        one: {name: found.get(one, found["a"])[name] if name != "photos" else None for name in SOURCE}
+        for one in item_ids
+    }
 
 
 def test_a_batch_that_another_process_stored_or_whose_item_is_gone_is_left_out(small):

@@ -18,6 +18,7 @@ from modiste.vision.masks import (
     decode_mask,
     encode_mask,
     garment_pixels,
+    garments_of,
     one_thing,
     shows_person,
 )
@@ -154,6 +155,18 @@ def test_a_thing_without_a_person_has_one_label() -> None:
     assert np.array_equal(one_thing(labels, thing) > 0, thing)
     assert not shows_person(one_thing(labels))
     assert shows_person(labels)
+
+
+def test_what_somebody_wears_is_found_the_largest_first_and_specks_are_not() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[:2], labels[2:8], labels[8:17] = L["skin"], L["top"], L["pants"]
+    labels[17, :5], labels[18, :2], labels[19, :9] = L["footwear"], L["belt"], L["skirt"]
+    found = garments_of(labels)
+    assert list(found) == ["pants", "top", "footwear"], "a belt of 2 pixels and a skirt of 9 are specks beside 314"
+    assert found["top"].sum() == 120
+    labels[8:17:2, ::3] = L["dress"]  # 35 pixels, a tenth of the clothes, all apart
+    assert list(garments_of(labels)) == ["pants", "top", "footwear"]
+    assert garments_of(np.where(labels == L["skin"], 0, labels)) == {}, "nobody is there"
 
 
 def test_an_unknown_masking_is_named() -> None:

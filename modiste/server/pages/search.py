@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
-from PIL import Image
+from PIL import Image, ImageOps
 
+from modiste.arrays import Bools
 from modiste.ask import SearchAsk
 from modiste.catalog.items import GENDERS
 from modiste.errors import ModisteError, PhotoError
@@ -20,6 +21,15 @@ from modiste.vision.masks import apply_mask
 
 LONGER_SIDE = 480
 """Pixels of the longer side of a searched photo as it is shown again."""
+
+GARMENT_SIZE = (240, 320)
+"""Width and height of one of its garments as it is shown."""
+
+GARMENT_WORDS = {
+    "outer": "coat or jacket", "eyeglass": "glasses", "footwear": "shoes", "headwear": "hat", "neckwear": "scarf",
+    "wrist wearing": "watch or bracelet",
+}  # fmt: skip
+"""What a shopper calls some of the palette's labels."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -75,7 +85,7 @@ def _form(shop: Shop, settings: Settings) -> dict[str, Any]:
 
 
 def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict[str, Any]:
-    """A photo's parse, what of it was compared, and what looks like it, as the page shows them."""
+    """A photo's parse, what of it was compared, and what looks like it and its garments, as the page shows them."""
     made = shop.search(content, max_pixels=max_pixels, **dict(ask))
     small = made.photo.copy()
     small.thumbnail((LONGER_SIDE, LONGER_SIDE))
@@ -91,4 +101,14 @@ def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict
         "used": used,
         "recommendations": made.recommendations,
     }
-    return {"result": result, **term_bars(ask.weights, made.recommendations)}
+    lists = [made.recommendations, *(one.recommendations for one in made.garments)]
+    result["garments"] = [
+        (one, GARMENT_WORDS.get(one.label, one.label), data_uri(_cut(made.photo, one.keep))) for one in made.garments
+    ]
+    return {"result": result, **term_bars(ask.weights, [one for many in lists for one in many])}
+
+
+def _cut(photo: Image.Image, keep: Bools) -> Image.Image:
+    """A garment alone, on white, in its box."""
+    alone = Image.fromarray(apply_mask(np.asarray(photo), keep, (255, 255, 255)))
+    return ImageOps.pad(alone.crop(Image.fromarray(keep).getbbox()), GARMENT_SIZE, color="white")

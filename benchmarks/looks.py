@@ -1,0 +1,212 @@
+"""What the default makes of photos of every kind, beside the same network unmasked.
+
+    python benchmarks/looks.py defaults|photos|proposals [--data ../shared/data] [--keep FOLDER] [--every 1]
+
+``--keep`` keeps the vectors for the next run, ``--every 3`` takes every third product, photographer or photo.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from retrieval import interval, is_held_out
+from views import WORDS, embedded, nearest, rows_of
+
+from modiste.arrays import Floats, Ints, Singles
+from modiste.catalog.taxonomy import Taxonomy
+from modiste.shop.proposals import proposals
+from modiste.shop.vectors import CALIBRATION, DEFAULT_BACKBONE, DEFAULT_FILL, DEFAULT_MASKING, DEFAULT_PARSER
+from modiste.vision.agreeing import agreed
+from modiste.vision.backbones import Encoder, get_backbone
+from modiste.vision.embedding import PhotoJob
+from modiste.vision.parsing import Parser
+
+Rows = list[dict[str, str]]
+TAXONOMY = Taxonomy.load()
+
+
+def photos_of(data: Path, kind: str, every: int) -> Rows:
+    """The photos of a kind that no shipped network was taught with, by their category in the taxonomy."""
+    rows = rows_of(data, kind, every)
+    if kind in ("street", "garments"):
+        rows = [row for row in rows if is_held_out(row["group"])]
+    return [row | {"category": TAXONOMY.canonical(WORDS.get(row["category"], row["category"])) or ""} for row in rows]
+
+
+def vectors(
+    rows: Rows, kind: str, keep: Path | None, *, masked: bool = True, known: bool = True
+) -> tuple[Singles, Singles]:
+    """Looks and colours by the default, or unmasked, or with the category not ``known``; in the order of the rows."""
+    name = f"{kind}-{len(rows)}-{'own' if masked else 'none'}{'' if known else '-unknown'}.npz"
+    if keep is not None and (keep / name).exists():
+        with np.load(keep / name) as file:
+            return file["looks"], file["colours"]
+    spec = get_backbone(DEFAULT_BACKBONE)
+    jobs = [
+        PhotoJob(row["item_id"], row["image"], None, TAXONOMY.labels(row["category"] if known else None))
+        for row in rows
+    ]
+    if masked:
+        parser = Parser(get_backbone(DEFAULT_PARSER), threads=1)
+        looks, colours = embedded(jobs, Encoder(spec), DEFAULT_MASKING, spec.crop, parser, fill=DEFAULT_FILL)
+    else:
+        looks, colours = embedded(jobs, Encoder(spec), "none", spec.crop)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        np.savez(keep / name, looks=looks, colours=colours)
+    return looks, colours
+
+
+def several(data: Path, keep: Path | None, every: int) -> None:
+    """Print how often a photo that was left out finds its item, a product in a colour, by one photo and by several."""
+    print(
+        "\n| shop | an item's vector is of | photos | items | R@1, % | R@5, % | with a stranger's among them, R@1, % |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for kind in ("madison", "luma"):
+        rows = photos_of(data, kind, every)
+        photos = vectors(rows, kind, keep)
+        product = np.array([row["product"] for row in rows])
+        item = np.unique([f"{row['product']} {row['colour']}" for row in rows], return_inverse=True)[1]
+        of = [np.flatnonzero(item == number) for number in range(item.max() + 1)]
+        colour = np.array([row["colour"] for row in rows])
+        asked = [one for one in range(len(rows)) if colour[one] and len(of[item[one]]) > 2]
+        hits: dict[str, Floats] = {}
+        for way in ("one photo", "the mean", "those that agree"):
+            hits[way] = np.array([found(one, way, photos, item, of, product) for one in asked])
+            cells = [interval(hits[way][:, place], item[asked]) for place in range(3)]
+            print(f"| {kind} | {way} | {len(asked)} | {len(set(item[asked]))} | {' | '.join(cells)} |", flush=True)
+        gain = hits["those that agree"] - hits["one photo"]
+        cells = [interval(gain[:, place], item[asked]) for place in range(3)]
+        print(f"| {kind} | gain of those that agree over one photo | | | {' | '.join(cells)} |", flush=True)
+
+
+def found(
+    query: int, way: str, photos: tuple[Singles, Singles], item: Ints, of: list[Ints], product: NDArray[np.str_]
+) -> tuple[float, float, float]:
+    """How often a photo's item, made of its other photos, is first and among five; and first with a stranger's photo.
+
+    By one photo that is the mean over the other ones, and over those and the stranger's.
+    """
+    rng = np.random.default_rng(query)
+    rest = of[item[query]][of[item[query]] != query]
+    stranger = rng.choice(np.flatnonzero(product != product[query]))
+    mixed = rng.permutation([*rest, stranger])
+    others = [one for one in of if product[one[0]] != product[query]]
+    one_each = way == "one photo"
+    rivals = np.array([alike(query, one[:1] if one_each else one, way, photos) for one in others])
+
+    def places(mine: Ints) -> Floats:
+        sets = [mine[place : place + 1] for place in range(len(mine))] if one_each else [mine]
+        return np.array([(rivals >= alike(query, one, way, photos)).sum() for one in sets])
+
+    clean, among = places(rest), places(mixed)
+    return float((clean < 1).mean()), float((clean < 5).mean()), float((among < 1).mean())
+
+
+def alike(query: int, item: Ints, way: str, photos: tuple[Singles, Singles]) -> float:
+    """Look and half as much colour that a photo shares with an item of the photos ``item``."""
+    looks, colours = photos
+    if way == "those that agree":
+        made = agreed(looks[item], colours[item], CALIBRATION)
+        look, colour = made.look, made.colour
+    else:
+        look, colour = looks[item].mean(0), np.sqrt(np.square(colours[item]).mean(0))
+        look = look / np.linalg.norm(look)
+    ends = CALIBRATION
+    terms = [(looks[query] @ look, ends["look"], 1.0), (colours[query] @ colour, ends["colour"], 0.5)]
+    return float(sum(weight * (cosine - low) / (high - low) for cosine, (low, high), weight in terms))
+
+
+def proposed(data: Path, keep: Path | None, every: int) -> None:
+    """Print how often the category that a photo proposes is the item's own, which was hidden, by the share asked for;
+    and what it is worth in the ranking: how many of the first five by look, colour and category are of the own one."""
+    print("\n| photos | of | sure from | proposed, % | right, % | Top-5 of its category without, with it, % |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for kind in ("luma", "garments", "madison"):
+        rows = photos_of(data, kind, every)
+        gallery, asked = vectors(rows, kind, keep), vectors(rows, kind, keep, known=False)
+        group = np.unique([row["group"] for row in rows], return_inverse=True)[1]
+        words, category = np.unique([row["category"] for row in rows], return_inverse=True)
+        known = words[category] != ""
+        low, high = CALIBRATION["look"]
+        found, share = np.zeros(len(rows), np.int64), np.zeros(len(rows))
+        for one in range(len(rows)):
+            others = (group != group[one]) & known
+            [found[one]], [share[one]] = proposals(
+                asked[0][one : one + 1], gallery[0][others], category[others], (low, high)
+            )
+        ends = CALIBRATION["colour"]
+        relevance = 3.0 * asked[0] @ gallery[0].T / (high - low) + 1.5 * asked[1] @ gallery[1].T / (ends[1] - ends[0])
+        relevance[(group[:, None] == group) | ~known] = -np.inf
+        for least in (0.5, 0.6, 0.7, 0.8, 0.9):
+            sure = known & (share >= least)
+            right = (found == category)[sure].astype(float)
+            alike = TAXONOMY.matrix(words.tolist())[found][:, category] * (share >= least)[:, None]
+            agree = [
+                (category[nearest(scores[known])] == category[known][:, None]).mean(1)
+                for scores in (relevance, relevance + alike)
+            ]
+            cells = [interval(right, group[sure]), " → ".join(interval(one, group[known]) for one in agree)]
+            print(f"| {kind} | {known.sum()} | {least} | {100 * sure.sum() / known.sum():.0f} | {' | '.join(cells)} |")
+
+
+def defaults(data: Path, keep: Path | None, every: int) -> None:
+    """Print what the default finds on every kind of photo beside the same network unmasked, and the gain of each photo.
+
+    Top-5: how many of the five nearest by look, of other products, photographers or photos, are of its category. R@1:
+    whether the nearest is of its product, in any colour; in its own, the others left out, by look and half as much
+    colour.
+    """
+    print("\n| photos | of | way | Top-5 of its category, % | its product, R@1, % | in its colour, R@1, % |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for kind in ("street", "garments", "madison", "luma"):
+        rows = photos_of(data, kind, every)
+        group = np.unique([row["group"] for row in rows], return_inverse=True)[1]
+        scores = {
+            "the default": points(rows, group, vectors(rows, kind, keep)),
+            "the default, its category not known": points(rows, group, vectors(rows, kind, keep, known=False)),
+            "unmasked": points(rows, group, vectors(rows, kind, keep, masked=False)),
+        }
+        scores["gain of the default"] = scores["the default"] - scores["unmasked"]
+        scores["gain without the category"] = scores["the default, its category not known"] - scores["unmasked"]
+        for way, columns in scores.items():
+            known = [~np.isnan(column) for column in columns]
+            cells = [
+                interval(one[there], group[there]) if there.any() else ""
+                for one, there in zip(columns, known, strict=True)
+            ]
+            print(f"| {kind} | {len(rows)} | {way} | {' | '.join(cells)} |", flush=True)
+
+
+def points(rows: Rows, group: Ints, photos: tuple[Singles, Singles]) -> Floats:
+    """The three columns of :func:`defaults` by photo, float64 (3, n), NaN where it can't be said."""
+    looks, colours = photos
+    category = np.array([row["category"] for row in rows])
+    colour = np.array([row.get("colour", "") for row in rows])
+    other, look = group[:, None] != group, looks @ looks.T
+    near = nearest(np.where(other & (category != ""), look, -np.inf))
+    top = np.where(category == "", np.nan, (category[near] == category[:, None]).mean(1))
+    twin = ~other & ~np.eye(len(rows), dtype=bool) & ("product" in rows[0])
+    right = twin & (colour[:, None] == colour) & (colour != "")
+    ends = CALIBRATION
+    both = look / (ends["look"][1] - ends["look"][0])
+    both += 0.5 * (colours @ colours.T) / (ends["colour"][1] - ends["colour"][0])
+    found = [
+        np.where(wanted.any(1), wanted[np.arange(len(rows)), np.where(pool, alike, -np.inf).argmax(1)], np.nan)
+        for wanted, pool, alike in ((twin, other | twin, look), (right, other | right, both))
+    ]
+    return np.array([top, *found])
+
+
+WHAT = {"photos": several, "proposals": proposed, "defaults": defaults}
+
+if __name__ == "__main__":
+    parser_ = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser_.add_argument("what", choices=list(WHAT))
+    parser_.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser_.add_argument("--keep", type=Path, help="a folder that keeps the vectors")
+    parser_.add_argument("--every", type=int, default=1)
+    chosen = parser_.parse_args()
+    WHAT[chosen.what](chosen.data, chosen.keep, chosen.every)
