@@ -428,6 +428,17 @@ class Event(BaseModel):
     line: str
 
 
+class ListSeen(BaseModel):
+    """A list that somebody saw."""
+
+    seen: datetime
+    placement: str
+    scenario: str | None
+    visitor: str | None = Field(description="As the storefront called her then.")
+    items: list[str]
+    clicked: list[str]
+
+
 class Known(BaseModel):
     """All that the shop knows of a shopper."""
 
@@ -436,6 +447,7 @@ class Known(BaseModel):
     latitude: float | None
     longitude: float | None
     events: list[Event]
+    lists: list[ListSeen] = Field(description="Those that she saw on the shop's pages in the last 180 days.")
 
 
 class Health(BaseModel):

@@ -162,7 +162,7 @@ settings = Table(
     "settings",
     metadata,
     Column("name", String, primary_key=True),
-    Column("value", String, nullable=False, comment="a number"),
+    Column("value", String, nullable=False, comment="a number, or the secret"),
 )
 
 synced = Table(
@@ -187,4 +187,44 @@ tunings = Table(
     Column("made", DateTime, nullable=False),
     Column("used", Boolean, nullable=False, comment="at most one is"),
     Column("content", Text, nullable=False, comment="weights, half-life, prior and their evidence, JSON"),
+)
+
+lists = Table(
+    "lists",
+    metadata,
+    Column("list_key", ID, primary_key=True, comment="what its id was signed with, and who saw it, hashed"),
+    Column("seen", DateTime, nullable=False, index=True, comment="when it came into view (UTC)"),
+    Column("placement", ID, nullable=False),
+    Column("scenario", ID, comment="null: none"),
+    Column("experiment", ID, index=True, comment="null: none"),
+    Column("variant", String, comment="a or b; ab: interleaved"),
+    Column("teams", String, comment="of an interleaved list: whose pick each place is"),
+    Column("propensity", Float, nullable=False, comment="with which this list was chosen, above 0"),
+    Column("who", ID, index=True, comment="a shopper, or an anonymous visitor; null: not told"),
+    Column("shown", Text, nullable=False, comment="a JSON list of item ids, in order"),
+)
+
+clicks = Table(
+    "clicks",
+    metadata,
+    Column("list_key", ForeignKey("lists.list_key", ondelete="CASCADE"), primary_key=True),
+    Column("item_id", ID, primary_key=True),
+    Column("at", DateTime, nullable=False),
+)
+
+visitors = Table(
+    "visitors",
+    metadata,
+    Column("session", ID, primary_key=True, comment="as the storefront calls somebody it doesn't know"),
+    Column("shopper_id", ID, nullable=False, index=True, comment="who she turned out to be"),
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("placement", ID, nullable=False, comment="one runs at a time on each"),
+    Column("content", Text, nullable=False, comment="what was planned, JSON"),
+    Column("started", DateTime, nullable=False),
+    Column("stopped", DateTime, comment="null: it runs"),
 )

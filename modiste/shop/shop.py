@@ -31,6 +31,7 @@ from modiste.shop.reports import Coverage, Status
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, setting
+from modiste.shop.storefront import Storefront
 from modiste.shop.stores import Stores
 from modiste.shop.taste import Taste, taste_of
 from modiste.shop.tuning import Tunings
@@ -45,7 +46,8 @@ START_COUNTS = 100
 class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
-    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors`` and ``tunings``.
+    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings`` and
+    ``storefront``.
 
     Example::
 
@@ -64,6 +66,7 @@ class Shop:
         self.shoppers = Shoppers(storage)
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
+        self.storefront = Storefront(storage)
         self.tunings = Tunings(storage, self.vectors)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
 
@@ -257,16 +260,22 @@ class Shop:
     # Forgetting
 
     def known_of(self, shopper: str) -> dict[str, Any]:
-        """All that the shop knows of a shopper: what was given, and what she did. Raises UnknownIdError."""
+        """All that the shop knows of a shopper: what was given, what she did, and which lists she saw.
+
+        Raises UnknownIdError.
+        """
         table = schema.shoppers.c
         wanted = sa.select(table.shopper_id, table.trendiness, table.latitude, table.longitude)
         row = self.storage.row(wanted.where(table.shopper_id == shopper))
         if row is None:
             raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
-        return {**row, "events": self.purchases.events_of(shopper).to_dicts()}
+        return {**row, "events": self.purchases.events_of(shopper).to_dicts(),
+                "lists": self.storefront.known_of(shopper)}  # fmt: skip
 
     def forget(self, shopper: str) -> list[Path]:
-        """Forget a shopper: what is known of her, what she did, and what was counted of it.
+        """Forget a shopper: what is known of her, what she did, what was counted of it, and which lists she saw.
+
+        An anonymous visitor of the storefront is forgotten as well, by the name it has for her.
 
         Nothing of her stays in the files of the shop's folder: SQLite's are written anew, which takes seconds for a
         large shop, and reports and pages in the folder that name her are deleted; returns these. On PostgreSQL the
@@ -275,7 +284,8 @@ class Shop:
         table = schema.shoppers
         with self.storage.writing() as writing:
             self.purchases.forget(writing, shopper)
-            if not writing.execute(table.delete().where(table.c.shopper_id == shopper)).rowcount:
+            gone = self.storefront.forget(writing, shopper)
+            if not writing.execute(table.delete().where(table.c.shopper_id == shopper)).rowcount and not gone:
                 raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
         self.storage.erase()
         word = re.compile(rb"(?<![\w-])" + re.escape(shopper.encode()) + rb"(?![\w-])")

@@ -18,10 +18,11 @@ from modiste.shop import database, migrations, schema
 UPLOADS = "uploads"
 """The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
 
-SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_purchase", "weight_cart", "weight_view")
+SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_purchase", "weight_cart", "weight_view",
+            "secret")  # fmt: skip
 """What the table of settings holds: the tables' version, the revision of the last change, the revision up to which
-removed items are not remembered, how many purchases there are, the sum of their normalised popularity, and what an
-event of each kind is worth in popularity."""
+removed items are not remembered, how many purchases there are, the sum of their normalised popularity, what an
+event of each kind is worth in popularity, and the secret that lists are signed with, in hexadecimal digits."""
 
 MOST_REMOVED = 100_000
 """So many removed items are remembered; a snapshot that is older than the oldest of them is made anew."""
@@ -119,6 +120,18 @@ class Storage:
             yield Writing(connection, revision_of(connection))
 
     @contextmanager
+    def noting(self) -> Iterator[sa.Connection]:
+        """A write transaction for what no snapshot holds: no revision, so that no list waits for it.
+
+        On PostgreSQL it queues with nobody; its statements must be right whatever others write meanwhile.
+        """
+        connection = self.engine.connect()
+        if self.engine.dialect.name == "sqlite":
+            connection = connection.execution_options(writes=True)
+        with connection, connection.begin():
+            yield connection
+
+    @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction in which everything read is of one moment, whatever others write meanwhile."""
         connection = self.engine.connect()
@@ -145,7 +158,7 @@ class Storage:
         """Let nothing of what was deleted stay in the database's files. Raises SourceError if others hold on to it."""
         if self.engine.dialect.name == "postgresql":
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("VACUUM shoppers, events")
+                connection.exec_driver_sql("VACUUM shoppers, events, lists, clicks, visitors")
             return
         with closing(sqlite3.connect(self.path / "shop.db", timeout=database.BUSY_TIMEOUT_S)) as connection:
             try:

@@ -1,5 +1,6 @@
 """``shop.shoppers``: what is known of them, and how far they follow trends."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -11,6 +12,7 @@ from modiste.behaviour.popularity import RunningCounts
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.shoppers import new_shopper
+from modiste.shop.storefront import Seen, Served
 
 DAY = datetime(2025, 3, 31, 14, 5)
 
@@ -136,7 +138,7 @@ def test_a_shopper_is_known_to_herself(shop):
     shop.purchases.record([Event("ann", "Denim-red-men-0", DAY, "cart", 2), Event("bea", "Denim-red-men-6", DAY)])
     known = shop.known_of("ann")
     [event] = known.pop("events")
-    assert known == {"shopper_id": "ann", "trendiness": None, "latitude": 48.8, "longitude": 2.3}
+    assert known == {"shopper_id": "ann", "trendiness": None, "latitude": 48.8, "longitude": 2.3, "lists": []}
     assert (event["kind"], event["item_id"], event["at"], event["quantity"]) == ("cart", "Denim-red-men-0", DAY, 2)
     with pytest.raises(UnknownIdError):
         shop.known_of("nobody")
@@ -152,6 +154,9 @@ def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, capl
     for n, one in enumerate(hers):
         shop.purchases.record([one, *others[1500 + 20 * n : 1520 + 20 * n]])
     shop.shoppers.put(her, trendiness=0.5)
+    seen = Served("home", None, (items[0],), datetime.now(), her)
+    shop.storefront.record([Seen(shop.storefront.sign(one), items[0]) for one in (seen, replace(seen, who="hers-1"))])
+    shop.storefront.link({"hers-1": her})
     shop.snapshot()
     (shop.path / "not-taken.txt").write_text(f"orders.csv, row 3: {her} bought no item\n")
     (shop.path / "notes.txt").write_text("of somebody else")

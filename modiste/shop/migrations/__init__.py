@@ -4,6 +4,7 @@ A new shop has the tables of ``schema.py``. Each later change of them is one fil
 there are, named in the table ``alembic_version`` and in the setting ``schema``, which a program reads first.
 """
 
+from secrets import token_hex
 from threading import Lock
 from typing import Any
 
@@ -36,6 +37,7 @@ def create(engine: sa.Engine) -> None:
             schema.metadata.create_all(connection)
             start = {"schema": schema.VERSION, "revision": 0, "forgotten": 0, "purchases": 0, "normpop": 0.0}
             start |= {"weight_purchase": 1.0, "weight_cart": 0.0, "weight_view": 0.0}
+            start |= {"secret": token_hex(32)}
             rows = [{"name": name, "value": str(value)} for name, value in start.items()]
             connection.execute(schema.settings.insert(), rows)
             _migrate(connection, "stamp")
