@@ -84,6 +84,17 @@ def sample_size(rate: float, lift: float, *, power: float = POWER, alpha: float 
     return math.ceil(variance * (wanted / (other - rate)) ** 2)
 
 
+def preferences_needed(lift: float, *, power: float = POWER, alpha: float = ALPHA) -> int:
+    """How many shoppers who prefer one of two interleaved settings find out which, with the chance ``power``.
+
+    ``lift`` in (0, 1] is how many more prefer the better one, as a share: 0.1 finds 55 against 45%.
+    Raises SettingError.
+    """
+    if not 0 < lift <= 1:
+        raise SettingError(f"{lift:g} more can't prefer one of two; give a share above 0, such as 0.1")
+    return math.ceil(((float(radius(1, 1, 1, alpha)) + NormalDist().inv_cdf(power)) / lift) ** 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Arm:
     """What came of one variant: so many shoppers, how many of them did what is counted."""

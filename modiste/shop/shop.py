@@ -22,6 +22,7 @@ from modiste.behaviour.stores import BOX
 from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.ab import AB
 from modiste.shop.items import Items
 from modiste.shop.moments import Moments
 from modiste.shop.purchases import Purchases, last_purchase
@@ -46,8 +47,8 @@ START_COUNTS = 100
 class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
-    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings`` and
-    ``storefront``.
+    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``,
+    ``storefront`` and ``ab``.
 
     Example::
 
@@ -67,6 +68,7 @@ class Shop:
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
         self.storefront = Storefront(storage)
+        self.ab = AB(storage, self.storefront)
         self.tunings = Tunings(storage, self.vectors)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
 
