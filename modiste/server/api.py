@@ -22,7 +22,7 @@ from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.errors import PhotoError
 from modiste.server import addresses, pictures
-from modiste.server.auth import WriteRoute
+from modiste.server.auth import Leave, WriteRoute
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
 from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
@@ -51,12 +51,13 @@ register_url_convertor("id", _IdConvertor())
 
 _REFUSALS = {
     400: "The body can't be read.",
-    401: "The token is missing or wrong.",
-    403: "Without a token: not from this machine.",
+    401: "The key is missing or wrong.",
+    403: "The key or account may not do this; without any made: not from this machine.",
     404: "There is no such thing here.",
     412: "It is not what If-Match says; nothing was changed.",
     413: "The request is too large.",
     415: "The body is no form.",
+    421: "The service doesn't answer to this name.",
     422: "A value is outside what it may be, or a photo can't be read.",
     429: "The service is busy; Retry-After says when to come back.",
     503: "The database doesn't answer; Retry-After says when to come back.",
@@ -83,13 +84,15 @@ Many = Annotated[
     WithJsonSchema({"type": "array", "items": {}, "minItems": 1, "maxItems": 1000}),
 ]
 
-reads = APIRouter(dependencies=[Depends(check_query)], responses=_refusals(403, 422, 429, 503))
+KEY = Depends(HTTPBearer(auto_error=False, scheme_name="key", description="A key, or MODISTE_TOKEN."))
+
+reads = APIRouter(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
 writes = APIRouter(
     route_class=WriteRoute,
-    dependencies=[Depends(HTTPBearer(auto_error=False, description="MODISTE_TOKEN")), Depends(check_query)],
-    responses=_refusals(400, 401, 403, 413, 422, 429, 503),
+    dependencies=[KEY, Depends(check_query), Depends(Leave("server"))],
+    responses=_refusals(400, 401, 403, 413, 421, 422, 429, 503),
 )
-watching = APIRouter(tags=["service"], responses=_refusals(403))
+watching = APIRouter(tags=["service"])
 
 
 class ItemForm(wire.ItemIn):
@@ -341,7 +344,7 @@ def put_shopper(response: Response, shop: TheShop, shopper_id: ShopperId, given:
 
 @writes.delete(
     "/v1/shoppers/{shopper_id:id}", tags=["shoppers"], summary="Forget a shopper", status_code=204,
-    responses=_refusals(404),
+    dependencies=[Depends(Leave("admin"))], responses=_refusals(404),
 )  # fmt: skip
 def delete_shopper(shop: TheShop, shopper_id: ShopperId) -> None:
     """Forget a shopper and all that she did. On SQLite the database is written anew: seconds, for a large shop."""
@@ -350,10 +353,10 @@ def delete_shopper(shop: TheShop, shopper_id: ShopperId) -> None:
 
 @writes.get(
     "/v1/shoppers/{shopper_id:id}/export", tags=["shoppers"], summary="All that is known of a shopper",
-    responses=_refusals(404),
+    dependencies=[Depends(Leave("admin"))], responses=_refusals(404),
 )  # fmt: skip
 def export_shopper(shop: TheShop, shopper_id: ShopperId) -> wire.Known:
-    """What was given of a shopper and all that she did, for herself; it needs the token."""
+    """What was given of a shopper and all that she did, for herself."""
     return wire.Known.model_validate(shop.known_of(shopper_id))
 
 
@@ -423,7 +426,10 @@ def post_events(
 
 
 @watching.get(
-    "/health", summary="Alive and ready", responses={503: {"model": wire.Health, "description": "Not ready."}}
+    "/health",
+    summary="Alive and ready",
+    responses={503: {"model": wire.Health, "description": "Not ready."}},
+    dependencies=[Depends(Leave("anyone"))],
 )
 async def health(request: Request, response: Response) -> wire.Health:
     """Whether the service lives (it answers) and is ready (its database does too, within some seconds)."""
@@ -433,8 +439,8 @@ async def health(request: Request, response: Response) -> wire.Health:
 
 
 @watching.get(
-    "/metrics", summary="Metrics", response_class=Response,
-    responses={**_refusals(429, 503), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    "/metrics", summary="Metrics", response_class=Response, dependencies=[KEY],
+    responses={**_refusals(401, 403, 421, 429, 503), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )  # fmt: skip
 async def metrics(request: Request, shop: TheShop) -> Response:
     """Latency by route, items, vectors missing and the age of the popularity, for Prometheus."""

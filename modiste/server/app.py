@@ -10,17 +10,22 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
+from starlette.routing import Mount, Route
 from starlette.types import Scope
 
 from modiste import __version__
 from modiste.errors import ModisteError, SettingError
 from modiste.server import api, pages
+from modiste.server.auth import Guard
 from modiste.server.errors import HANDLERS
 from modiste.server.limits import WorkQueue
 from modiste.server.logs import CONFIG
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
+from modiste.server.origins import Proxies
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
 from modiste.server.readiness import Readiness
 from modiste.server.settings import Settings, is_local
@@ -37,8 +42,8 @@ HUNG_S = 30
 
 _ABOUT = """Explained fashion recommendations from garment photos, purchases and each shopper's taste for trends.
 
-Writes need `Authorization: Bearer` with the service's token. Errors are `{"detail": …}`; every answer has an
-`X-Request-ID`, which the log has too. An id may be any text without control characters; a slash in it is `%2F`."""
+All but `/health` needs `Authorization: Bearer` with a key, or an account. Errors are `{"detail": …}`; every answer has
+an `X-Request-ID`, which the log has too. An id may be any text without control characters; a slash in it is `%2F`."""
 
 
 def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastAPI:
@@ -61,7 +66,12 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
         version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
-        middleware=middlewares(chosen, meters),
+        middleware=[
+            Middleware(Proxies, trusted=chosen.proxies),
+            *middlewares(chosen, meters),
+            Middleware(ExceptionMiddleware, handlers=HANDLERS),  # what Guard refuses looks like what a route refuses
+            Middleware(Guard),
+        ],
         exception_handlers=HANDLERS,
         docs_url=None,  # these pages come from elsewhere on the net
         redoc_url=None,
@@ -73,8 +83,9 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     routers = (api.reads, api.writes, api.watching, *pages.ROUTERS)
     for router in routers:
         app.include_router(router)
-    app.state.routes = [route for router in routers for route in router.routes]
     app.mount("/static", _OwnFiles(directory=pages.STATIC), name="static")
+    own = [route for route in app.routes if isinstance(route, Route | Mount)]
+    app.state.routes = [*(route for router in routers for route in router.routes), *own]
     return app
 
 
@@ -116,7 +127,7 @@ def serve(shop_path: Path, host: str, port: int, workers: int) -> None:
 
 
 def check(shop_path: Path, host: str) -> Settings:
-    """The settings of a service that may start: there is a shop, and only one with a token is open to the network.
+    """The settings of a service that may start: there is a shop, and what is open to the network has a key and a name.
 
     Raises SourceError and SettingError.
     """
@@ -125,6 +136,11 @@ def check(shop_path: Path, host: str) -> Settings:
         raise SettingError(
             f"without a token the service binds to this machine only, not to {host}; "
             "set one with: export MODISTE_TOKEN=$(openssl rand -hex 32)"
+        )
+    if not settings.hosts and not is_local(host):
+        raise SettingError(
+            f"bound to {host}, the service must know the names it is called by; "
+            "say them with: export MODISTE_HOSTS=modiste.example,192.0.2.1"
         )
     Shop.open(shop_path).close()
     return settings

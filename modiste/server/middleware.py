@@ -1,7 +1,7 @@
 """What every request passes on its way in and every answer on its way out: layers with one duty each."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from uuid import uuid4
 
@@ -55,7 +55,7 @@ def middlewares(settings: Settings, meters: Meters) -> list[Middleware]:
         *([cors] if settings.origins else []),
         Middleware(UnforeseenErrors),
         Middleware(InFlightLimit, most=settings.in_flight),
-        Middleware(TrustedHosts, settings=settings),
+        Middleware(TrustedHosts, hosts=settings.hosts),
         Middleware(BodyLimit, max_upload=settings.max_upload),
     ]
 
@@ -107,7 +107,7 @@ class Prefixes(Layer):
         self._root_path = root_path
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        said = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
+        said = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/") if scope["state"]["trusted"] else ""
         prefix = said if PREFIXES.fullmatch(said) else self._root_path
         if prefix and scope["path"].startswith(prefix + "/"):
             raw = scope.get("raw_path") or b""
@@ -205,18 +205,14 @@ class InFlightLimit(Layer):
 class TrustedHosts(Layer):
     """The service answers to its own names: a page elsewhere may have its name resolve to this machine, and read."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
         super().__init__(app)
-        self._open, self._hosts = settings.token is not None, settings.hosts
+        self._hosts = hosts
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         host, app = name_of(Headers(scope=scope).get("host", "")), self.app
-        if not self._open and not is_local(host):
-            app = problem(
-                403, "without MODISTE_TOKEN the service answers to localhost only; set one to use another name"
-            )
-        elif self._hosts and host not in self._hosts and not is_local(host):
-            app = problem(403, "the service doesn't answer to this name; add it to MODISTE_HOSTS")
+        if host not in self._hosts and not is_local(host) and scope["path"] != "/health":
+            app = problem(421, "the service doesn't answer to this name; add it to MODISTE_HOSTS")
         await app(scope, receive, send)
 
 
