@@ -5,11 +5,21 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from modiste.catalog.values import HIGHEST_PRICE, LONGEST_ID, identifier, position_of
 from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
+from modiste.rules import Rule
 
 Position = tuple[float, float]
 """(latitude, longitude) in degrees."""
@@ -124,12 +134,25 @@ class Ask(BaseModel):
     space: Name | None = Field(
         None, description="A backbone's name or a vector space's key; default: the one embedded into last."
     )
+    variety: Share = Field(
+        0, description="How much each item must differ from those before it: 0 not at all, 1 as much as it must suit."
+    )
+    fallback: Literal["none", "unfiltered", "popular"] = Field(
+        "none",
+        description="Where fewer than top pass the filters: unfiltered fills up with what suits without categories, "
+        "prices and distance, popular with what is bought most.",
+    )
+    scenario: Name | None = Field(
+        None, description="The name of a scenario: its settings count where nothing else is said, its rules always."
+    )
+    _rules: tuple[Rule, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
             raise ValueError(f"min_price {self.min_price:g} is above max_price {self.max_price:g}")
-        _ = self.weights  # not all 0
+        if self.scenario is None:  # whose weights are not known yet
+            _ = self.weights  # not all 0
         return self
 
     @classmethod
@@ -143,6 +166,22 @@ class Ask(BaseModel):
             return cls(**fields)
         except ValidationError as error:
             raise SettingError("; ".join(map(sentence, error.errors()))) from None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that somebody said, by name."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules in force, of the scenario that was asked for."""
+        return self._rules
+
+    def ruled(self, rules: tuple[Rule, ...]) -> Self:
+        """The same with ``rules``, which are no field: nobody asks for them but by a scenario's name."""
+        made = self.model_copy()
+        made._rules = rules
+        return made
 
     @property
     def weights(self) -> Weights:

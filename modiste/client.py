@@ -116,6 +116,37 @@ class Client:
         query = {"window": window, "top": top, "categories": list(categories)}
         return self._get(wire.Trending, "/v1/trending", query)
 
+    # Scenarios
+
+    def scenarios(self) -> list[wire.Scenario]:
+        """Every scenario at its latest version, by name."""
+        return self._get(wire.Scenarios, "/v1/scenarios").scenarios
+
+    def scenario(self, name: str) -> wire.Scenario:
+        """A scenario as it is now."""
+        return self._get(wire.Scenario, wire.address("scenarios", name))
+
+    def scenario_versions(self, name: str) -> list[wire.Version]:
+        """All versions of a scenario, the latest first, each with what it changed."""
+        return self._get(wire.Versions, wire.address("scenarios", name, "versions")).versions
+
+    def put_scenario(
+        self, name: str, scenario: Mapping[str, Any], *, author: str = "", reason: str = "", expected: int | None = None
+    ) -> wire.Scenario:
+        """Make a scenario or a new version of it; ``expected`` is the version that was read."""
+        body = _given({"scenario": dict(scenario), "author": author or None, "reason": reason or None})
+        headers = {} if expected is None else {"If-Match": f'"{expected}"'}
+        return self._send(wire.Scenario, "PUT", wire.address("scenarios", name), json=body, headers=headers)
+
+    def undo_scenario(self, name: str, to: int | None = None, *, author: str = "", reason: str = "") -> wire.Scenario:
+        """Bring back the version before the latest one, or the version ``to``, as a new version."""
+        body = _given({"to": to, "author": author or None, "reason": reason or None})
+        return self._send(wire.Scenario, "POST", wire.address("scenarios", name, "undo"), json=body)
+
+    def remove_scenario(self, name: str) -> None:
+        """Remove a scenario; its versions stay."""
+        self._request("DELETE", wire.address("scenarios", name))
+
     # Shoppers, stores, purchases
 
     def shopper(self, shopper_id: str) -> wire.Shopper:

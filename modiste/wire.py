@@ -216,6 +216,25 @@ class ShopperIn(Input):
         return self
 
 
+class ScenarioIn(Input):
+    """A scenario, and who changes it and why."""
+
+    scenario: dict[str, Any] = Field(
+        description="Fields of how one may ask, by name; rules, a list of rules in their order; about, in words.",
+        examples=[{"top": 8, "rules": [{"name": "Winter coats", "do": "pin", "place": 1, "items": ["0002"]}]}],
+    )
+    author: Name | None = None
+    reason: Name | None = None
+
+
+class UndoIn(Input):
+    """Which version to bring back, who does it and why."""
+
+    to: int | None = Field(None, ge=1, le=1_000_000_000, description="Default: the one before the latest.")
+    author: Name | None = None
+    reason: Name | None = None
+
+
 # What is answered
 
 
@@ -290,6 +309,7 @@ class Terms(BaseModel):
     distance: float
     together: float
     newness: float
+    boost: float = Field(0.0, description="What a scenario's rules add; below 0 where they bury it.")
 
 
 class Recommendation(Shown):
@@ -302,40 +322,45 @@ class Recommendation(Shown):
         description="From the position asked for, or the shopper's own, to the item's store."
     )
     why: str = Field(description="One sentence a shopper understands.")
+    rules: list[str] = Field([], description="What a scenario's rules did to it, a sentence each.")
 
 
-class Similar(BaseModel):
-    """Items like one item."""
+class Answer(BaseModel):
+    """A list, and the scenario that it was asked by."""
 
-    item_id: str
+    scenario: str | None = Field(None, description="The scenario that was asked for.")
+    rules: list[str] = Field([], description="What each of the scenario's rules did to this list, in order.")
     recommendations: list[Recommendation]
 
 
-class ForShopper(BaseModel):
+class Similar(Answer):
+    """Items like one item."""
+
+    item_id: str
+
+
+class ForShopper(Answer):
     """A shopper's recommendations."""
 
     shopper_id: str
     known: bool = Field(
         description="False: nobody knows this shopper, and the list is what is popular, of many categories."
     )
-    recommendations: list[Recommendation]
 
 
-class ForGuest(BaseModel):
+class ForGuest(Answer):
     """A guest's recommendations."""
 
     unknown: list[str] = Field(description="Those of her items that the shop doesn't have.")
-    recommendations: list[Recommendation]
 
 
-class SearchResult(BaseModel):
+class SearchResult(Answer):
     """What looks like a photo, and how the photo was parsed."""
 
     width: int
     height: int
     labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
     mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
-    recommendations: list[Recommendation]
 
 
 class Shopper(BaseModel):
@@ -413,6 +438,43 @@ class PutSome(BaseModel):
     updated: int
     unchanged: int
     refused: list[Refused]
+
+
+class Scenario(BaseModel):
+    """A scenario at one version."""
+
+    name: str
+    version: int
+    at: datetime = Field(description="When it was changed, UTC.")
+    author: str
+    reason: str
+    scenario: dict[str, Any] | None = Field(description="As it is put; null: it was removed.")
+
+
+class Scenarios(BaseModel):
+    """The scenarios, by name."""
+
+    scenarios: list[Scenario]
+
+
+class Change(BaseModel):
+    """One difference between a version and the one before it."""
+
+    what: str = Field(description="A setting, or a rule by its name.")
+    before: str | None
+    after: str | None
+
+
+class Version(Scenario):
+    """A version, and what it changed."""
+
+    changes: list[Change]
+
+
+class Versions(BaseModel):
+    """All versions of a scenario, the latest first."""
+
+    versions: list[Version]
 
 
 class Event(BaseModel):

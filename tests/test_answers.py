@@ -96,7 +96,16 @@ def test_the_answer_is_the_one_that_was_given_before(shop: Shop, question: dict[
 
 
 def test_the_questions_speak_of_everything_that_may_be_asked() -> None:
-    theirs = {"colour", "together", "newness", "age", "sold_out"}  # later than the first design
+    theirs = {
+        "colour",
+        "together",
+        "newness",
+        "age",
+        "sold_out",
+        "variety",
+        "fallback",
+        "scenario",
+    }  # later than the first design
     assert {name for question in QUESTIONS for name in question["ask"]} == set(Ask.model_fields) - theirs
     assert ANSWERS.keys() == {question["name"] for question in QUESTIONS}
 

@@ -37,6 +37,7 @@ class Candidates:
         fashion: (n,), the logarithms of what was bought lately and of what was in a year, weighted, at least 0;
             None: nothing was.
         newness: (n,), at least 0: higher the later it came; None: not known of any.
+        boost: float64 (n,), added to the relevance whatever the query is; None: 0.
         colour_dim: how many of the vectors' places are the colour's.
         scales: how look and colour are calibrated.
 
@@ -58,12 +59,13 @@ class Candidates:
     children: Bools | None = None
     fashion: Reals | None = None
     newness: Reals | None = None
+    boost: Floats | None = None
     colour_dim: int = 0
     scales: tuple[Scale, Scale] = (Scale(), Scale())
 
     def __post_init__(self) -> None:
         aligned = ("vectors", "has_vector", "normpop", "category", "gender", "product", "distance_km", "allowed")
-        for name in (*aligned, "children", "fashion", "newness"):
+        for name in (*aligned, "children", "fashion", "newness", "boost"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.item_ids):
                 raise SettingError(f"candidates have {len(self.item_ids)} ids but {len(value)} rows of {name}")
@@ -78,14 +80,16 @@ class Candidates:
         fashion: Reals | None = None,
         distance_km: Floats | None = None,
         allowed: Bools | None = None,
+        boost: Floats | None = None,
     ) -> "Candidates":
-        """The same items with another popularity, distances or filter; what was derived from the rest is kept."""
+        """The same items with another popularity, distances, filter or boost; what was derived of the rest stays."""
         return replace(
             self,
             normpop=self.normpop if normpop is None else normpop,
             fashion=self.fashion if fashion is None else fashion,
             distance_km=self.distance_km if distance_km is None else distance_km,
             allowed=self.allowed if allowed is None else allowed,
+            boost=self.boost if boost is None else boost,
             group=self.groups,
         )
 

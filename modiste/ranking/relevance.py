@@ -143,6 +143,7 @@ class Terms(NamedTuple):
     distance: Reals
     together: Reals
     newness: Reals
+    boost: Reals
 
     @property
     def relevance(self) -> Reals:
@@ -164,6 +165,7 @@ def terms(
     distance_km: Reals | None = None,
     together: Reals | None = None,
     newness: Reals | None = None,
+    boost: Reals | None = None,
 ) -> Terms:
     """The weighted terms of n candidates, for one query or for one each, in the float type of ``popularity``.
 
@@ -181,6 +183,7 @@ def terms(
         distance_km: (n,) to each candidate's store, NaN where it is not known; None: not known for any.
         together: (n,) how much more often than by chance bought by those who bought what she did, at least 0.
         newness: (n,) log newness, times how much it matters to her.
+        boost: (n,) what somebody's rules add to it, below 0 to bury it; no weight counts for it.
     """
     nothing = np.zeros_like(popularity)
     seen = alike = fashion = nothing
@@ -206,7 +209,7 @@ def terms(
         near = weights.distance * np.nan_to_num(np.exp(distance_km * (-1 / DISTANCE_SCALE_KM)), nan=0.0)
     joint = weights.together * together if together is not None and weights.together else nothing
     fresh = weights.newness * newness if newness is not None and weights.newness else nothing
-    return Terms(seen, alike, fashion, category, near, joint, fresh)
+    return Terms(seen, alike, fashion, category, near, joint, fresh, nothing if boost is None else boost)
 
 
 def _calibrated(cosine: Reals, scale: Scale) -> Reals:

@@ -169,6 +169,8 @@ class Scan:
         if self.weights.newness and self.shop.newness is not None:
             most = float(np.abs(self.pairing.freshness).max(initial=0.0))
             rest += self.weights.newness * float(self.shop.newness.max(initial=0.0)) * most
+        if self.shop.boost is not None:
+            rest += float(np.abs(self.shop.boost).max(initial=0.0))
         error = self._cosine_error * self._slope * self._gain + rest * (2 * self.weights.penalty + 16) * _UNIT
         best = Shortlist(self.pairing, top, error)
 
@@ -319,10 +321,13 @@ class Scan:
         return worth.astype(np.float32) + self._barrier
 
     def _base(self, rows: Rows) -> Singles | None:
-        """The terms of popularity and distance, (m, 1) or (m, q), NaN for what is not allowed; None: all are 0."""
-        base, km = None, self.shop.distance_km if self.weights.distance else None
+        """The terms of popularity, distance, newness and boost, (m, 1) or (m, q), NaN for what is not allowed.
+
+        None: all are 0.
+        """
+        base, boost, km = None, self.shop.boost, self.shop.distance_km if self.weights.distance else None
         new = self.shop.newness if self.weights.newness and self._fresh.any() else None
-        if self.weights.beta or km is not None or new is not None:
+        if self.weights.beta or km is not None or new is not None or boost is not None:
             base = terms(
                 self.weights,
                 look=None,
@@ -332,6 +337,7 @@ class Scan:
                 similarity=None,
                 distance_km=None if km is None else km[rows].astype(np.float32)[:, None],
                 newness=None if new is None else new[rows].astype(np.float32)[:, None] * self._fresh,
+                boost=None if boost is None else boost[rows].astype(np.float32)[:, None],
             ).relevance
         if self.shop.allowed is not None:
             allowed = self.shop.allowed[rows]

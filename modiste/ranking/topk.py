@@ -29,7 +29,8 @@ class Ranking:
     """The best candidates of each query, best first; places that no candidate fills have item -1 and terms NaN.
 
     ``items`` int64 (q, top) are rows of the candidates; ``products`` and ``item_ids`` (texts, None where there is no
-    candidate) are theirs. The weighted ``terms``, float64 (q, top) each, add up to ``relevance``.
+    candidate) are theirs. The weighted ``terms``, float64 (q, top) each, add up to ``relevance``. ``spans`` float64
+    (q, 2) has each query's lowest and highest cosine where min-max scaling asks for them.
     """
 
     items: Ints
@@ -37,6 +38,7 @@ class Ranking:
     relevance: Floats
     products: Array
     item_ids: NDArray[np.object_]
+    spans: Floats
 
     def __len__(self) -> int:
         return len(self.items)
@@ -45,7 +47,9 @@ class Ranking:
         """Of the queries from ``start`` to before ``end``."""
         some = slice(start, end)
         terms = Terms(*(one[some] for one in self.terms))
-        return Ranking(self.items[some], terms, self.relevance[some], self.products[some], self.item_ids[some])
+        return Ranking(
+            self.items[some], terms, self.relevance[some], self.products[some], self.item_ids[some], self.spans[some]
+        )
 
 
 class Proposer(Protocol):
@@ -151,10 +155,12 @@ class _Best:
         self.candidates, self.weights, self.top = candidates, weights, top
         self.items = np.full((len(queries), top), -1, np.int64)
         self.scores = np.full((len(Terms._fields) + 1, len(queries), top), np.nan)
+        self.spans = np.zeros((len(queries), 2))
 
     def choose(self, pairing: Pairing, query: Ints, row: Ints, spans: Floats, start: int = 0) -> None:
         """Fill the lists from ``start`` on, those of the queries in ``pairing``, with the best of its pairs."""
         shop, queries, weights = self.candidates, pairing.queries, self.weights
+        self.spans[start : start + len(spans)] = spans
         look, colour = pairing.similarities(query, row) if weights.seen else (None, None)
         parts = terms(
             weights,
@@ -169,6 +175,7 @@ class _Best:
             distance_km=None if shop.distance_km is None else shop.distance_km[row],
             together=_looked_up(query, row, *pairing.together()) if weights.together else None,
             newness=None if shop.newness is None else shop.newness[row] * pairing.freshness[query],
+            boost=None if shop.boost is None else shop.boost[row],
         )
         seen = shop.has_vector[row] & pairing.embedded[query]
         parts = parts._replace(look=np.where(seen, parts.look, 0.0), colour=np.where(seen, parts.colour, 0.0))
@@ -194,7 +201,7 @@ class _Best:
         products[filled] = self.candidates.product[self.items[filled]]
         item_ids = np.full(self.items.shape, None, object)
         item_ids[filled] = [self.candidates.item_ids[row] for row in self.items[filled].tolist()]
-        return Ranking(self.items, Terms(*self.scores[:-1]), self.scores[-1], products, item_ids)
+        return Ranking(self.items, Terms(*self.scores[:-1]), self.scores[-1], products, item_ids, self.spans)
 
 
 def _looked_up(query: Ints, row: Ints, queries: Ints, rows: Ints, values: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """The routes under /v1, and those for whoever watches the service. Each asks the shop and shapes its answer."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -20,11 +20,12 @@ from modiste import __version__, wire
 from modiste.ask import Ask, Id, SearchAsk, sentence
 from modiste.catalog.events import Event
 from modiste.catalog.items import Item
-from modiste.errors import PhotoError
+from modiste.errors import ChangedError, PhotoError
 from modiste.server import addresses, pictures
 from modiste.server.auth import Leave, WriteRoute
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
-from modiste.shop.recommendations import Recommendation
+from modiste.shop.recommendations import Recommendations
+from modiste.shop.scenarios import Version, changes
 from modiste.shop.shop import Shop
 from modiste.vision.masks import encode_mask
 from modiste.vision.photos import FORMATS
@@ -76,6 +77,8 @@ def _picture(*formats: str) -> dict[int | str, dict[str, Any]]:
 ItemId = Annotated[Id, InPath(description="The item's id; a slash in it is written %2F.")]
 ShopperId = Annotated[Id, InPath(description="The shopper's id.", examples=["1"])]
 EventId = Annotated[int, InPath(ge=1, le=2**31 - 1, description="As in a shopper's export.", examples=[1])]
+ScenarioName = Annotated[str, InPath(max_length=60, description="The scenario's name.", examples=["product-page"])]
+IfMatch = Annotated[str | None, Header(max_length=200, description="The ETag of what was read.")]
 _PHOTO = "JPEG, PNG, WebP, GIF, BMP or TIFF."
 
 Many = Annotated[
@@ -115,7 +118,7 @@ def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.It
 @reads.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
 def similar_items(shop: TheShop, item_id: ItemId, ask: Annotated[Ask, Query()]) -> wire.Similar:
     """The Top-K for someone who looks at this item."""
-    return wire.Similar(item_id=item_id, recommendations=_sent(shop.recommend(item=item_id, **dict(ask))))
+    return wire.Similar(item_id=item_id, **_sent(shop.recommend(item=item_id, **ask.given)))
 
 
 @reads.get(
@@ -268,13 +271,13 @@ async def search(
     content = await photo.read()
 
     def find() -> wire.SearchResult:
-        result = shop.search(content, max_pixels=settings.max_pixels, **dict(ask))
+        result = shop.search(content, max_pixels=settings.max_pixels, **ask.given)
         return wire.SearchResult(
             width=result.photo.width,
             height=result.photo.height,
             labels=None if result.labels is None else pictures.data_uri(encode_mask(result.labels), "PNG"),
             mask=None if result.keep is None else pictures.data_uri(Image.fromarray(result.keep).convert("L"), "PNG"),
-            recommendations=_sent(result.recommendations),
+            **_sent(result.recommendations),
         )
 
     return await queue.run(find)
@@ -290,16 +293,16 @@ def recommend(shop: TheShop, shopper_id: ShopperId, ask: Annotated[Ask, Query()]
     A shopper nobody knows gets what is popular, of many categories, and ``known`` is false.
     """
     known = shopper_id in shop.shoppers
-    best = shop.recommend(shopper_id, **dict(ask)) if known else shop.introduce(**dict(ask))
-    return wire.ForShopper(shopper_id=shopper_id, known=known, recommendations=_sent(best))
+    best = shop.recommend(shopper_id, **ask.given) if known else shop.introduce(**ask.given)
+    return wire.ForShopper(shopper_id=shopper_id, known=known, **_sent(best))
 
 
 @reads.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
 def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) -> wire.ForGuest:
     """The Top-K for someone unknown whose session or cart has ``items``; without any, what is popular."""
     there = shop.items.present(ask.items)
-    best = shop.recommend(**dict(ask))
-    return wire.ForGuest(unknown=[one for one in ask.items if one not in there], recommendations=_sent(best))
+    best = shop.recommend(**{**ask.given, "items": ask.items})
+    return wire.ForGuest(unknown=[one for one in ask.items if one not in there], **_sent(best))
 
 
 @reads.post(
@@ -308,7 +311,7 @@ def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) ->
 )  # fmt: skip
 def recommend_to_cart(shop: TheShop, cart: wire.Cart, ask: Annotated[Ask, Query()]) -> wire.ForGuest:
     """As with GET, the items in the body; nothing of it is kept."""
-    return recommend_to_guest(shop, wire.GuestAsk(**dict(ask), items=cart.items))
+    return recommend_to_guest(shop, wire.GuestAsk(**{**ask.given, "items": cart.items}))
 
 
 @reads.get("/v1/trending", tags=["recommendations"], summary="What sells")
@@ -320,6 +323,68 @@ def trending(shop: TheShop, query: Annotated[wire.Window, Query()]) -> wire.Tren
         for row in frame.iter_rows(named=True)
     ]
     return wire.Trending(window=query.window, items=items)
+
+
+# Scenarios
+
+
+@reads.get("/v1/scenarios", tags=["scenarios"], summary="List scenarios")
+def list_scenarios(shop: TheShop) -> wire.Scenarios:
+    """Every scenario at its latest version, by name."""
+    return wire.Scenarios(scenarios=[wire.Scenario(**_version(one)) for one in shop.scenarios.all()])
+
+
+@reads.get("/v1/scenarios/{name}", tags=["scenarios"], summary="One scenario", responses=_refusals(404))
+def get_scenario(response: Response, shop: TheShop, name: ScenarioName) -> wire.Scenario:
+    """A scenario as it is now. Its ETag is for If-Match, with which to put it."""
+    found = shop.scenarios[name]
+    response.headers["ETag"] = f'"{found.version}"'
+    return wire.Scenario(**_version(found))
+
+
+@reads.get(
+    "/v1/scenarios/{name}/versions", tags=["scenarios"], summary="A scenario's versions", responses=_refusals(404)
+)
+def list_versions(shop: TheShop, name: ScenarioName) -> wire.Versions:
+    """All versions of a scenario, the latest first, each with what it changed; of one that was removed too."""
+    versions = shop.scenarios.versions(name)
+    found = []
+    for one, before in zip(versions, [*versions[1:], None], strict=True):
+        changed = changes(before.scenario if before else None, one.scenario)
+        found.append(wire.Version(**_version(one), changes=[wire.Change(**vars(change)) for change in changed]))
+    return wire.Versions(versions=found)
+
+
+@writes.put("/v1/scenarios/{name}", tags=["scenarios"], summary="Put a scenario", responses=_refusals(412))
+def put_scenario(
+    response: Response, shop: TheShop, name: ScenarioName, given: wire.ScenarioIn, if_match: IfMatch = None
+) -> wire.Scenario:
+    """Make a scenario, or a new version of it; where nothing differs, none. With If-Match only if it still is what was
+    read. A mistake is named with its rule and the nearest known word.
+    """
+    made = shop.scenarios.put(
+        name, given.scenario, author=given.author or "", reason=given.reason or "", expected=_expected(if_match)
+    )
+    response.headers["ETag"] = f'"{made.version}"'
+    return wire.Scenario(**_version(made))
+
+
+@writes.post(
+    "/v1/scenarios/{name}/undo", tags=["scenarios"], summary="Undo a scenario's change", responses=_refusals(404, 412)
+)
+def undo_scenario(shop: TheShop, name: ScenarioName, given: wire.UndoIn, if_match: IfMatch = None) -> wire.Scenario:
+    """Bring back the version before the latest one, or the version ``to``, as a new version."""
+    author, reason = given.author or "", given.reason or ""
+    made = shop.scenarios.undo(name, given.to, author=author, reason=reason, expected=_expected(if_match))
+    return wire.Scenario(**_version(made))
+
+
+@writes.delete(
+    "/v1/scenarios/{name}", tags=["scenarios"], summary="Remove a scenario", status_code=204, responses=_refusals(404)
+)
+def delete_scenario(shop: TheShop, name: ScenarioName) -> None:
+    """Remove a scenario; its versions stay, so that it can be undone."""
+    shop.scenarios.remove(name)
 
 
 # Shoppers, stores, purchases
@@ -493,11 +558,27 @@ def _item_now(shop: Shop, item_id: str) -> wire.Item:
     return _item({**snapshot.item(row), "count": popularity.counts[row], "normpop": popularity.normpop[row]})
 
 
-def _sent(recommendations: Iterable[Recommendation]) -> list[wire.Recommendation]:
-    return [
-        wire.Recommendation(**one.as_json(), **addresses.pictures(one.item_id, one.image is not None))
-        for one in recommendations
+def _sent(found: Recommendations) -> dict[str, Any]:
+    """The fields of :class:`modiste.wire.Answer`."""
+    sent = [
+        wire.Recommendation(**one.as_json(), **addresses.pictures(one.item_id, one.image is not None)) for one in found
     ]
+    return {"scenario": found.scenario, "rules": found.rules, "recommendations": sent}
+
+
+def _version(one: Version) -> dict[str, Any]:
+    said = None if one.scenario is None else one.scenario.as_data()
+    return vars(one) | {"at": one.at.replace(tzinfo=UTC), "scenario": said}
+
+
+def _expected(if_match: str | None) -> int | None:
+    """The version that If-Match names. Raises ChangedError where it is none."""
+    if if_match in (None, "*"):
+        return None
+    written = str(if_match).strip().strip('"')
+    if not written.isdecimal():
+        raise ChangedError(f"If-Match is {written!r}, which is the ETag of no version")
+    return int(written)
 
 
 # Pictures

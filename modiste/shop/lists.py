@@ -52,10 +52,11 @@ def recommend_all(
         raise SettingError(f"there are no lists of {of!r}; there are those of {' and '.join(OF)}")
     if out.suffix.lower() not in _WRITE:
         raise SettingError(f"{out.name} must end with {', '.join(_WRITE)}; the ending says in which form it is written")
-    asked = Ask.of(**ask)
+    asked = shop.scenarios.asked(Ask.of(**ask))
     parts = out.with_name(f"{out.name}.parts")
     try:
-        ids = _planned(shop, parts, {"of": of, "block": block, "ask": asked.model_dump(mode="json")})
+        rules = [one.as_data() for one in asked.rules]
+        ids = _planned(shop, parts, {"of": of, "block": block, "ask": asked.model_dump(mode="json"), "rules": rules})
         for start in range(0, len(ids), block):
             part = parts / f"{start:012d}.parquet"
             if not part.exists():
@@ -149,12 +150,20 @@ def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendatio
     if not questions:
         return {}
     first = next(iter(questions.values()))
+    if len({one.apart for one in questions.values()}) > 1:  # rules make candidates of different items
+        alike: dict[tuple[int, ...], dict[str, Question]] = {}
+        for who, question in questions.items():
+            alike.setdefault(question.apart, {})[who] = question
+        found = {who: one for some in alike.values() for who, one in _answered(some).items()}
+        return {who: found[who] for who in questions}
     ends = np.cumsum([len(one.queries) for one in questions.values()]).tolist()
     queries = Queries.joined([one.queries for one in questions.values()])
-    ranking = replace(first, queries=queries).ranking(first.ask.top)
-    lists = {}
+    depth = first.depth
+    ranking = replace(first, queries=queries).ranking(depth)
+    lists: dict[str, list[Recommendation]] = {}
     for (who, question), end in zip(questions.items(), ends, strict=True):
-        own, start = replace(question, queries=queries), end - len(question.queries)
-        found = merge(ranking.part(start, end), question.ask.top).tolist()
-        lists[who] = [own._recommendation(ranking, start + query, place) for query, place in found]
+        part = ranking.part(end - len(question.queries), end)
+        places = merge(part, depth).tolist()
+        made = question.arranged(part, places, whole=len(places) < depth)
+        lists[who] = question.merged() if made is None else made
     return lists

@@ -1,6 +1,6 @@
 """A question: how somebody asks, put to one moment of the shop. Candidates, ranking, recommendations with reasons."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,12 +13,16 @@ from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights, sentence
-from modiste.ranking.topk import Ranking, merge, rank
+from modiste.ranking.topk import Ranking, merge, rank, rank_among
 from modiste.shop.recommendations import SHOWN, Recommendation, Recommendations
+from modiste.shop.rules import Ruling, Walk, varied
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.taste import Companions, freshness, habits, taste_of, together, usual
 from modiste.vision.colour import colour_words
+
+FILLED_UP = "fills up the list, as too few fit"
+"""Said of what a fall-back adds."""
 
 NEWS_HALF_LIFE = 30.0
 """Days after which a purchase counts half in what the paper's formula shows to a shopper nobody knows."""
@@ -42,7 +46,8 @@ class SearchResult:
 class Question:
     """``ask`` put to ``snapshot``, with a query for each purchase or photo. ``verb`` ends "the denim …".
 
-    ``distances`` are each row's, float64 in km, None where the position or the stores are not known.
+    ``distances`` are each row's, float64 in km, None where the position or the stores are not known. ``ruling`` has the
+    rules in force, None without any, and ``apart`` which of those about what is shown together it doesn't meet.
     """
 
     snapshot: Snapshot
@@ -53,6 +58,8 @@ class Question:
     distances: Floats | None
     verb: str
     habitual: bool = False
+    ruling: Ruling | None = None
+    apart: tuple[int, ...] = ()
 
     # What may be asked
 
@@ -150,8 +157,15 @@ class Question:
         owned = np.array(sorted(unwanted), np.int64)
         queries = Queries(item, vectors, np.full(len(rows), trendiness), genders, [owned] * len(rows), ages)
         allowed = _allowed(snapshot, ask, distances)
-        candidates = candidates.updated(distance_km=distances, allowed=allowed)
-        return cls(snapshot, ask, ask.weights, candidates, queries, distances, verb)
+        ruling = Ruling.of(snapshot, ask.rules) if ask.rules else None
+        apart = ruling.apart(item) if ruling else ()
+        barred = ruling.barred(apart) if ruling else None
+        if barred is not None:
+            allowed = ~barred if allowed is None else allowed & ~barred
+        candidates = candidates.updated(
+            distance_km=distances, allowed=allowed, boost=None if ruling is None else ruling.boost
+        )
+        return cls(snapshot, ask, ask.weights, candidates, queries, distances, verb, False, ruling, apart)
 
     @property
     def of_items(self) -> bool:
@@ -162,30 +176,198 @@ class Question:
 
     def merged(self) -> Recommendations:
         """One list over all queries, without repeats."""
-        ranking = self.ranking(self.ask.top)
-        return Recommendations(self._recommendation(ranking, *found) for found in merge(ranking, self.ask.top).tolist())
+
+        def best(depth: int) -> tuple[Ranking, list[list[int]]]:
+            ranking = self.ranking(depth)
+            return ranking, merge(ranking, depth).tolist()
+
+        return self._listed(best)
 
     def each(self, latest: int | None = None) -> list[tuple[str, Recommendations]]:
         """A list for each query (with ``latest`` only for so many, the last ones), with the item that it is about."""
         asked = self
         if latest is not None:
             asked = replace(self, queries=self.queries.at(np.arange(len(self.queries))[-latest:]))
+        if self.arranges:
+            alone = [replace(asked, queries=asked.queries.at(np.array([one]))) for one in range(len(asked.queries))]
+            return [(self.snapshot.item_ids[int(one.queries.item[0])], one.merged()) for one in alone]
         ranking, lists = asked.ranking(self.ask.top), []
         for query, row in enumerate(asked.queries.item.tolist()):
             places = np.flatnonzero(ranking.items[query] >= 0).tolist()
-            found = Recommendations(asked._recommendation(ranking, query, place) for place in places)
+            found = asked._list(asked._recommendation(ranking, query, place) for place in places)
             lists.append((self.snapshot.item_ids[row], found))
         return lists
 
     def spread(self) -> Recommendations:
         """One list of the best of each category first, then each one's second."""
-        ranking = self.ranking(max(20 * self.ask.top, 200))
-        places = _spread(ranking.items[0], self.candidates.category)[: self.ask.top]
-        return Recommendations(self._recommendation(ranking, 0, place) for place in places)
+
+        def best(depth: int) -> tuple[Ranking, list[list[int]]]:
+            ranking = self.ranking(max(20 * depth, 200))
+            return ranking, [[0, place] for place in _spread(ranking.items[0], self.candidates.category)[:depth]]
+
+        return self._listed(best)
 
     def ranking(self, top: int) -> Ranking:
         """The best ``top`` of each query."""
         return rank(self.candidates, self.queries, self.weights, top)
+
+    # What depends on the list itself
+
+    @property
+    def arranges(self) -> bool:
+        """Whether a list is more than the best of the ranking: something is pinned, limited, varied or filled up."""
+        return bool(self.ask.variety) or self.ask.fallback != "none" or bool(self.ruling and self.ruling.arranges)
+
+    @property
+    def depth(self) -> int:
+        """How long a list is looked at first."""
+        top = self.ask.top
+        return max(10 * top, 50) if self.ask.variety else 2 * top + 10 if self.arranges else top
+
+    def _listed(self, best: Callable[[int], tuple[Ranking, list[list[int]]]]) -> Recommendations:
+        """The list that is made of the ``best`` so many places of a ranking, of more where these don't suffice."""
+        depth = self.depth
+        while True:
+            ranking, found = best(depth)
+            made = self.arranged(ranking, found, whole=len(found) < depth)
+            if made is not None:
+                return made
+            depth *= 4
+
+    def arranged(self, ranking: Ranking, found: Sequence[Sequence[int]], whole: bool) -> Recommendations | None:
+        """The list, from the places ``found`` (query, position) of ``ranking``, best first; None where they are too few
+        and not the ``whole`` of what there is."""
+        if not self.arranges:
+            return self._list(self._recommendation(ranking, *one) for one in found)
+        walk = Walk(self.snapshot, self.ruling)
+        pins = self._pins(ranking, walk)
+        rest: list[Recommendation] = []
+        room = self.ask.top - len(pins)
+        for query, place in self._varied(ranking, found):
+            if len(rest) == room:
+                break
+            row = int(ranking.items[query, place])
+            if walk.fits(row):
+                walk.take(row)
+                rest.append(self._recommendation(ranking, query, place))
+        if len(rest) < room and not whole:
+            return None
+        if len(rest) < room and self.ask.fallback != "none":
+            rest += self._filling(walk, room - len(rest))
+        made: list[Recommendation] = []
+        for place in range(1, len(pins) + len(rest) + 1):
+            if place in pins:
+                made.append(pins.pop(place))
+            elif rest:
+                made.append(rest.pop(0))
+            else:  # the list is too short for the place
+                made += [pins[one] for one in sorted(pins)]
+                break
+        return self._list(made, walk.passed)
+
+    def _list(self, found: Iterable[Recommendation], passed: Mapping[int, int] | None = None) -> Recommendations:
+        """The list, with what each rule did to it."""
+        made = Recommendations(found, scenario=self.ask.scenario)
+        if self.ruling is not None:
+            made.rules = self.ruling.told(self.snapshot.column("alive"), self.apart, passed or {}, made)
+        return made
+
+    def _showable(self) -> Bools:
+        """What the rules let be shown whatever the filters say, bool (rows,)."""
+        offered = self.snapshot.alive if self.ask.sold_out else self.snapshot.on_offer
+        showable = np.ones(self.snapshot.rows, bool) if offered is None else offered
+        barred = None if self.ruling is None else self.ruling.barred(self.apart)
+        return showable if barred is None else showable & ~barred
+
+    def _pins(self, ranking: Ranking, walk: Walk) -> dict[int, Recommendation]:
+        """What is pinned, by its place from 1: items by name for everybody, what meets conditions where it suits her.
+
+        Not what she has, what the list is made from, or what isn't on offer. For a place that is taken it is the next.
+        """
+        pins: dict[int, Recommendation] = {}
+        for number, rule in enumerate(self.ruling.rules if self.ruling else ()):
+            if rule.do != "pin" or rule.place is None or self.ruling is None:
+                continue
+            showable = self._showable() & self.ruling.about[number]
+            if not showable.any():
+                continue
+            asked = replace(self, candidates=self.candidates.updated(allowed=showable))
+            if rule.items:
+                anybody = np.zeros(len(self.queries), np.int8)
+                asked = replace(asked, queries=replace(self.queries, gender=anybody, children=anybody))
+                rows = [self.snapshot.find(one) for one in rule.items]
+            else:
+                best = asked.ranking(1 + len(pins))
+                rows = [int(best.items[query, place]) for query, place in merge(best, 1 + len(pins)).tolist()]
+            rows = [row for row in dict.fromkeys(rows) if row >= 0]
+            scored = rank_among(
+                asked.candidates, asked.queries, self.weights, [np.array(rows, np.int64)] * len(self.queries),
+                ranking.spans[:, :2].tolist(), max(len(rows), 1),
+            )  # fmt: skip
+            where = {int(scored.items[one[0], one[1]]): one for one in merge(scored, len(rows)).tolist()}
+            place = rule.place
+            for row in rows:
+                if row not in where or walk.has(row):
+                    continue
+                while place in pins:
+                    place += 1
+                if place > self.ask.top:
+                    break
+                walk.take(row)
+                pinned = asked._recommendation(scored, *where[row])
+                pins[place] = replace(pinned, rules=(f"pinned by rule “{rule.name}”", *pinned.rules))
+                if not rule.items:
+                    break
+        return pins
+
+    def _varied(self, ranking: Ranking, found: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+        """The places in the order of their relevance or, where variety is asked for, each unlike those before it.
+
+        Two items are alike by half as far as they look alike, by half where they are of one category; where one has no
+        vector, by the category alone.
+        """
+        if not self.ask.variety or not found:
+            return found
+        query, place = np.array(found).T
+        rows, shop = ranking.items[query, place], self.candidates
+        category = shop.category[rows]
+        alike = ((category[:, None] == category) & (category >= 0)).astype(np.float64)
+        look, scale = shop.vectors[rows][:, : shop.look_dim], shop.scales[0]
+        cosines = (look @ look.T - scale.low) / (scale.high - scale.low)
+        seen = shop.has_vector[rows]
+        alike = np.where(seen[:, None] & seen, (alike + np.clip(cosines, 0.0, 1.0)) / 2, alike)
+        return [found[one] for one in varied(ranking.relevance[query, place], alike, self.ask.variety)]
+
+    def _filling(self, walk: Walk, room: int) -> list[Recommendation]:
+        """What fills up a list that is ``room`` short: what suits without filters, or what is bought most."""
+        asked = replace(self, candidates=self.candidates.updated(allowed=self._showable()))
+        if self.ask.fallback == "popular":
+            genders, ages = set(self.queries.gender.tolist()), set(np.array(self.queries.children).tolist())
+            nobody = Queries(
+                item=np.array([-1]),
+                vectors=None,
+                trendiness=np.ones(1),
+                gender=np.array([genders.pop() if len(genders) == 1 else 0], np.int8),
+                excluded=[
+                    np.unique(np.concatenate(list(self.queries.excluded or [self.queries.item[:0]]))).astype(np.int64)
+                ],
+                children=np.array([ages.pop() if len(ages) == 1 else 0], np.int8),
+            )
+            asked = replace(asked, queries=nobody, weights=Weights(0.0, 1.0, 0.0, formula=self.weights.formula))
+        made: list[Recommendation] = []
+        depth = 2 * self.ask.top + 10
+        while True:
+            ranking = asked.ranking(depth)
+            found = merge(ranking, depth).tolist()
+            for query, place in found:
+                row = int(ranking.items[query, place])
+                if len(made) < room and walk.fits(row):
+                    walk.take(row)
+                    one = asked._recommendation(ranking, query, place)
+                    made.append(replace(one, rules=(*one.rules, FILLED_UP)))
+            if len(made) == room or len(found) < depth:
+                return made
+            depth *= 4
 
     def _recommendation(self, ranking: Ranking, query: int, place: int) -> Recommendation:
         """One place of the ranking with its reasons."""
@@ -215,6 +397,7 @@ class Question:
             image=item["image"],
             why=why,
             item={name: item[name] for name in SHOWN} | {"on_offer": bool(self.snapshot.column("on_offer")[row])},
+            rules=() if self.ruling is None else tuple(self.ruling.said_of(row)),
         )
 
     def _cause(self, row: int) -> str:

@@ -22,7 +22,9 @@ SHOWN = (
 )  # fmt: skip
 """What a recommendation says of the item itself, so that a page can be drawn from it alone."""
 
-_COLOURS = dict(zip(TERMS, ("#b3502f", "#8f4f77", "#c99a2e", "#5b7f6b", "#5a6f93", "#7a6a55", "#4f8a8b"), strict=True))
+_COLOURS = dict(
+    zip(TERMS, ("#b3502f", "#8f4f77", "#c99a2e", "#5b7f6b", "#5a6f93", "#7a6a55", "#4f8a8b", "#6b6f76"), strict=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Recommendation:
     ``because`` is the item whose purchase (or view) caused it, None for a photo. ``category`` is the item's.
     ``distance_km`` is the great-circle distance from the shopper to the item's store, None where either position is
     unknown. ``why`` says it in a sentence. ``item`` has what a page shows of the item: SHOWN, and whether it is
-    ``on_offer``.
+    ``on_offer``. ``rules`` are sentences of what a scenario's rules did.
     """
 
     item_id: str
@@ -46,15 +48,24 @@ class Recommendation:
     image: str | None
     why: str
     item: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The fields that a machine wants; the service sends them but for the photo's file."""
         names = ("item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "image", "why")
-        return {**self.item, **{name: getattr(self, name) for name in names}}
+        return {**self.item, **{name: getattr(self, name) for name in names}, "rules": list(self.rules)}
 
 
 class Recommendations(list[Recommendation]):
-    """A list of recommendations that shows its pictures and bars in a notebook."""
+    """A list of recommendations that shows its pictures and bars in a notebook.
+
+    ``scenario`` is the one that was asked for, None without any, and ``rules`` what each of its rules did, in order.
+    """
+
+    def __init__(self, found: Iterable[Recommendation] = (), *, scenario: str | None = None) -> None:
+        super().__init__(found)
+        self.scenario = scenario
+        self.rules: list[str] = []
 
     def _repr_html_(self) -> str:
         return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{"".join(map(card, self))}</div>'

@@ -228,3 +228,14 @@ experiments = Table(
     Column("started", DateTime, nullable=False),
     Column("stopped", DateTime, comment="null: it runs"),
 )
+
+scenarios = Table(
+    "scenarios",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("version", Integer, primary_key=True, comment="from 1; the latest counts, and none is ever changed"),
+    Column("at", DateTime, nullable=False, comment="UTC"),
+    Column("author", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("content", Text, comment="the scenario as JSON; null: from this version on there is none"),
+)

@@ -29,6 +29,7 @@ from modiste.shop.purchases import Purchases, last_purchase
 from modiste.shop.question import Question, SearchResult
 from modiste.shop.recommendations import Recommendations
 from modiste.shop.reports import Coverage, Status
+from modiste.shop.scenarios import Scenarios
 from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, setting
@@ -47,7 +48,7 @@ START_COUNTS = 100
 class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
-    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``,
+    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``, ``scenarios``,
     ``storefront`` and ``ab``.
 
     Example::
@@ -70,6 +71,7 @@ class Shop:
         self.storefront = Storefront(storage)
         self.ab = AB(storage, self.storefront)
         self.tunings = Tunings(storage, self.vectors)
+        self.scenarios = Scenarios(storage, self.moments)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
 
     # Making, opening, closing
@@ -173,7 +175,7 @@ class Shop:
         part.
         Raises UnknownIdError and SettingError.
         """
-        asked = Ask.of(**ask)
+        asked = self.scenarios.asked(Ask.of(**ask))
         with self.moments.now(asked.space) as (snapshot, connection):
             if shopper is None:
                 return Question.for_nobody(snapshot, asked, mean_trendiness(connection)).spread()
@@ -187,7 +189,7 @@ class Shop:
         where the space masks all but an item's own. Raises PhotoError, SettingError, and UnknownIdError where nothing
         is embedded yet.
         """
-        asked = SearchAsk.of(**ask)
+        asked = self.scenarios.asked(SearchAsk.of(**ask))
         upright = photo if isinstance(photo, Image.Image) else open_photo(photo, max_pixels=max_pixels)
         snapshot = self.snapshot(*[asked.space] if asked.space else [])
         embedded = self.vectors.embed_photo(upright, snapshot.space(asked.space), asked.category)
@@ -198,6 +200,7 @@ class Shop:
         """About each purchase of ``shopper`` (without any, about nothing), or about items; all of one moment."""
         if (shopper is not None) + (item is not None) + (items is not None) != 1:
             raise SettingError("name a shopper, an item, or the items of a guest, one of the three")
+        ask = self.scenarios.asked(ask)
         with self.moments.now(ask.space) as (snapshot, connection):
             if items is not None:
                 return Question.for_guest(snapshot, ask, items, mean_trendiness(connection))

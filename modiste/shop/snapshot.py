@@ -217,8 +217,8 @@ class Snapshot:
 
     ``columns`` are those of DTYPES, with room behind the first ``rows``. ``order`` has the rows of the first ids sorted
     by id; ``moved`` tells where ids are that came (or went: -1) since. ``similarity`` is that of ``categories``.
-    ``source`` names the files it was opened from. ``model`` is
-    the choice model in use. ``kept`` is for what others work out once, for later snapshots too.
+    ``source`` names the files it was opened from. ``model`` is the choice model in use. ``kept`` is for what others
+    work out once, for later snapshots too, ``derived`` for this one.
     """
 
     revision: int
@@ -244,6 +244,7 @@ class Snapshot:
     _candidates: dict[tuple[str, float | None, Formula | None], Candidates] = field(default_factory=dict, init=False)
     _popularity: dict[float | None, Popularity] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+    derived: dict[Any, Any] = field(default_factory=dict, init=False)
     _lock: Any = field(default_factory=Lock)
 
     # Items

@@ -22,7 +22,7 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_an_unknown_parameter_is_named_and_nothing_is_done(reading: httpx.Client, method: str, path: str) -> None:
-    address = path.format(item_id="Dresses-red-women", shopper_id="1", event_id="1")
+    address = path.format(item_id="Dresses-red-women", shopper_id="1", event_id="1", name="home")
     answer = reading.request(method, address, params={"explain": 1}, headers=BEARER)
     assert answer.status_code == 422
     assert "'explain'" in answer.json()["detail"]

@@ -24,14 +24,14 @@ def test_json_has_the_promised_fields(shop):
     fields = one.as_json()
     assert set(fields) == {
         "item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "why",
-        "on_offer", "image", *SHOWN,
+        "on_offer", "image", "rules", *SHOWN,
     }  # fmt: skip
     assert fields["because"] == "Denim-red-men-0"
     assert fields["category"] == "Denim"
     assert (
         tuple(fields["terms"])
         == TERMS
-        == ("look", "colour", "popularity", "category", "distance", "together", "newness")
+        == ("look", "colour", "popularity", "category", "distance", "together", "newness", "boost")
     )
     assert sum(fields["terms"].values()) == pytest.approx(fields["relevance"], abs=1e-9)
     assert json.loads(json.dumps(fields)) == fields

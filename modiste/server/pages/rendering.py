@@ -96,8 +96,10 @@ def part_wanted(request: Request) -> str | None:
 
 def term_bars(weights: Weights, shown: Iterable[Recommendation]) -> dict[str, Any]:
     """Which terms have a weight, and what is a bar's full length: the largest weight, or term that is shown."""
+    shown = list(shown)
     letters = (
-        weights.alpha, weights.colour, weights.beta, weights.gamma, weights.distance, weights.together, weights.newness
+        weights.alpha, weights.colour, weights.beta, weights.gamma, weights.distance, weights.together, weights.newness,
+        max((abs(one.terms["boost"]) for one in shown), default=0.0),
     )  # fmt: skip
     by_term = dict(zip(TERMS, letters, strict=True))
     largest = max((value for one in shown for value in one.terms.values()), default=0.0)
