@@ -1,8 +1,9 @@
 """The routes under /v1, and those for whoever watches the service. Each asks the shop and shapes its answer."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
 from modiste import __version__, wire
-from modiste.ask import Ask, Id, SearchAsk, sentence
+from modiste.ask import Id, SearchAsk, sentence
 from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.errors import ChangedError, PhotoError
@@ -31,6 +32,9 @@ from modiste.vision.masks import encode_mask
 from modiste.vision.photos import FORMATS
 
 Sent = TypeVar("Sent", bound=wire.Input)
+
+LONGEST_HEADER = 2000
+"""A list's id that is longer stands in the answer alone: proxies refuse long headers."""
 
 MAX_AGE_S = 60
 """How long a photo may be shown without asking whether it is still the same."""
@@ -116,9 +120,12 @@ def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.It
 
 
 @reads.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
-def similar_items(shop: TheShop, item_id: ItemId, ask: Annotated[Ask, Query()]) -> wire.Similar:
+def similar_items(
+    response: Response, shop: TheShop, item_id: ItemId, ask: Annotated[wire.Placed, Query()]
+) -> wire.Similar:
     """The Top-K for someone who looks at this item."""
-    return wire.Similar(item_id=item_id, **_sent(shop.recommend(item=item_id, **ask.given)))
+    make = partial(shop.recommend, item=item_id)
+    return wire.Similar(item_id=item_id, **_served(response, shop, ask, "item", ask.session, make))
 
 
 @reads.get(
@@ -287,31 +294,36 @@ async def search(
     "/v1/shoppers/{shopper_id:id}/recommendations", tags=["recommendations"], summary="Recommend to a shopper",
     responses=_refusals(404),
 )  # fmt: skip
-def recommend(shop: TheShop, shopper_id: ShopperId, ask: Annotated[Ask, Query()]) -> wire.ForShopper:
+def recommend(
+    response: Response, shop: TheShop, shopper_id: ShopperId, ask: Annotated[wire.Placed, Query()]
+) -> wire.ForShopper:
     """The Top-K over all that the shopper bought, each with its terms, its cause and its photo.
 
     A shopper nobody knows gets what is popular, of many categories, and ``known`` is false.
     """
     known = shopper_id in shop.shoppers
-    best = shop.recommend(shopper_id, **ask.given) if known else shop.introduce(**ask.given)
-    return wire.ForShopper(shopper_id=shopper_id, known=known, **_sent(best))
+    make = partial(shop.recommend, shopper_id) if known else shop.introduce
+    answer = _served(response, shop, ask, "shopper", shopper_id, make)
+    return wire.ForShopper(shopper_id=shopper_id, known=known, **answer)
 
 
 @reads.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
-def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) -> wire.ForGuest:
+def recommend_to_guest(response: Response, shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) -> wire.ForGuest:
     """The Top-K for someone unknown whose session or cart has ``items``; without any, what is popular."""
     there = shop.items.present(ask.items)
-    best = shop.recommend(**{**ask.given, "items": ask.items})
-    return wire.ForGuest(unknown=[one for one in ask.items if one not in there], **_sent(best))
+    answer = _served(response, shop, ask, "guest", ask.session, partial(shop.recommend, items=ask.items))
+    return wire.ForGuest(unknown=[one for one in ask.items if one not in there], **answer)
 
 
 @reads.post(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
     responses=_refusals(400, 404, 413),
 )  # fmt: skip
-def recommend_to_cart(shop: TheShop, cart: wire.Cart, ask: Annotated[Ask, Query()]) -> wire.ForGuest:
+def recommend_to_cart(
+    response: Response, shop: TheShop, cart: wire.Cart, ask: Annotated[wire.Placed, Query()]
+) -> wire.ForGuest:
     """As with GET, the items in the body; nothing of it is kept."""
-    return recommend_to_guest(shop, wire.GuestAsk(**{**ask.given, "items": cart.items}))
+    return recommend_to_guest(response, shop, wire.GuestAsk(**{**ask.given, "items": cart.items}))
 
 
 @reads.get("/v1/trending", tags=["recommendations"], summary="What sells")
@@ -463,30 +475,6 @@ def delete_purchase(shop: TheShop, event_id: EventId) -> None:
     shop.purchases.remove(event_id)
 
 
-@writes.post("/v1/events", tags=["purchases"], summary="Record events")
-def post_events(
-    shop: TheShop,
-    sent: Annotated[Many, Body(examples=[[{"shopper_id": "1", "item_id": "0002", "kind": "view"}]])],
-) -> wire.RecordedSome:
-    """Record up to 1000 events: views, carts, purchases, returns and cancellations; those that can be are on disk when
-    the answer comes, and each other one is named with its line and reason.
-
-    Each has the fields of a purchase and, if it is none, a ``kind``.
-    """
-    now = datetime.now(UTC).replace(tzinfo=None)
-    taken, refused = _each(wire.EventIn, sent)
-    there = shop.items.present([one.item_id for _, one in taken])
-    refused += [
-        wire.Refused(line=line, detail=f"no item {one.item_id!r} in {shop.name}")
-        for line, one in taken
-        if one.item_id not in there
-    ]
-    events = [_happened(one, now) for _, one in taken if one.item_id in there]
-    recorded = shop.purchases.record(events)
-    refused.sort(key=lambda one: one.line)
-    return wire.RecordedSome(recorded=recorded, known=len(events) - recorded, refused=refused)
-
-
 # For whoever watches
 
 
@@ -556,6 +544,27 @@ def _item_now(shop: Shop, item_id: str) -> wire.Item:
     snapshot = shop.snapshot()
     row, popularity = snapshot.row(item_id), snapshot.popularity()
     return _item({**snapshot.item(row), "count": popularity.counts[row], "normpop": popularity.normpop[row]})
+
+
+def _served(
+    response: Response,
+    shop: Shop,
+    ask: wire.Placed,
+    where: str,
+    who: str | None,
+    recommend: Callable[..., Recommendations],
+) -> dict[str, Any]:
+    """A list for a placement (``where``, if nothing else is said), with the id by which it is reported."""
+    given = {name: value for name, value in ask.given.items() if name not in ("placement", "session", "items")}
+
+    def made(scenario: str | None) -> Recommendations:
+        return recommend(**given | {"scenario": scenario})
+
+    found, served = shop.ab.serve(ask.placement or ask.scenario or where, ask.scenario, who, made)
+    list_id = shop.storefront.sign(served)
+    if len(list_id) <= LONGEST_HEADER:
+        response.headers["X-List-ID"] = list_id
+    return _sent(found) | {"list_id": list_id, "placement": served.placement}
 
 
 def _sent(found: Recommendations) -> dict[str, Any]:

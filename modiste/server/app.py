@@ -18,7 +18,7 @@ from starlette.types import Scope
 
 from modiste import __version__
 from modiste.errors import ModisteError, SettingError
-from modiste.server import api, pages
+from modiste.server import api, pages, storefront
 from modiste.server.auth import Guard
 from modiste.server.errors import HANDLERS
 from modiste.server.limits import WorkQueue
@@ -80,7 +80,8 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     )
     app.state.settings, app.state.meters = chosen, meters
     app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
-    routers = (api.reads, api.writes, api.watching, *pages.ROUTERS)
+    own_pages = (storefront.told_by_pages, storefront.reads, storefront.writes)
+    routers = (api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)
     for router in routers:
         app.include_router(router)
     app.mount("/static", _OwnFiles(directory=pages.STATIC), name="static")

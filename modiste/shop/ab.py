@@ -27,6 +27,7 @@ from modiste.behaviour.interleaving import team_draft
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.recommendations import Recommendations
+from modiste.shop.scenarios import Scenarios
 from modiste.shop.storage import Storage
 from modiste.shop.storefront import STEPS, WINDOW, Served, Storefront
 
@@ -84,8 +85,8 @@ class Standing:
 class AB:
     """A shop's A/B tests."""
 
-    def __init__(self, storage: Storage, storefront: Storefront) -> None:
-        self._storage, self._storefront = storage, storefront
+    def __init__(self, storage: Storage, storefront: Storefront, scenarios: Scenarios) -> None:
+        self._storage, self._storefront, self._scenarios = storage, storefront, scenarios
         self._running: dict[str, Experiment] = {}
         self._read_at = -FRESH_S
 
@@ -123,13 +124,16 @@ class AB:
 
         ``rate``: the share of shoppers who do what ``counts`` says now; by default as measured on the placement in
         the last 28 days. Raises SettingError for a name or number that can't be, where another test runs on
-        the placement, and where the rate must be given.
+        the placement, and where the rate must be given;
+        UnknownIdError for a scenario that isn't there.
         """
         place, now = placement or a, _now()
         if not _NAME.fullmatch(name):
             raise SettingError(f"a test is called by small letters, digits and -, such as winter-2; not {name!r}")
         if a == b or counts not in STEPS or not 0 < days <= 90:
             raise SettingError(f"a test compares two scenarios, counts one of {', '.join(STEPS)}, within 1 to 90 days")
+        for scenario in (a, b):
+            _ = self._scenarios[scenario]
         if interleaved:
             counts, rate, planned = "clicked", None, preferences_needed(lift)
         else:
@@ -186,7 +190,6 @@ class AB:
         placement: str,
         scenario: str | None,
         who: str | None,
-        top: int,
         recommend: Callable[[str | None], Recommendations],
     ) -> tuple[Recommendations, Served]:
         """The list for a placement, and what its id is to say: by the ``scenario``, or in a test by the one that
@@ -206,7 +209,7 @@ class AB:
         lists = {"a": recommend(test.a), "b": recommend(test.b)}
         by = {side: {str(one.item.get("product", one.item_id)): one for one in many} for side, many in lists.items()}
         rng = Random(share_of(test.name, f"{who} {now:%Y-%m-%d %H}"))  # the same list when she comes back to it
-        drafted, teams = team_draft([*by["a"]], [*by["b"]], top, rng)
+        drafted, teams = team_draft([*by["a"]], [*by["b"]], max(map(len, by.values())), rng)
         found = Recommendations(by[team][one] for one, team in zip(drafted, teams, strict=True))
         ids = tuple(one.item_id for one in found)
         return found, Served(placement, None, ids, now, who, test.name, "ab", teams)

@@ -68,10 +68,10 @@ class Shop:
         self.shoppers = Shoppers(storage)
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
-        self.storefront = Storefront(storage)
-        self.ab = AB(storage, self.storefront)
         self.tunings = Tunings(storage, self.vectors)
         self.scenarios = Scenarios(storage, self.moments)
+        self.storefront = Storefront(storage)
+        self.ab = AB(storage, self.storefront, self.scenarios)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
 
     # Making, opening, closing

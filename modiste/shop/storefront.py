@@ -147,19 +147,24 @@ class Storefront:
 
     # What comes back
 
+    def check(self, one: Seen) -> Served:
+        """The list that was seen. Raises SettingError for an id that is no list's, or an item that isn't on it."""
+        served = self.read(one.list_id)
+        if one.item_id is not None and one.item_id not in served.items:
+            raise SettingError(f"item {one.item_id!r} is not on that list")
+        return served
+
     def record(self, sent: Iterable[Seen]) -> int:
         """Note lists that were seen and items that were clicked, durably; returns how many are new.
 
-        A click on a list is a sight of it too. Sent again, nothing is counted twice. Raises SettingError for an id that
-        is no list's, or an item that isn't on it; then nothing is noted.
+        A click on a list is a sight of it too. Sent again, nothing is counted twice. Raises SettingError as
+        :meth:`check` does; then nothing is noted.
         """
         now = _now()
         lists: dict[str, tuple[Served, datetime]] = {}
         clicks: dict[tuple[str, str], datetime] = {}
         for one in sent:
-            served = self.read(one.list_id)
-            if one.item_id is not None and one.item_id not in served.items:
-                raise SettingError(f"item {one.item_id!r} is not on that list")
+            served = self.check(one)
             who = served.who or one.session
             key = blake2b(one.list_id.encode(), digest_size=15, key=(who or "").encode()[:64]).digest()
             name = base64.urlsafe_b64encode(key).decode()

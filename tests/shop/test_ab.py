@@ -10,7 +10,6 @@ import pytest
 from modiste import Event, Shop
 from modiste.behaviour.ab import variant_of
 from modiste.errors import SettingError, UnknownIdError
-from modiste.shop.ab import Experiment
 from modiste.shop.recommendations import Recommendation, Recommendations
 from modiste.shop.storefront import Seen
 
@@ -25,15 +24,23 @@ def found(scenario: str | None) -> Recommendations:
 
 def show(shop: Shop, who: str, clicked: str = "") -> str | None:
     """Serve a list, say that it was seen and perhaps clicked; what was served by which scenario."""
-    many, served = shop.ab.serve("home", None, who, 3, found)
+    many, served = shop.ab.serve("home", None, who, found)
     assert served.items == tuple(one.item_id for one in many)
     signed = shop.storefront.sign(served)
     shop.storefront.record([Seen(signed), *([Seen(signed, clicked)] if clicked in served.items else [])])
     return served.scenario
 
 
+@pytest.fixture
+def small(small: Shop) -> Shop:
+    """With the two scenarios."""
+    for name in ("warm", "cold"):
+        small.scenarios.put(name, {"top": 3})
+    return small
+
+
 def test_without_a_test_the_placement_has_its_scenario(small: Shop) -> None:
-    many, served = small.ab.serve("home", "warm", "ann", 3, found)
+    many, served = small.ab.serve("home", "warm", "ann", found)
     assert (served.scenario, served.experiment, served.items) == ("warm", None, ("a", "b", "c"))
     assert len(many) == 3
 
@@ -43,13 +50,13 @@ def test_a_test_splits_shoppers_for_good_until_it_is_stopped(small: Shop) -> Non
     for number in range(20):
         who = str(number)
         scenario = "warm" if variant_of("winter", who) == "a" else "cold"
-        assert [small.ab.serve("home", "warm", who, 3, found)[1].scenario for _ in range(2)] == [scenario] * 2
-    assert small.ab.serve("home", None, None, 3, found)[1].scenario == "warm"  # who can't be told from others
-    assert small.ab.serve("cart", None, "1", 3, found)[1].experiment is None
+        assert [small.ab.serve("home", "warm", who, found)[1].scenario for _ in range(2)] == [scenario] * 2
+    assert small.ab.serve("home", None, None, found)[1].scenario == "warm"  # who can't be told from others
+    assert small.ab.serve("cart", None, "1", found)[1].experiment is None
     with Shop.open(small.path) as other:
         assert other.ab.running("home") == small.ab["winter"]
     small.ab.stop("winter")
-    assert small.ab.serve("home", "warm", "1", 3, found)[1].experiment is None
+    assert small.ab.serve("home", "warm", "1", found)[1].experiment is None
     assert [one.stopped is None for one in small.ab.all()] == [False]
 
 
@@ -68,6 +75,8 @@ def test_what_cannot_be_tested_is_refused(small: Shop) -> None:
     refused("small letters", name="Winter coats")
     refused("compares two scenarios", b="warm")
     refused("compares two scenarios", counts="liked")
+    with pytest.raises(UnknownIdError, match="no scenario 'clod'"):
+        small.ab.start("spring", "warm", "clod", rate=0.1)
     refused("--rate 0.02", rate=None)
     refused("between 0 and 1", rate=0.95)
     small.ab.start("winter", "warm", "cold", placement="home", rate=0.1)
@@ -116,9 +125,9 @@ def test_who_saw_both_sides_is_left_out_and_told(small: Shop) -> None:
 def test_interleaved_lists_tell_which_is_preferred(small: Shop) -> None:
     test = small.ab.start("quick", "warm", "cold", placement="home", interleaved=True, lift=0.5)
     assert test.planned == 61
-    many, served = small.ab.serve("home", None, "ann", 3, found)
+    many, served = small.ab.serve("home", None, "ann", found)
     assert (served.variant, len(served.teams or ""), len(many)) == ("ab", 3, 3)
-    again = small.ab.serve("home", None, "ann", 3, found)[1]
+    again = small.ab.serve("home", None, "ann", found)[1]
     assert (again.items, again.teams) == (served.items, served.teams)
     for number in range(120):
         show(small, str(number), "d")  # nobody wants anything but what only the second one has

@@ -37,8 +37,8 @@ def create(engine: sa.Engine) -> None:
             schema.metadata.create_all(connection)
             start = {"schema": schema.VERSION, "revision": 0, "forgotten": 0, "purchases": 0, "normpop": 0.0}
             start |= {"weight_purchase": 1.0, "weight_cart": 0.0, "weight_view": 0.0}
-            start |= {"secret": token_hex(32)}
             rows = [{"name": name, "value": str(value)} for name, value in start.items()]
+            rows.append({"name": "secret", "value": token_hex(32)})
             connection.execute(schema.settings.insert(), rows)
             _migrate(connection, "stamp")
     except sa.exc.OperationalError as error:
