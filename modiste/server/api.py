@@ -22,7 +22,7 @@ from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.errors import PhotoError
 from modiste.server import addresses, pictures
-from modiste.server.auth import Leave, WriteRoute
+from modiste.server.auth import Leave, TheCaller, WriteRoute, get_caller
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
 from modiste.shop.recommendations import Recommendation
 from modiste.shop.shop import Shop
@@ -87,6 +87,12 @@ Many = Annotated[
 KEY = Depends(HTTPBearer(auto_error=False, scheme_name="key", description="A key, or MODISTE_TOKEN."))
 
 reads = APIRouter(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
+lists = APIRouter(
+    dependencies=[KEY, Depends(check_query), Depends(Leave("publishable"))],
+    responses=_refusals(401, 403, 421, 422, 429, 503),
+)
+"""What a shop's pages show: one list at a time, and its pictures; a publishable key is enough."""
+
 writes = APIRouter(
     route_class=WriteRoute,
     dependencies=[KEY, Depends(check_query), Depends(Leave("server"))],
@@ -112,13 +118,13 @@ def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.It
     return wire.Items(total=page.total, limit=query.limit, offset=query.offset, items=items)
 
 
-@reads.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
+@lists.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
 def similar_items(shop: TheShop, item_id: ItemId, ask: Annotated[Ask, Query()]) -> wire.Similar:
     """The Top-K for someone who looks at this item."""
     return wire.Similar(item_id=item_id, recommendations=_sent(shop.recommend(item=item_id, **dict(ask))))
 
 
-@reads.get(
+@lists.get(
     "/v1/items/{item_id:id}/photo", tags=["items"], summary="An item's photo", response_class=Response,
     responses=_picture("jpeg", "png", "webp", "gif", "bmp", "tiff") | _refusals(404),
 )  # fmt: skip
@@ -129,12 +135,12 @@ def photo(request: Request, shop: TheShop, item_id: ItemId, query: Annotated[wir
     if query.number >= len(photos):
         raise HTTPException(404, f"item {item_id!r} has {len(photos)} photos, counted from 0")
     if query.number:
-        return _file(Path(photos[query.number]), item_id, {"Cache-Control": f"public, max-age={MAX_AGE_S}"})
+        return _file(Path(photos[query.number]), item_id, _kept(request))
     headers, unchanged = _caching(request, item["stamp"])
     return unchanged or _file(Path(item["image"]), item_id, headers)
 
 
-@reads.get(
+@lists.get(
     "/v1/items/{item_id:id}/thumbnail", tags=["items"], summary="An item's photo, small", response_class=Response,
     responses=_picture("jpeg") | _refusals(404),
 )  # fmt: skip
@@ -280,21 +286,26 @@ async def search(
     return await queue.run(find)
 
 
-@reads.get(
+@lists.get(
     "/v1/shoppers/{shopper_id:id}/recommendations", tags=["recommendations"], summary="Recommend to a shopper",
     responses=_refusals(404),
 )  # fmt: skip
-def recommend(shop: TheShop, shopper_id: ShopperId, ask: Annotated[Ask, Query()]) -> wire.ForShopper:
+def recommend(shop: TheShop, caller: TheCaller, shopper_id: ShopperId, ask: Annotated[Ask, Query()]) -> wire.ForShopper:
     """The Top-K over all that the shopper bought, each with its terms, its cause and its photo.
 
-    A shopper nobody knows gets what is popular, of many categories, and ``known`` is false.
+    A shopper nobody knows gets what is popular, of many categories, and ``known`` is false. To a publishable key, which
+    anybody can read on the shop's pages, nothing is told of whether and what she bought and where she lives.
     """
     known = shopper_id in shop.shoppers
     best = shop.recommend(shopper_id, **dict(ask)) if known else shop.introduce(**dict(ask))
-    return wire.ForShopper(shopper_id=shopper_id, known=known, recommendations=_sent(best))
+    if caller.may("viewer"):
+        return wire.ForShopper(shopper_id=shopper_id, known=known, recommendations=_sent(best))
+    untold = {"relevance": None, "terms": None, "because": None, "why": "", "distance_km": None}
+    sent = [one.model_copy(update=untold) for one in _sent(best)]
+    return wire.ForShopper(shopper_id=shopper_id, known=None, recommendations=sent)
 
 
-@reads.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
+@lists.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
 def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) -> wire.ForGuest:
     """The Top-K for someone unknown whose session or cart has ``items``; without any, what is popular."""
     there = shop.items.present(ask.items)
@@ -302,7 +313,7 @@ def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) ->
     return wire.ForGuest(unknown=[one for one in ask.items if one not in there], recommendations=_sent(best))
 
 
-@reads.post(
+@lists.post(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
     responses=_refusals(400, 404, 413),
 )  # fmt: skip
@@ -510,10 +521,16 @@ def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
     return item
 
 
+def _kept(request: Request) -> dict[str, str]:
+    """How long a picture may be shown without asking, and that only a publishable key's is for everybody's cache."""
+    whose = "private" if get_caller(request).may("viewer") else "public"
+    return {"Cache-Control": f"{whose}, max-age={MAX_AGE_S}", "Vary": "Authorization, Cookie, Origin"}
+
+
 def _caching(request: Request, stamp: str) -> tuple[dict[str, str], Response | None]:
     """The headers that let a browser keep a picture, and the answer to one that has it already."""
     tag = f'"{quote(stamp, safe="")}"'
-    headers = {"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"}
+    headers = {"ETag": tag, **_kept(request)}
     known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
     return headers, Response(status_code=304, headers=headers) if known & {tag, "*"} else None
 

@@ -188,3 +188,14 @@ tunings = Table(
     Column("used", Boolean, nullable=False, comment="at most one is"),
     Column("content", Text, nullable=False, comment="weights, half-life, prior and their evidence, JSON"),
 )
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("digest", String, nullable=False, unique=True, comment="SHA-256 of the key, in hexadecimal"),
+    Column("role", String, nullable=False, comment="publishable, viewer, server or admin"),
+    Column("origins", Text, nullable=False, comment="a JSON list: the web origins whose pages may use it"),
+    Column("per_minute", Integer, nullable=False, comment="how many requests; of a publishable one, of each address"),
+    Column("made", DateTime, nullable=False),
+)

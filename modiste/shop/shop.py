@@ -23,6 +23,7 @@ from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.items import Items
+from modiste.shop.keys import Keys
 from modiste.shop.moments import Moments
 from modiste.shop.purchases import Purchases, last_purchase
 from modiste.shop.question import Question, SearchResult
@@ -45,7 +46,7 @@ START_COUNTS = 100
 class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
-    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors`` and ``tunings``.
+    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings`` and ``keys``.
 
     Example::
 
@@ -66,6 +67,7 @@ class Shop:
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
         self.tunings = Tunings(storage, self.vectors)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
+        self.keys = Keys(storage)
 
     # Making, opening, closing
 
