@@ -34,6 +34,8 @@ add = typer.Typer(no_args_is_help=True, help="Add items, stores or purchases to 
 backbones = typer.Typer(no_args_is_help=True, help="List the networks that embed photos, or export one of the paper's.")
 app.add_typer(add, name="add")
 app.add_typer(backbones, name="backbones")
+keys = typer.Typer(no_args_is_help=True, help="Make, list and withdraw the keys that programs show the service.")
+app.add_typer(keys, name="key")
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it."""
@@ -675,7 +677,7 @@ def _make_demo(path: Path, products: int, seed: int) -> None:
 def serve(
     path: ShopPath,
     host: Annotated[
-        str, typer.Option(help="The address to bind to; another than this machine's own needs MODISTE_TOKEN.")
+        str, typer.Option(help="The address to bind to; another than this machine's own needs a key and MODISTE_HOSTS.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes.")] = 1,
@@ -686,12 +688,55 @@ def serve(
     except ModuleNotFoundError as error:
         raise MissingExtraError("server", "modiste serve") from error
 
-    settings = service.check(path, host)
+    _, asks = service.check(path, host)
     console = _console(stderr=True)
     console.print(f"the page: http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)", soft_wrap=True)
-    if settings.token is None:
-        console.print("without MODISTE_TOKEN only this machine can read and write", highlight=False)
+    if not asks:
+        console.print("nobody has a key yet: only this machine can read and write", highlight=False)
     service.serve(path, host, port, workers)
+
+
+@keys.command(
+    "add",
+    epilog="Examples: modiste key add street back-end --role server | "
+    "modiste key add street pages --role publishable --origin https://shop.example",
+)
+def add_key(
+    path: ShopPath,
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            help="publishable (shows lists on web pages), viewer (reads), server (what a back end needs), admin (all)."
+        ),
+    ],
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Of pages that may use a publishable one; may be given again.")
+    ] = None,
+    per_minute: Annotated[
+        int | None, typer.Option(help="The most requests; of a publishable one, from each address.")
+    ] = None,
+) -> None:
+    """Make a key and print it, this once. As soon as there is one, everybody needs a key or an account."""
+    with _open(path) as shop:
+        print(shop.keys.add(name, role, origins=origin or (), per_minute=per_minute))
+
+
+@keys.command("list", epilog="Example: modiste key list street")
+def list_keys(path: ShopPath) -> None:
+    """List the keys, without their secrets."""
+    with _open(path) as shop:
+        for one in shop.keys.by_digest().values():
+            about = [one.role, *one.origins, f"{one.per_minute} a minute", f"made {one.made:%Y-%m-%d}"]
+            _console().print(_plain(f"{one.name}: {', '.join(about)}"), highlight=False, soft_wrap=True)
+
+
+@keys.command("withdraw", epilog="Example: modiste key withdraw street back-end")
+def withdraw_key(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None:
+    """Withdraw a key: a running service refuses it within two seconds."""
+    with _open(path) as shop:
+        shop.keys.remove(name)
+        _console().print(f"withdrew {_plain(name)}", highlight=False)
 
 
 @app.command(epilog="Example: modiste status street")

@@ -372,8 +372,8 @@ class Terms(BaseModel):
 class Recommendation(Shown):
     """One recommended item and why: all that a page of it needs."""
 
-    relevance: float
-    terms: Terms
+    relevance: float | None = Field(description="The sum of the terms; null where they are.")
+    terms: Terms | None = Field(description="Null: they would tell a web page what a shopper bought.")
     because: str | None = Field(description="The item whose purchase or view caused it; null: a photo, or popularity.")
     distance_km: float | None = Field(
         description="From the position asked for, or the shopper's own, to the item's store."
@@ -402,8 +402,8 @@ class ForShopper(Answer):
     """A shopper's recommendations."""
 
     shopper_id: str
-    known: bool = Field(
-        description="False: nobody knows this shopper, and the list is what is popular, of many categories."
+    known: bool | None = Field(
+        description="False: nobody knows her, and the list is what is popular, of many categories. Null: it isn't told."
     )
 
 

@@ -23,7 +23,7 @@ from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.errors import ChangedError, PhotoError
 from modiste.server import addresses, pictures
-from modiste.server.auth import Leave, WriteRoute
+from modiste.server.auth import Caller, Leave, TheCaller, WriteRoute, get_caller
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
 from modiste.shop.recommendations import Recommendations
 from modiste.shop.scenarios import Version, changes
@@ -94,6 +94,12 @@ Many = Annotated[
 KEY = Depends(HTTPBearer(auto_error=False, scheme_name="key", description="A key, or MODISTE_TOKEN."))
 
 reads = APIRouter(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
+lists = APIRouter(
+    dependencies=[KEY, Depends(check_query), Depends(Leave("publishable"))],
+    responses=_refusals(401, 403, 421, 422, 429, 503),
+)
+"""What a shop's pages show: one list at a time, and its pictures; a publishable key is enough."""
+
 writes = APIRouter(
     route_class=WriteRoute,
     dependencies=[KEY, Depends(check_query), Depends(Leave("server"))],
@@ -119,16 +125,16 @@ def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.It
     return wire.Items(total=page.total, limit=query.limit, offset=query.offset, items=items)
 
 
-@reads.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
+@lists.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
 def similar_items(
-    response: Response, shop: TheShop, item_id: ItemId, ask: Annotated[wire.Placed, Query()]
+    response: Response, shop: TheShop, caller: TheCaller, item_id: ItemId, ask: Annotated[wire.Placed, Query()]
 ) -> wire.Similar:
     """The Top-K for someone who looks at this item."""
     make = partial(shop.recommend, item=item_id)
-    return wire.Similar(item_id=item_id, **_served(response, shop, ask, "item", ask.session, make))
+    return wire.Similar(item_id=item_id, **_served(response, shop, caller, ask, "item", ask.session, make))
 
 
-@reads.get(
+@lists.get(
     "/v1/items/{item_id:id}/photo", tags=["items"], summary="An item's photo", response_class=Response,
     responses=_picture("jpeg", "png", "webp", "gif", "bmp", "tiff") | _refusals(404),
 )  # fmt: skip
@@ -139,12 +145,12 @@ def photo(request: Request, shop: TheShop, item_id: ItemId, query: Annotated[wir
     if query.number >= len(photos):
         raise HTTPException(404, f"item {item_id!r} has {len(photos)} photos, counted from 0")
     if query.number:
-        return _file(Path(photos[query.number]), item_id, {"Cache-Control": f"public, max-age={MAX_AGE_S}"})
+        return _file(Path(photos[query.number]), item_id, _kept(request))
     headers, unchanged = _caching(request, item["stamp"])
     return unchanged or _file(Path(item["image"]), item_id, headers)
 
 
-@reads.get(
+@lists.get(
     "/v1/items/{item_id:id}/thumbnail", tags=["items"], summary="An item's photo, small", response_class=Response,
     responses=_picture("jpeg") | _refusals(404),
 )  # fmt: skip
@@ -290,40 +296,47 @@ async def search(
     return await queue.run(find)
 
 
-@reads.get(
+@lists.get(
     "/v1/shoppers/{shopper_id:id}/recommendations", tags=["recommendations"], summary="Recommend to a shopper",
     responses=_refusals(404),
 )  # fmt: skip
 def recommend(
-    response: Response, shop: TheShop, shopper_id: ShopperId, ask: Annotated[wire.Placed, Query()]
+    response: Response, shop: TheShop, caller: TheCaller, shopper_id: ShopperId, ask: Annotated[wire.Placed, Query()]
 ) -> wire.ForShopper:
     """The Top-K over all that the shopper bought, each with its terms, its cause and its photo.
 
-    A shopper nobody knows gets what is popular, of many categories, and ``known`` is false.
+    A shopper nobody knows gets what is popular, of many categories, and ``known`` is false. To a publishable key, which
+    anybody can read on the shop's pages, nothing is told of whether and what she bought and where she lives.
     """
     known = shopper_id in shop.shoppers
     make = partial(shop.recommend, shopper_id) if known else shop.introduce
-    answer = _served(response, shop, ask, "shopper", shopper_id, make)
-    return wire.ForShopper(shopper_id=shopper_id, known=known, **answer)
+    answer = _served(response, shop, caller, ask, "shopper", shopper_id, make)
+    if caller.may("viewer"):
+        return wire.ForShopper(shopper_id=shopper_id, known=known, **answer)
+    untold = {"relevance": None, "terms": None, "because": None, "why": "", "distance_km": None}
+    answer["recommendations"] = [one.model_copy(update=untold) for one in answer["recommendations"]]
+    return wire.ForShopper(shopper_id=shopper_id, known=None, **answer)
 
 
-@reads.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
-def recommend_to_guest(response: Response, shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) -> wire.ForGuest:
+@lists.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
+def recommend_to_guest(
+    response: Response, shop: TheShop, caller: TheCaller, ask: Annotated[wire.GuestAsk, Query()]
+) -> wire.ForGuest:
     """The Top-K for someone unknown whose session or cart has ``items``; without any, what is popular."""
     there = shop.items.present(ask.items)
-    answer = _served(response, shop, ask, "guest", ask.session, partial(shop.recommend, items=ask.items))
+    answer = _served(response, shop, caller, ask, "guest", ask.session, partial(shop.recommend, items=ask.items))
     return wire.ForGuest(unknown=[one for one in ask.items if one not in there], **answer)
 
 
-@reads.post(
+@lists.post(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
     responses=_refusals(400, 404, 413),
 )  # fmt: skip
 def recommend_to_cart(
-    response: Response, shop: TheShop, cart: wire.Cart, ask: Annotated[wire.Placed, Query()]
+    response: Response, shop: TheShop, caller: TheCaller, cart: wire.Cart, ask: Annotated[wire.Placed, Query()]
 ) -> wire.ForGuest:
     """As with GET, the items in the body; nothing of it is kept."""
-    return recommend_to_guest(response, shop, wire.GuestAsk(**{**ask.given, "items": cart.items}))
+    return recommend_to_guest(response, shop, caller, wire.GuestAsk(**{**ask.given, "items": cart.items}))
 
 
 @reads.get("/v1/trending", tags=["recommendations"], summary="What sells")
@@ -549,12 +562,16 @@ def _item_now(shop: Shop, item_id: str) -> wire.Item:
 def _served(
     response: Response,
     shop: Shop,
+    caller: Caller,
     ask: wire.Placed,
     where: str,
     who: str | None,
     recommend: Callable[..., Recommendations],
 ) -> dict[str, Any]:
-    """A list for a placement (``where``, if nothing else is said), with the id by which it is reported."""
+    """A list for a placement (``where``, if nothing else is said), with the id by which it is reported.
+
+    What rules did is not told on the shop's pages.
+    """
     given = {name: value for name, value in ask.given.items() if name not in ("placement", "session", "items")}
 
     def made(scenario: str | None) -> Recommendations:
@@ -564,7 +581,11 @@ def _served(
     list_id = shop.storefront.sign(served)
     if len(list_id) <= LONGEST_HEADER:
         response.headers["X-List-ID"] = list_id
-    return _sent(found) | {"list_id": list_id, "placement": served.placement}
+    answer = _sent(found) | {"list_id": list_id, "placement": served.placement}
+    if not caller.may("viewer"):
+        shown = [one.model_copy(update={"rules": []}) for one in answer["recommendations"]]
+        answer |= {"rules": [], "recommendations": shown}
+    return answer
 
 
 def _sent(found: Recommendations) -> dict[str, Any]:
@@ -600,10 +621,16 @@ def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
     return item
 
 
+def _kept(request: Request) -> dict[str, str]:
+    """How long a picture may be shown without asking, and that only a publishable key's is for everybody's cache."""
+    whose = "private" if get_caller(request).may("viewer") else "public"
+    return {"Cache-Control": f"{whose}, max-age={MAX_AGE_S}", "Vary": "Authorization, Cookie, Origin"}
+
+
 def _caching(request: Request, stamp: str) -> tuple[dict[str, str], Response | None]:
     """The headers that let a browser keep a picture, and the answer to one that has it already."""
     tag = f'"{quote(stamp, safe="")}"'
-    headers = {"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"}
+    headers = {"ETag": tag, **_kept(request)}
     known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
     return headers, Response(status_code=304, headers=headers) if known & {tag, "*"} else None
 

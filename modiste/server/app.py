@@ -19,7 +19,7 @@ from starlette.types import Scope
 from modiste import __version__
 from modiste.errors import ModisteError, SettingError
 from modiste.server import api, pages, storefront
-from modiste.server.auth import Guard
+from modiste.server.auth import Cors, Guard, Register
 from modiste.server.errors import HANDLERS
 from modiste.server.limits import WorkQueue
 from modiste.server.logs import CONFIG
@@ -49,11 +49,13 @@ an `X-Request-ID`, which the log has too. An id may be any text without control 
 def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastAPI:
     """The application over the shop in the folder ``shop_path``; the shop is opened when the application starts."""
     chosen, meters = settings or Settings(), Meters()
+    register = Register(chosen.token)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with Shop.open(shop_path) as shop:
             app.state.shop, app.state.readiness = shop, Readiness(shop)
+            register.open(shop)
             app.state.work_queue = WorkQueue(chosen.embed_at_once, chosen.embed_queue)
             app.state.thumbnail_queue = WorkQueue(DECODED_AT_ONCE, chosen.in_flight)
             app.state.metrics_queue = WorkQueue(1, 16)
@@ -68,9 +70,9 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
         lifespan=lifespan,
         middleware=[
             Middleware(Proxies, trusted=chosen.proxies),
-            *middlewares(chosen, meters),
+            *middlewares(chosen, meters, Middleware(Cors, register=register)),
             Middleware(ExceptionMiddleware, handlers=HANDLERS),  # what Guard refuses looks like what a route refuses
-            Middleware(Guard),
+            Middleware(Guard, register=register),
         ],
         exception_handlers=HANDLERS,
         docs_url=None,  # these pages come from elsewhere on the net
@@ -81,7 +83,7 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     app.state.settings, app.state.meters = chosen, meters
     app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
     own_pages = (storefront.told_by_pages, storefront.reads, storefront.writes)
-    routers = (api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)
+    routers = (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)
     for router in routers:
         app.include_router(router)
     app.mount("/static", _OwnFiles(directory=pages.STATIC), name="static")
@@ -127,21 +129,24 @@ def serve(shop_path: Path, host: str, port: int, workers: int) -> None:
         )
 
 
-def check(shop_path: Path, host: str) -> Settings:
-    """The settings of a service that may start: there is a shop, and what is open to the network has a key and a name.
+def check(shop_path: Path, host: str) -> tuple[Settings, bool]:
+    """The settings of a service that may start, and whether it asks everybody for a key or an account.
+
+    There must be a shop; what is open to the network must ask, and know its names.
 
     Raises SourceError and SettingError.
     """
     settings = Settings.from_environment(os.environ)
-    if settings.token is None and not is_local(host):
+    with Shop.open(shop_path) as shop:
+        is_private = settings.token is not None or bool(shop.keys.by_digest())
+    if not is_private and not is_local(host):
         raise SettingError(
-            f"without a token the service binds to this machine only, not to {host}; "
-            "set one with: export MODISTE_TOKEN=$(openssl rand -hex 32)"
+            f"without a key the service binds to this machine only, not to {host}; "
+            f"make one with: modiste key add {shop_path} NAME --role server; or set MODISTE_TOKEN"
         )
     if not settings.hosts and not is_local(host):
         raise SettingError(
             f"bound to {host}, the service must know the names it is called by; "
             "say them with: export MODISTE_HOSTS=modiste.example,192.0.2.1"
         )
-    Shop.open(shop_path).close()
-    return settings
+    return settings, is_private

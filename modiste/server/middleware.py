@@ -8,7 +8,6 @@ from uuid import uuid4
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modiste.server.addresses import PREFIX
@@ -37,22 +36,15 @@ _BOUNDARY = re.compile(r"""boundary=(?:"([^"]+)"|([^\s;"]+))""", re.IGNORECASE)
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def middlewares(settings: Settings, meters: Meters) -> list[Middleware]:
-    """The layers around the service, the outermost first. Refusals carry the headers of CORS too."""
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origins=settings.origins,
-        allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-        expose_headers=["X-Request-ID", "Retry-After"],
-    )
+def middlewares(settings: Settings, meters: Meters, cors: Middleware) -> list[Middleware]:
+    """The layers around the service, the outermost first; ``cors`` too stands around all that refuses."""
     return [
         Middleware(RequestIds),
         Middleware(Prefixes, root_path=settings.root_path),
         Middleware(AccessLog, meters=meters),
         Middleware(SecurityHeaders),
         Middleware(Heads),
-        *([cors] if settings.origins else []),
+        cors,
         Middleware(UnforeseenErrors),
         Middleware(InFlightLimit, most=settings.in_flight),
         Middleware(TrustedHosts, hosts=settings.hosts),

@@ -21,8 +21,8 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 class Settings:
     """The service's settings.
 
-    ``token`` may do everything. ``origins`` are the web origins that browsers may call from (CORS); ``hosts`` the names
-    that the service answers to beside this machine's own; ``proxies`` the addresses and networks of those that are
+    ``token`` is a key that may do everything. ``hosts`` are the names that the service answers to beside this machine's
+    own; ``proxies`` the addresses and networks of those that are
     believed when they say for whom they ask. A photo has at most ``max_upload`` bytes, one that is searched with at
     most ``max_pixels`` pixels. ``embed_at_once`` photos are worked on at a time in each worker, ``embed_queue`` more
     may wait; each worker answers ``in_flight`` requests at a time. What is beyond is refused with 429. ``root_path`` is
@@ -31,7 +31,6 @@ class Settings:
     """
 
     token: str | None = None
-    origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     max_upload: int = 20_000_000
     max_pixels: int = 16_000_000
@@ -64,7 +63,6 @@ class Settings:
         """The settings that the variables MODISTE_… ask for. Raises SettingError for a value that is no number."""
         return cls(
             token=environment.get("MODISTE_TOKEN", "").strip() or None,
-            origins=tuple(one.rstrip("/") for one in _names(environment, "MODISTE_CORS")),
             hosts=tuple(map(name_of, _names(environment, "MODISTE_HOSTS"))),
             max_upload=round(1e6 * _number(environment, "MODISTE_MAX_UPLOAD_MB", cls.max_upload / 1e6)),
             max_pixels=round(1e6 * _number(environment, "MODISTE_MAX_MEGAPIXELS", cls.max_pixels / 1e6, most=178)),

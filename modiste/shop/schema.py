@@ -239,3 +239,14 @@ scenarios = Table(
     Column("reason", String, nullable=False),
     Column("content", Text, comment="the scenario as JSON; null: from this version on there is none"),
 )
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("digest", String, nullable=False, unique=True, comment="SHA-256 of the key, in hexadecimal"),
+    Column("role", String, nullable=False, comment="publishable, viewer, server or admin"),
+    Column("origins", Text, nullable=False, comment="a JSON list: the web origins whose pages may use it"),
+    Column("per_minute", Integer, nullable=False, comment="how many requests; of a publishable one, of each address"),
+    Column("made", DateTime, nullable=False),
+)

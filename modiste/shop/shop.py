@@ -24,6 +24,7 @@ from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.ab import AB
 from modiste.shop.items import Items
+from modiste.shop.keys import Keys
 from modiste.shop.moments import Moments
 from modiste.shop.purchases import Purchases, last_purchase
 from modiste.shop.question import Question, SearchResult
@@ -49,7 +50,7 @@ class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
     Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``, ``scenarios``,
-    ``storefront`` and ``ab``.
+    ``storefront``, ``ab`` and ``keys``.
 
     Example::
 
@@ -73,6 +74,7 @@ class Shop:
         self.storefront = Storefront(storage)
         self.ab = AB(storage, self.storefront, self.scenarios)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
+        self.keys = Keys(storage)
 
     # Making, opening, closing
 

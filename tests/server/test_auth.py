@@ -8,34 +8,49 @@ import httpx
 import pytest
 from fastapi import Request
 
-from modiste.server.app import create_app
-from modiste.server.auth import leave_of
+from modiste.server.app import check, create_app
+from modiste.server.auth import ROLES, leave_of
 from modiste.server.origins import client_of
+from modiste.server.rates import Rates
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 
 from ..running import BEARER, ONCE, TOKEN, running, until
 from .test_limits import half_asked
 
+DRESS = "Dresses-red-women"
+ORIGIN = {"Origin": "https://shop.example"}
+
 LEAVES = {
     "anyone": """
         GET /health
+        GET /storefront/modiste-list.js
+        POST /v1/impressions
+        POST /v1/clicks
         * /static
+    """,
+    "publishable": """
+        GET /v1/items/{item_id:id}/similar
+        GET /v1/items/{item_id:id}/photo
+        GET /v1/items/{item_id:id}/thumbnail
+        GET /v1/shoppers/{shopper_id:id}/recommendations
+        GET /v1/recommendations
+        POST /v1/recommendations
     """,
     "viewer": """
         GET /openapi.json
         GET /v1/items
         GET /v1/items/{item_id:id}
-        GET /v1/items/{item_id:id}/similar
-        GET /v1/items/{item_id:id}/photo
-        GET /v1/items/{item_id:id}/thumbnail
         GET /v1/items/{item_id:id}/mask
         POST /v1/search
         GET /v1/shoppers/{shopper_id:id}
-        GET /v1/shoppers/{shopper_id:id}/recommendations
-        GET /v1/recommendations
-        POST /v1/recommendations
         GET /v1/trending
+        GET /v1/scenarios
+        GET /v1/scenarios/{name}
+        GET /v1/scenarios/{name}/versions
+        GET /v1/storefront
+        GET /v1/ab
+        GET /v1/ab/{name}
         GET /v1/stores
         GET /metrics
         GET /
@@ -49,7 +64,14 @@ LEAVES = {
         GET /shoppers
         GET /shoppers/{shopper_id:path}
     """,
+    "merchandiser": """
+        POST /v1/ab
+        POST /v1/ab/{name}/stop
+    """,
     "server": """
+        PUT /v1/scenarios/{name}
+        POST /v1/scenarios/{name}/undo
+        DELETE /v1/scenarios/{name}
         PUT /v1/items/{item_id:id}
         DELETE /v1/items/{item_id:id}
         POST /v1/items
@@ -191,29 +213,136 @@ def test_only_a_trusted_proxy_is_believed(
         assert ('href="/fashion/items"' in page) is (proxies[0] == "127.0.0.1")
 
 
-def test_cors_is_off_unless_configured(template: Path) -> None:
-    asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
-    with running(template, Settings(token=TOKEN)) as url:
-        assert "access-control-allow-origin" not in ONCE.get(f"{url}/v1/items", headers=asks | BEARER).headers
-        assert ONCE.options(f"{url}/v1/purchases", headers=asks | BEARER).status_code == 405
-    with running(template, Settings(token=TOKEN, origins=("https://shop.example",))) as url:
-        allowed = ONCE.options(f"{url}/v1/purchases", headers=asks)
-        assert allowed.headers["access-control-allow-origin"] == "https://shop.example"
-        for method, path, headers, status in (
-            ("GET", "/v1/items/none", BEARER, 404),
-            ("PUT", "/v1/items/x", {}, 401),
+@pytest.fixture
+def keys(shop_path: Path) -> dict[str, str]:
+    """A key of each kind; the publishable one is for the pages of shop.example."""
+    with Shop.open(shop_path) as shop:
+        return {
+            role: shop.keys.add(role, role, origins=[ORIGIN["Origin"]] if role == "publishable" else [])
+            for role in ("publishable", "viewer", "server", "admin")
+        }
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def test_a_key_may_do_what_its_role_may_and_no_more(shop_path: Path, keys: dict[str, str]) -> None:
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url) as client:
+        assert refused(client) == CLOSED  # there is a key: who sits here is no longer the owner
+        for role, key in keys.items():
+            more = ROLES[ROLES.index(role) + 1 :]  # type: ignore[arg-type]
+            assert refused(client, **bearer(key), **ORIGIN) == {one for one in ROUTES if one[2] in more}, role
+
+
+def test_a_publishable_key_is_for_its_own_pages(shop_path: Path, keys: dict[str, str]) -> None:
+    key, similar = keys["publishable"], f"/v1/items/{DRESS}/similar"
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url, headers=bearer(key)) as client:
+        read = client.get(similar, headers=ORIGIN)
+        assert read.json()["recommendations"][0]["why"]
+        assert (read.headers["access-control-allow-origin"], read.headers["vary"]) == (ORIGIN["Origin"], "Origin")
+        assert client.get(similar, headers={"Referer": "https://shop.example/p/1?x=2"}).status_code == 200
+        for headers in (
+            {},
+            {"Origin": "https://other.example"},
+            {"Origin": "null"},
+            {"Origin": "http://shop.example"},
+            {"Origin": "https://shop.example.evil"},
+            {"Referer": "https://other.example/https://shop.example"},
+            {"Sec-Fetch-Mode": "cors"},
         ):
-            answer = ONCE.request(method, url + path, headers=headers | {"Origin": "https://shop.example"})
-            assert answer.status_code == status
-            assert answer.headers["access-control-allow-origin"] == "https://shop.example"
-        other = ONCE.get(f"{url}/v1/items", headers=BEARER | {"Origin": "https://other.example"})
-        assert "access-control-allow-origin" not in other.headers
+            refusal = client.get(similar, headers=headers)
+            assert refusal.status_code == 403, headers
+            assert "access-control-allow-origin" not in refusal.headers
+        picture = ONCE.get(
+            f"{url}/v1/items/{DRESS}/thumbnail?key={key}&height=60", headers={"Sec-Fetch-Mode": "no-cors"}
+        )
+        assert (picture.status_code, picture.headers["cache-control"]) == (200, "public, max-age=60")
+        assert ONCE.get(f"{url}{similar}?top=2&key={key}", headers=ORIGIN).status_code == 200
+        assert ONCE.get(f"{url}{similar}?key={keys['server']}").status_code == 401
+        assert ONCE.get(f"{url}/v1/items?key={key}", headers=ORIGIN).status_code == 401
+        assert client.get(similar, params={"top": 51}, headers=ORIGIN).status_code == 403
 
 
-def test_a_page_elsewhere_may_read_why_it_was_refused(template: Path) -> None:
-    origin = BEARER | {"Origin": "https://shop.example"}
-    few = Settings(token=TOKEN, origins=("https://shop.example",), hosts=("shop.example",), in_flight=1)
-    app = create_app(template, few)
+def test_a_publishable_key_tells_nothing_of_a_shopper(shop_path: Path, keys: dict[str, str]) -> None:
+    path = "/v1/shoppers/{}/recommendations"
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url) as client:
+        for shopper in ("1", "nobody"):
+            told = client.get(path.format(shopper), headers=bearer(keys["publishable"]) | ORIGIN).json()
+            assert told["known"] is None
+            for one in told["recommendations"]:
+                assert [one[name] for name in ("relevance", "terms", "because", "distance_km", "why")] == [None] * 4 + [
+                    ""
+                ]
+        told = client.get(path.format("1"), headers=bearer(keys["server"])).json()
+        assert (told["known"], told["recommendations"][0]["because"]) == (True, DRESS)
+
+
+def test_a_withdrawn_key_is_refused_and_a_new_one_taken_while_the_service_runs(shop_path: Path) -> None:
+    with running(shop_path, Settings()) as url, Shop.open(shop_path) as shop:
+        assert ONCE.get(f"{url}/v1/stores").status_code == 200
+        key = shop.keys.add("back-end", "server")
+        until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 401, 5)
+        assert ONCE.get(f"{url}/v1/stores", headers=bearer(key)).status_code == 200
+        shop.keys.remove("back-end")
+        shop.keys.add("another", "viewer")
+        until(lambda: ONCE.get(f"{url}/v1/stores", headers=bearer(key)).status_code == 401, 5)
+
+
+def test_a_key_has_its_rate(shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        slow = shop.keys.add("slow", "viewer", per_minute=3)
+        public = shop.keys.add("pages", "publishable", origins=[ORIGIN["Origin"]], per_minute=2)
+    with running(shop_path, Settings()) as url:
+        answers = [ONCE.get(f"{url}/v1/stores", headers=bearer(slow)) for _ in range(4)]
+        assert [one.status_code for one in answers] == [200, 200, 200, 429]
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 20
+        for address in ("192.0.2.1", "192.0.2.2"):  # one visitor takes nothing from another
+            headers = bearer(public) | ORIGIN | {"X-Forwarded-For": address}
+            asked = [ONCE.get(f"{url}/v1/recommendations?top=1", headers=headers).status_code for _ in range(3)]
+            assert asked == [200, 200, 429]
+
+
+def test_room_comes_back_evenly() -> None:
+    now = 0.0
+    rates = Rates(lambda: now)
+    assert [rates.take("a", 60) for _ in range(61)] == [0.0] * 60 + [1.0]
+    now = 1.5
+    assert [rates.take("a", 60), rates.take("a", 60), rates.take("b", 60)] == [0.0, 0.5, 0.0]
+
+
+def test_the_service_may_be_public_with_a_key(
+    shop_path: Path, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODISTE_HOSTS", "shop.example")
+    assert check(shop_path, "0.0.0.0")[1]
+
+
+def test_a_browser_may_ask_for_a_publishable_keys_pages_alone(shop_path: Path, keys: dict[str, str]) -> None:
+    asks = ORIGIN | {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    with running(shop_path, Settings()) as url:
+        allowed = ONCE.options(f"{url}/v1/recommendations", headers=asks)
+        assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, ORIGIN["Origin"])
+        assert "access-control-allow-credentials" not in allowed.headers
+        for wrong in ({"Origin": "https://other.example"}, {"Access-Control-Request-Method": "DELETE"}):
+            answer = ONCE.options(f"{url}/v1/recommendations", headers=asks | wrong)
+            assert answer.status_code == 400
+        assert (
+            "access-control-allow-origin" not in ONCE.options(f"{url}/v1/items", headers=asks | {"Origin": "x"}).headers
+        )
+
+
+def test_without_a_publishable_key_there_is_no_cors(template: Path) -> None:
+    asks = BEARER | ORIGIN | {"Access-Control-Request-Method": "GET"}
+    with running(template, Settings(token=TOKEN)) as url:
+        assert "access-control-allow-origin" not in ONCE.get(f"{url}/v1/items", headers=asks).headers
+        assert ONCE.options(f"{url}/v1/purchases", headers=asks).status_code == 405
+
+
+def test_a_page_elsewhere_may_read_why_it_was_refused(shop_path: Path, keys: dict[str, str]) -> None:
+    origin = BEARER | ORIGIN
+    few = Settings(token=TOKEN, hosts=("shop.example",), in_flight=1)
+    app = create_app(shop_path, few)
 
     @app.get("/broken")
     def broken() -> None:

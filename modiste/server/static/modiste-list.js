@@ -71,8 +71,7 @@ customElements.define("modiste-list", class extends HTMLElement {
 		setTimeout(() => abort.abort(), 3000)
 		let list = { recommendations: [] }
 		try {
-			const headers = this.of("key") ? { Authorization: "Bearer " + this.of("key") } : {}
-			const answer = await fetch(this.address(), { credentials: "omit", headers, signal: abort.signal })
+			const answer = await fetch(this.address(), { credentials: "omit", signal: abort.signal })
 			const told = await answer.json()
 			if (!answer.ok) throw Error(told.detail)
 			list = told
@@ -85,7 +84,7 @@ customElements.define("modiste-list", class extends HTMLElement {
 	address() {
 		const item = this.of("item"), one = encodeURIComponent(item || this.of("shopper"))
 		const query = new URLSearchParams()
-		for (const name of ["placement", "scenario", "top"]) if (this.of(name)) query.set(name, this.of(name))
+		for (const name of ["key", "placement", "scenario", "top"]) if (this.of(name)) query.set(name, this.of(name))
 		if (!one) for (const seen of this.of("items").split(" ")) if (seen) query.append("items", seen)
 		if (this.allowed) query.set("session", session())
 		const path = item ? `items/${one}/similar` : one ? `shoppers/${one}/recommendations` : "recommendations"
@@ -108,7 +107,7 @@ customElements.define("modiste-list", class extends HTMLElement {
 		const href = one.url ?? this.of("link").replace("{item_id}", encodeURIComponent(one.item_id))
 		const link = make("a", "link", href && { href }, make("img", "image", {
 			alt: alt.includes(title) ? "" : alt.trim(), loading: "lazy", width: 240, height: 320,
-			src: one.thumbnail ? this.home + one.thumbnail + "?height=330" : "data:,",
+			src: one.thumbnail ? this.home + one.thumbnail + "?height=330" + (this.of("key") && "&key=" + this.of("key")) : "data:,",
 		}), make("span", "title", {}, title))
 		const money = (value) => value.toLocaleString(document.documentElement.lang || [],
 			one.currency ? { style: "currency", currency: one.currency } : {})
