@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from modiste.catalog.columns import Layout, Understood
     from modiste.catalog.items import Rejected
     from modiste.catalog.readers import Reading
+    from modiste.shop.preview import Preview
     from modiste.shop.recommendations import Recommendation
     from modiste.shop.reports import AddReport
+    from modiste.shop.scenarios import Version
 
 app = typer.Typer(
     name="modiste",
@@ -36,6 +38,8 @@ app.add_typer(add, name="add")
 app.add_typer(backbones, name="backbones")
 keys = typer.Typer(no_args_is_help=True, help="Make, list and withdraw the keys that programs show the service.")
 app.add_typer(keys, name="key")
+scenarios = typer.Typer(no_args_is_help=True, help="Keep named ways of asking, with rules for what is shown.")
+app.add_typer(scenarios, name="scenario")
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it."""
@@ -48,6 +52,9 @@ Maps = Annotated[
     list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column is which; may be given again.")
 ]
 MappingFile = Annotated[Path | None, typer.Option("--mapping", metavar="FILE", help="A TOML file of such columns.")]
+ScenarioName = Annotated[str, typer.Argument(metavar="NAME", help="The scenario's name, such as product-page.")]
+Author = Annotated[str | None, typer.Option(help="Who changes it; default: who is logged in.")]
+Reason = Annotated[str, typer.Option(help="Why.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if any row or file was not taken.")]
 
 
@@ -600,6 +607,165 @@ def tune(
     console.print(f"nothing has changed; to use it: modiste tune {path} --use {_plain(name)}", soft_wrap=True)
 
 
+@scenarios.command("list", epilog="Example: modiste scenario list street")
+def list_scenarios(path: ShopPath) -> None:
+    """List the scenarios, with who changed each last, when and why."""
+    from rich.table import Table
+
+    table = Table("name", "version", "changed (UTC)", "by", "reason", "rules", "about", box=None)
+    with _open(path) as shop:
+        for one in shop.scenarios.all():
+            cells = (one.name, str(one.version), f"{one.at:%Y-%m-%d %H:%M}", one.author, one.reason)
+            table.add_row(*map(_plain, (*cells, len(one.scenario.rules), one.scenario.about)))
+    if not table.rows:
+        _console().print(f"none yet; make one with: modiste scenario set {path} NAME FILE", soft_wrap=True)
+        return
+    _console().print(table)
+
+
+@scenarios.command(epilog="Examples: modiste scenario show street home > home.toml | ... show street home --versions")
+def show(
+    path: ShopPath,
+    name: ScenarioName,
+    versions: Annotated[bool, typer.Option("--versions", help="All versions, and what each changed.")] = False,
+) -> None:
+    """Print a scenario as the file that makes it."""
+    from modiste.shop.scenarios import changes
+
+    with _open(path) as shop:
+        if not versions:
+            found = shop.scenarios[name]
+            print(f"# {name}, {_changed(found)}")
+            print(found.scenario.as_toml(), end="")
+            return
+        many = shop.scenarios.versions(name)
+    for one, before in zip(many, [*many[1:], None], strict=True):
+        print(_changed(one))
+        for change in changes(before.scenario if before else None, one.scenario):
+            print(f"  {change.what}: {change.before or 'nothing'} -> {change.after or 'nothing'}")
+
+
+@scenarios.command(
+    "set",
+    cls=AskCommand,
+    epilog="Examples: modiste scenario set street home home.toml --reason winter | ... set street home --top 8",
+)
+def set_scenario(
+    context: typer.Context,
+    path: ShopPath,
+    name: ScenarioName,
+    file: Annotated[Path | None, typer.Argument(help="A TOML or JSON file; default: what it is now.")] = None,
+    author: Author = None,
+    reason: Reason = "",
+) -> None:
+    """Make a scenario, or a new version of it, from a file; options change single settings."""
+    from modiste.scenario import Scenario
+
+    with _open(path) as shop:
+        there = name in shop.scenarios
+        start = Scenario.load(file) if file else shop.scenarios[name].scenario if there else Scenario.of({})
+        made = Scenario.of(start.as_data() | context.meta["ask"])
+        before = shop.scenarios[name].version if there else 0
+        done = shop.scenarios.put(name, made, author=author or _login(), reason=reason)
+    same = " (nothing differs)" if done.version == before else ""
+    _console().print(f"{name} has version {done.version}{same}; to undo: modiste scenario undo {path} {name}")
+
+
+@scenarios.command(epilog="Examples: modiste scenario undo street home | modiste scenario undo street home --to 3")
+def undo(
+    path: ShopPath,
+    name: ScenarioName,
+    to: Annotated[int | None, typer.Option(min=1, help="Which version to bring back; default: the one before.")] = None,
+    author: Author = None,
+    reason: Reason = "",
+) -> None:
+    """Bring back an earlier version of a scenario, as a new version."""
+    with _open(path) as shop:
+        done = shop.scenarios.undo(name, to, author=author or _login(), reason=reason)
+    gone = "" if done.scenario else ": there is no such scenario from now on"
+    _console().print(f"{name} has version {done.version}, {_plain(done.reason)}{gone}", highlight=False)
+
+
+@scenarios.command(epilog="Example: modiste scenario remove street home --reason 'the page is gone'")
+def remove(path: ShopPath, name: ScenarioName, author: Author = None, reason: Reason = "") -> None:
+    """Remove a scenario; undo brings it back."""
+    with _open(path) as shop:
+        shop.scenarios.remove(name, author=author or _login(), reason=reason)
+    _console().print(f"removed {name}; to bring it back: modiste scenario undo {path} {name}")
+
+
+@scenarios.command(
+    cls=AskCommand,
+    epilog="Examples: modiste scenario preview street home home.toml | ... preview street home --top 8 --all",
+)
+def preview(
+    context: typer.Context,
+    path: ShopPath,
+    name: ScenarioName,
+    file: Annotated[Path | None, typer.Argument(help="A TOML or JSON file; default: what it is now.")] = None,
+    sample: Annotated[int, typer.Option(min=1, help="So many shoppers.")] = 500,
+    everybody: Annotated[bool, typer.Option("--all", help="All shoppers, exactly.")] = False,
+) -> None:
+    """Tell what setting a scenario would do to the lists of shoppers; nothing is changed."""
+    from modiste.scenario import Scenario
+
+    with _open(path) as shop, _progress("making lists") as progress:
+        there = name in shop.scenarios
+        start = Scenario.load(file) if file else shop.scenarios[name].scenario if there else Scenario.of({})
+        made = Scenario.of(start.as_data() | context.meta["ask"])
+        told = shop.scenarios.preview(name, made, sample=None if everybody else sample, progress=progress)
+    _print_preview(told)
+
+
+def _print_preview(told: "Preview") -> None:
+    """The share of lists that change, a table of what is shown, what moves, and examples."""
+    from rich.table import Table
+
+    console, all_of = _console(), told.everybody
+    margin = f" [{told.margin[0]:.0f}% to {told.margin[1]:.0f}% of all {told.population}]" if told.margin else ""
+    console.print(f"of {all_of.shoppers} shoppers' lists {all_of.changed:.1f}% change{_plain(margin)}", highlight=False)
+    table = Table("shoppers who", "changed", "popularity", "price", "categories a list", "coverage", box=None)
+    for group in (all_of, *told.thirds):
+        pairs = [
+            f"{_figure(getattr(group.before, name))} → {_figure(getattr(group.after, name))}"
+            for name in ("popularity", "price", "variety", "coverage")
+        ]
+        table.add_row(f"{group.name} ({group.shoppers})", f"{group.changed:.1f}%", *pairs)
+    console.print(table)
+    for what, movers in (("more often", told.rises), ("less often", told.falls)):
+        if movers:
+            said = ", ".join(f"{one.item_id} {one.before} → {one.after}" for one in movers)
+            console.print(f"{what}: {_plain(said)}", highlight=False, soft_wrap=True)
+    marks = {"new": "+", "rose": "▲", "fell": "▼", "same": "="}
+    for example in told.examples:
+        now = "  ".join(f"{marks[one.mark]}{one.recommendation.item_id}" for one in example.moved)
+        gone = "  ".join(f"×{one.recommendation.item_id}" for one in example.dropped)
+        console.print(
+            f"shopper {_plain(example.shopper_id)}: {_plain(now)}  {_plain(gone)}", highlight=False, soft_wrap=True
+        )
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _changed(version: "Version") -> str:
+    """When, by whom and why a version was made."""
+    by = f" by {version.author}" if version.author else ""
+    return f"version {version.version}, {version.at:%Y-%m-%d %H:%M} UTC{by}" + (
+        f": {version.reason}" if version.reason else ""
+    )
+
+
+def _login() -> str:
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (OSError, KeyError):  # in a container, whose user has no name
+        return ""
+
+
 @backbones.command("list")
 def list_all() -> None:
     """List the networks that are installed, and those that can be exported."""
@@ -917,7 +1083,8 @@ def _print_table(title: str, found: "Sequence[Recommendation]") -> None:
             soft_wrap=True,
         )
         because = f" (because of {one.because})" if one.because else ""
-        console.print(f"    [dim]{_plain(one.why)}{_plain(because)}[/]", highlight=False, soft_wrap=True)
+        ruled = "".join(f"; {said}" for said in one.rules)
+        console.print(f"    [dim]{_plain(one.why)}{_plain(because)}{_plain(ruled)}[/]", highlight=False, soft_wrap=True)
 
 
 def _report(

@@ -138,6 +138,11 @@ class Client:
         headers = {} if expected is None else {"If-Match": f'"{expected}"'}
         return self._send(wire.Scenario, "PUT", wire.address("scenarios", name), json=body, headers=headers)
 
+    def preview_scenario(self, name: str, scenario: Mapping[str, Any], sample: int | None = 500) -> wire.Preview:
+        """What putting it would do to the lists of ``sample`` shoppers, None: of all; nothing is changed."""
+        body = {"scenario": dict(scenario), "sample": sample}
+        return self._send(wire.Preview, "POST", wire.address("scenarios", name, "preview"), json=body)
+
     def undo_scenario(self, name: str, to: int | None = None, *, author: str = "", reason: str = "") -> wire.Scenario:
         """Bring back the version before the latest one, or the version ``to``, as a new version."""
         body = _given({"to": to, "author": author or None, "reason": reason or None})

@@ -284,6 +284,15 @@ class ScenarioIn(Input):
     reason: Name | None = None
 
 
+class PreviewIn(Input):
+    """A scenario as it would be, and how many shoppers to try it on."""
+
+    scenario: dict[str, Any] = Field(
+        description="As it would be put.", examples=[{"top": 8, "categories": ["Dresses"]}]
+    )
+    sample: int | None = Field(500, ge=1, le=1_000_000, description="So many shoppers; null: all, which takes longer.")
+
+
 class UndoIn(Input):
     """Which version to bring back, who does it and why."""
 
@@ -514,6 +523,56 @@ class Scenarios(BaseModel):
     """The scenarios, by name."""
 
     scenarios: list[Scenario]
+
+
+class Measures(BaseModel):
+    """What some lists show, on average."""
+
+    popularity: float = Field(description="The percentage of what is on offer that sells less.")
+    price: float | None = Field(description="Of those items that have one.")
+    variety: float = Field(description="How many categories a list has.")
+    coverage: float = Field(description="The percentage of what is on offer that any of the lists shows.")
+
+
+class PreviewGroup(BaseModel):
+    """Some shoppers, and what changes for them."""
+
+    name: str
+    shoppers: int
+    changed: float = Field(description="The percentage of their lists that change.")
+    before: Measures
+    after: Measures
+
+
+class Mover(BaseModel):
+    """An item, and in how many lists it stands."""
+
+    item_id: str
+    before: int
+    after: int
+
+
+class PreviewExample(BaseModel):
+    """One shopper's list, as item ids."""
+
+    shopper_id: str
+    before: list[str]
+    after: list[str]
+
+
+class Preview(BaseModel):
+    """What a change of a scenario would do to the lists of shoppers."""
+
+    name: str
+    population: int = Field(description="How many shoppers there are.")
+    margin: tuple[float, float] | None = Field(
+        description="The 95% interval of the percentage that changes among all; null where all were looked at."
+    )
+    everybody: PreviewGroup
+    thirds: list[PreviewGroup] = Field(description="The same by thirds of trendiness, the lowest first.")
+    rises: list[Mover]
+    falls: list[Mover]
+    examples: list[PreviewExample]
 
 
 class Change(BaseModel):

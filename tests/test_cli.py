@@ -76,6 +76,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shop.purchases.record([Event("ann", one, at) for one, at in zip(("i0", "i3"), days, strict=True)])
         shop.purchases.record([Event("bob", "i2", days[0])] * 30)
         shop.items.put_many([Item("gone", "Denim", "women", stock=0, popularity=30.0)])
+        shop.scenarios.put("skirts", {"categories": ["Skirts"]}, author="ann")
     return folder
 
 
@@ -136,6 +137,9 @@ ASKED: dict[str, list[Any]] = {
     "exclude": [["other"], ["other", "i4"]],
     "half_life": [3],
     "space": ["efficientnet_lite0"],
+    "variety": [1],
+    "fallback": ["popular", "unfiltered"],
+    "scenario": ["skirts"],
 }
 BESIDE: dict[str, dict[str, Any]] = {
     "within": {"near": "48.8,2.3"},
@@ -144,6 +148,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "penalty": {"trendiness": 0.9, "preset": "paper"},
     "scaling": {"preset": "paper"},
     "space": {"preset": "visual"},
+    "fallback": {"categories": ["Skirts"]},
 }
 
 
@@ -275,6 +280,39 @@ def test_weights_are_learnt_told_and_used_when_someone_says_so(type_, street):
     assert type_("tune", "street", "--use", "defaults")[0] == 0
     assert street.tunings.used() is None
     assert "no tuning 'mine'" in type_("tune", "street", "--use", "mine")[2]
+
+
+def test_a_scenario_is_set_shown_compared_tried_and_undone(type_, street, tmp_path):
+    assert type_("scenario", "show", "street", "skirt")[2].strip().endswith("did you mean skirts?")
+    (tmp_path / "home.toml").write_text(
+        'top = 3\ngender = "any"\n\n[[rules]]\nname = "First"\ndo = "pin"\nitems = ["bare"]\nplace = 1\n'
+    )
+    code, shown, complaint = type_("scenario", "preview", "street", "home", "home.toml", "--all")
+    assert (code, complaint) == (0, "")
+    assert "of 2 shoppers' lists 100.0% change" in shown
+    assert "more often: bare" in shown
+    assert "home" not in street.scenarios
+    assert "version 1" in type_("scenario", "set", "street", "home", "home.toml", "--author", "Ann")[1]
+    _, shown, _ = type_("scenario", "set", "street", "home", "--top", "2", "--author", "Bob", "--reason", "fewer")
+    assert "home has version 2" in shown
+    assert "nothing differs" in type_("scenario", "set", "street", "home", "--top", "2")[1]
+    assert street.scenarios["home"].scenario.rules[0].name == "First"
+    (tmp_path / "again.toml").write_text(type_("scenario", "show", "street", "home")[1])
+    assert "nothing differs" in type_("scenario", "set", "street", "home", "again.toml")[1]
+    listed = type_("scenario", "list", "street")[1].splitlines()
+    assert [line.split()[:2] for line in listed[1:]] == [["home", "2"], ["skirts", "1"]]
+    assert "by Bob: fewer\n  top: 3 -> 2\n" in type_("scenario", "show", "street", "home", "--versions")[1]
+    shown = type_("recommend", "street", "--shopper", "ann", "--scenario", "home")[1]
+    assert " 1. bare" in shown
+    assert "pinned by rule “First”" in shown
+    assert "home has version 3, back to version 1" in type_("scenario", "undo", "street", "home")[1]
+    assert type_("scenario", "undo", "street", "home", "--to", "9")[0] == 2
+    assert "removed home" in type_("scenario", "remove", "street", "home")[1]
+    assert "no scenario 'home'" in type_("recommend", "street", "--shopper", "ann", "--scenario", "home")[2]
+    (tmp_path / "wrong.toml").write_text('[[rules]]\nname = "A"\ndo = "hdie"\nitems = ["bare"]\n')
+    code, _, complaint = type_("scenario", "set", "street", "home", "wrong.toml")
+    assert code == 2
+    assert "wrong.toml: rule 'A': no rule can 'hdie'; did you mean hide?" in complaint
 
 
 def test_networks_are_listed(type_):

@@ -395,6 +395,20 @@ def put_scenario(
 
 
 @writes.post(
+    "/v1/scenarios/{name}/preview", tags=["scenarios"], summary="What putting a scenario would do",
+)  # fmt: skip
+async def preview_scenario(
+    shop: TheShop, queue: TheWorkQueue, name: ScenarioName, given: wire.PreviewIn
+) -> wire.Preview:
+    """What putting this scenario would do to the lists of a sample of shoppers, or of all; nothing is changed.
+
+    It is compared with the scenario as it is now or, where there is none, with what is shown without one.
+    """
+    told = await queue.run(lambda: shop.scenarios.preview(name, given.scenario, sample=given.sample))
+    return wire.Preview(**told.as_json())
+
+
+@writes.post(
     "/v1/scenarios/{name}/undo", tags=["scenarios"], summary="Undo a scenario's change", responses=_refusals(404, 412)
 )
 def undo_scenario(shop: TheShop, name: ScenarioName, given: wire.UndoIn, if_match: IfMatch = None) -> wire.Scenario:

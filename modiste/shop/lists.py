@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,11 @@ from modiste.shop import schema
 from modiste.shop.question import Question
 from modiste.shop.recommendations import TERMS, Recommendation
 from modiste.shop.reports import Progress
-from modiste.shop.shop import Shop
+from modiste.shop.snapshot import Snapshot
+from modiste.shop.storage import present
+
+if TYPE_CHECKING:
+    from modiste.shop.shop import Shop
 
 OF = ("shoppers", "items")
 """Whose lists."""
@@ -38,7 +42,7 @@ _Asked = tuple[str, Ints, float, tuple[float, float] | None]  # whose list: rows
 
 
 def recommend_all(
-    shop: Shop, out: Path, of: str = "shoppers", *, block: int = BLOCK, progress: Progress | None = None, **ask: Any
+    shop: "Shop", out: Path, of: str = "shoppers", *, block: int = BLOCK, progress: Progress | None = None, **ask: Any
 ) -> int:
     """Write what :meth:`Shop.recommend <modiste.shop.shop.Shop.recommend>` says to every shopper or about every item.
 
@@ -82,7 +86,7 @@ def _columns(of: str) -> dict[str, Any]:
     return columns | {"why": pl.String} | dict.fromkeys(TERMS, pl.Float64)
 
 
-def _planned(shop: Shop, parts: Path, plan: dict[str, Any]) -> list[str]:
+def _planned(shop: "Shop", parts: Path, plan: dict[str, Any]) -> list[str]:
     """Whose lists are to be made: those of an interrupted run with the same plan, else all there are now."""
     file = parts / "plan.json"
     try:
@@ -111,38 +115,46 @@ def _rows(who: str, found: Sequence[Recommendation]) -> Iterator[_Row]:
         yield who, rank, one.item_id, one.relevance, one.because, one.why, *terms
 
 
-def _of_items(shop: Shop, ask: Ask, item_ids: Sequence[str]) -> Iterator[_Row]:
+def _of_items(shop: "Shop", ask: Ask, item_ids: Sequence[str]) -> Iterator[_Row]:
     with shop.moments.now(ask.space) as (snapshot, _):
         questions = {one: Question.for_item(snapshot, ask, one) for one in item_ids if snapshot.find(one) >= 0}
     for item_id, found in _answered(questions).items():
         yield from _rows(item_id, found)
 
 
-def _of_shoppers(shop: Shop, ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_Row]:
-    nobody: dict[tuple[float, Any], list[Recommendation]] = {}
+def _of_shoppers(shop: "Shop", ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_Row]:
     with shop.moments.now(ask.space) as (snapshot, connection):
-        present: set[str] = set()
-        for some in range(0, len(shopper_ids), 500):
-            wanted = sa.select(schema.shoppers.c.shopper_id)
-            wanted = wanted.where(schema.shoppers.c.shopper_id.in_(shopper_ids[some : some + 500]))
-            present.update(connection.execute(wanted).scalars())
-        questions = {one: shop.question_of(snapshot, connection, one, ask) for one in shopper_ids if one in present}
-    by_place = bool(ask.weights.distance or ask.within is not None)
+        questions = questions_of(shop, snapshot, connection, ask, shopper_ids)
+    for shopper_id, found in lists_of(questions).items():
+        yield from _rows(shopper_id, found)
+
+
+def questions_of(
+    shop: "Shop", snapshot: Snapshot, connection: sa.Connection, ask: Ask, shopper_ids: Sequence[str]
+) -> dict[str, Question]:
+    """What suits each of those shoppers that there are, in one moment."""
+    there = present(connection, schema.shoppers.c.shopper_id, shopper_ids)
+    return {one: shop.question_of(snapshot, connection, one, ask) for one in shopper_ids if one in there}
+
+
+def lists_of(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
+    """The list of each shopper, by her id, where all of them ask alike: as many as can be in one ranking."""
+    nobody: dict[tuple[float, Any], list[Recommendation]] = {}
     lists: dict[str, list[Recommendation]] = {}
     many: dict[str, Question] = {}
     for shopper_id, question in questions.items():
+        ask = question.ask
         if not question.of_items:
             key = float(question.queries.trendiness[0]), None if question.distances is None else shopper_id
             if key not in nobody:
                 nobody[key] = question.spread()
             lists[shopper_id] = nobody[key]
-        elif by_place and question.distances is not None:  # her own place decides what is ranked how
-            lists[shopper_id] = question.merged()
+        elif (ask.weights.distance or ask.within is not None) and question.distances is not None:
+            lists[shopper_id] = question.merged()  # her own place decides what is ranked how
         else:
             many[shopper_id] = question
     lists |= _answered(many)
-    for shopper_id in questions:
-        yield from _rows(shopper_id, lists[shopper_id])
+    return {shopper_id: lists[shopper_id] for shopper_id in questions}
 
 
 def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:

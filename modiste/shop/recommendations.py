@@ -71,6 +71,30 @@ class Recommendations(list[Recommendation]):
         return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{"".join(map(card, self))}</div>'
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A recommendation and what became of it against the list it is compared with.
+
+    ``mark`` is new, rose, fell, same or dropped; ``by`` how many ranks; ``before`` its rank there (1-based, 0: none).
+    """
+
+    recommendation: Recommendation
+    mark: str
+    by: int = 0
+    before: int = 0
+
+
+def compare(now: Sequence[Recommendation], before: Sequence[Recommendation]) -> tuple[list[Moved], list[Moved]]:
+    """What is in ``now``, each with how it moved since ``before``, and what dropped out of it."""
+    ranks = {one.item_id: rank for rank, one in enumerate(before, 1)}
+    moved = []
+    for rank, one in enumerate(now, 1):
+        was = ranks.pop(one.item_id, 0)
+        mark = "new" if not was else "rose" if was > rank else "fell" if was < rank else "same"
+        moved.append(Moved(one, mark, abs(was - rank) if was else 0, was))
+    return moved, [Moved(before[rank - 1], "dropped", 0, rank) for rank in ranks.values()]
+
+
 def thumbnail(image: str | None, height: int = 220) -> str:
     """The photo at ``image`` as a data URI at most ``height`` pixels high; empty if there is none or it is broken."""
     if image is None:

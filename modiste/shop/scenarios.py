@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -16,8 +16,12 @@ from modiste.rules import near
 from modiste.scenario import Scenario, scenario_of
 from modiste.shop import schema
 from modiste.shop.moments import Moments
+from modiste.shop.reports import Progress
 from modiste.shop.rules import check
 from modiste.shop.storage import Storage, Writing
+
+if TYPE_CHECKING:
+    from modiste.shop.preview import Preview
 
 A = TypeVar("A", bound=Ask)
 
@@ -55,8 +59,8 @@ class Change:
 class Scenarios:
     """A shop's scenarios."""
 
-    def __init__(self, storage: Storage, moments: Moments) -> None:
-        self._storage, self._moments = storage, moments
+    def __init__(self, storage: Storage, moments: Moments, preview: Callable[..., "Preview"]) -> None:
+        self._storage, self._moments, self._preview = storage, moments, preview
 
     # Reading
 
@@ -99,7 +103,40 @@ class Scenarios:
         found = self[ask.scenario].scenario
         return ask if found is None else ask_of(found, ask, now)
 
+    def preview(
+        self,
+        name: str,
+        scenario: Scenario | Mapping[str, Any] | str | Path,
+        *,
+        sample: int | None = 500,
+        examples: int = 3,
+        progress: Progress | None = None,
+    ) -> "Preview":
+        """What putting ``scenario`` as ``name`` would do to the lists of ``sample`` shoppers, None: of all.
+
+        It is compared with what ``name`` is now, where there is none with asking for nothing in particular. Raises as
+        :meth:`put`; nothing is changed.
+        """
+        made = self.checked(name, scenario)
+        now = self._latest(name)
+        before = now.scenario if now is not None and now.scenario is not None else Scenario.of({})
+        return self._preview(name, made, before, sample=sample, examples=examples, progress=progress)
+
     # Changing
+
+    def checked(self, name: str, scenario: Scenario | Mapping[str, Any] | str | Path) -> Scenario:
+        """The scenario as :meth:`put` would take it. Raises SettingError and SourceError."""
+        if not _NAME.fullmatch(name):
+            raise SettingError(
+                f"a scenario is called by small letters, digits and -, such as product-page; not {name!r}"
+            )
+        made = scenario if isinstance(scenario, Scenario) else None
+        if made is None:
+            made = Scenario.of(scenario) if isinstance(scenario, Mapping) else Scenario.load(Path(str(scenario)))
+        if made.rules:
+            with self._moments.now() as (snapshot, _):
+                check(snapshot, made.rules)
+        return made
 
     def put(
         self,
@@ -116,16 +153,7 @@ class Scenarios:
         ``expected``: the version that was read; 0 for none. Raises SettingError that names the rule and the nearest
         known word, and ChangedError where somebody else changed it meanwhile.
         """
-        if not _NAME.fullmatch(name):
-            raise SettingError(
-                f"a scenario is called by small letters, digits and -, such as product-page; not {name!r}"
-            )
-        made = scenario if isinstance(scenario, Scenario) else None
-        if made is None:
-            made = Scenario.of(scenario) if isinstance(scenario, Mapping) else Scenario.load(Path(str(scenario)))
-        if made.rules:
-            with self._moments.now() as (snapshot, _):
-                check(snapshot, made.rules)
+        made = self.checked(name, scenario)
         return self._written(name, made, author, reason, expected)
 
     def undo(

@@ -7,6 +7,7 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 import re
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ from modiste.shop.ab import AB
 from modiste.shop.items import Items
 from modiste.shop.keys import Keys
 from modiste.shop.moments import Moments
+from modiste.shop.preview import preview
 from modiste.shop.purchases import Purchases, last_purchase
 from modiste.shop.question import Question, SearchResult
 from modiste.shop.recommendations import Recommendations
@@ -70,7 +72,7 @@ class Shop:
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
         self.tunings = Tunings(storage, self.vectors)
-        self.scenarios = Scenarios(storage, self.moments)
+        self.scenarios = Scenarios(storage, self.moments, partial(preview, self))
         self.storefront = Storefront(storage)
         self.ab = AB(storage, self.storefront, self.scenarios)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)

@@ -71,6 +71,7 @@ LEAVES = {
     "server": """
         PUT /v1/scenarios/{name}
         POST /v1/scenarios/{name}/undo
+        POST /v1/scenarios/{name}/preview
         DELETE /v1/scenarios/{name}
         PUT /v1/items/{item_id:id}
         DELETE /v1/items/{item_id:id}

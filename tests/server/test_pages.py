@@ -17,9 +17,9 @@ from modiste.catalog.items import Item
 from modiste.ranking.relevance import PRESETS
 from modiste.server.pages import charts, parses
 from modiste.server.pages.rendering import MOST_WEIGHT
-from modiste.server.pages.shopper import compare, steered
+from modiste.server.pages.shopper import steered
 from modiste.server.settings import Settings
-from modiste.shop.recommendations import Recommendation
+from modiste.shop.recommendations import Recommendation, compare
 from modiste.shop.shop import Shop
 
 from ..garments import drawn

@@ -88,6 +88,20 @@ def test_what_is_wrong_with_a_scenario_is_said_with_its_rule(service: httpx.Clie
     assert service.get("/v1/scenarios/product-page/versions").status_code == 404
 
 
+def test_a_preview_tells_what_would_change_and_changes_nothing(service: httpx.Client) -> None:
+    put(service, SAID)
+    asked = {"scenario": SAID | {"rules": [PIN | {"do": "hide", "place": None}]}, "sample": None}
+    told = service.post("/v1/scenarios/product-page/preview", json=asked).json()
+    assert (told["population"], told["everybody"]["shoppers"], told["margin"]) == (2, 2, None)
+    assert told["everybody"]["changed"] == 100
+    assert told["falls"] == [{"item_id": "Denim-blue-women", "before": 2, "after": 0}]
+    assert told["examples"][0]["before"][0] == "Denim-blue-women"
+    assert service.get("/v1/scenarios/product-page").json()["version"] == 1
+    assert service.post("/v1/scenarios/product-page/preview", json={"scenario": {"tpo": 1}}).status_code == 422
+    with Client(str(service.base_url), TOKEN) as client:
+        assert client.preview_scenario("product-page", SAID).everybody.changed == 0
+
+
 def test_only_who_may_write_changes_scenarios_and_the_client_has_them(service: httpx.Client) -> None:
     url = str(service.base_url)
     assert httpx.put(f"{url}/v1/scenarios/home", json={"scenario": {}}).status_code == 401

@@ -434,3 +434,84 @@ def test_whatever_the_rules_nothing_hidden_nothing_twice_and_pins_in_their_place
         place = min(pins[0]["place"] - 1, len(shown) - len(expected))  # at the end of a list that is too short
         assert shown[place : place + len(expected)] == expected
         assert pinned == set(expected)
+
+
+# Before it is made
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """Thirty shoppers of three purchases each."""
+    folder = tmp_path_factory.mktemp("crowd")
+    rng = np.random.default_rng(3)
+    with Shop.create(folder / "crowd") as made:
+        filled(made, folder)
+        names = [name for name in NAMES if name != "coat-2"]
+        chosen = [(f"s{who:02}", name) for who in range(30) for name in rng.choice(names[:4], 3)]
+        made.purchases.record([Event(who, name, DAY + timedelta(days=day)) for day, (who, name) in enumerate(chosen)])
+        made.scenarios.put("home", {"top": 3, "gender": "any"})
+        yield made
+
+
+def test_a_preview_tells_what_a_change_does_to_everybody_and_changes_nothing(crowd):
+    hide = {"name": "No dress", "do": "hide", "items": ["dress-2"]}
+    after = {"top": 3, "gender": "any", "rules": [hide]}
+    told = crowd.scenarios.preview("home", after, sample=None)
+    assert crowd.scenarios["home"].version == 1
+    assert (told.population, told.everybody.shoppers, told.margin) == (32, 32, None)
+    shown = [ids(crowd.recommend(shopper=who, scenario="home")) for who in crowd.shoppers.frame()["shopper_id"]]
+    crowd.scenarios.put("other", after)
+    then = [ids(crowd.recommend(shopper=who, scenario="other")) for who in crowd.shoppers.frame()["shopper_id"]]
+    changed = [one != other for one, other in zip(shown, then, strict=True)]
+    assert told.everybody.changed == pytest.approx(100 * np.mean(changed))
+    assert sum(changed) > 0
+    assert [one.item_id for one in told.falls] == ["dress-2"]
+    assert told.falls[0].before == sum("dress-2" in one for one in shown)
+    assert told.falls[0].after == 0
+    assert all(one.after == sum(one.item_id in each for each in then) for one in told.rises)
+    prices = {
+        "coat-1": 100,
+        "coat-2": 200,
+        "coat-3": 300,
+        "dress-1": 50,
+        "dress-2": 60,
+        "dress-3": 70,
+        "jeans-1": 80,
+        "jeans-2": 90,
+    }
+    for lists, measured in ((shown, told.everybody.before), (then, told.everybody.after)):
+        assert measured.price == pytest.approx(np.mean([prices[name] for one in lists for name in one]))
+        assert measured.coverage == pytest.approx(100 * len({name for one in lists for name in one}) / 7)
+        assert measured.variety == pytest.approx(np.mean([len({name.split("-")[0] for name in one}) for one in lists]))
+        assert 0 <= measured.popularity <= 100
+    assert [one.shoppers for one in told.thirds] == [11, 11, 10]
+    assert sum(one.changed * one.shoppers for one in told.thirds) == pytest.approx(32 * told.everybody.changed)
+    for example in told.examples:
+        assert [one.recommendation.item_id for one in example.moved] == ids(
+            crowd.recommend(shopper=example.shopper_id, scenario="other")
+        )
+        assert ids(example.before) == ids(crowd.recommend(shopper=example.shopper_id, scenario="home"))
+        assert [one.recommendation.item_id for one in example.dropped] == ["dress-2"]
+    json.dumps(told.as_json())
+
+
+def test_a_sample_has_the_same_shoppers_each_time_and_an_interval(crowd):
+    rules = [{"name": "Up", "do": "boost", "where": ["category = Denim"], "by": 2}]
+    after = {"top": 3, "gender": "any", "rules": rules}
+    told, again = (crowd.scenarios.preview("home", after, sample=20) for _ in range(2))
+    assert told.as_json() == again.as_json()
+    assert told.everybody.shoppers == 20
+    low, high = told.margin
+    assert 0 <= low <= told.everybody.changed <= high <= 100
+    same = crowd.scenarios.preview("home", crowd.scenarios["home"].scenario)
+    assert (same.everybody.changed, same.rises, same.falls, same.examples) == (0.0, [], [], [])
+    new = crowd.scenarios.preview("cart", {"top": 2})
+    assert new.everybody.changed > 90, "against what is shown without a scenario"
+    with pytest.raises(SettingError, match="did you mean brand"):
+        crowd.scenarios.preview("home", {"rules": [{"name": "A", "do": "hide", "where": ["brnd = Acme"]}]})
+
+
+def test_an_empty_shop_has_an_empty_preview(tmp_path):
+    with Shop.create(tmp_path / "empty") as made:
+        told = made.scenarios.preview("home", {"top": 2})
+    assert (told.population, told.everybody.shoppers, told.thirds, told.examples) == (0, 0, [], [])

@@ -1,8 +1,7 @@
 """The page /shoppers/…: what a shopper bought and when, and a list for each purchase that the sliders steer."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import polars as pl
@@ -22,7 +21,7 @@ from modiste.server.pages.rendering import (
     term_bars,
     with_query,
 )
-from modiste.shop.recommendations import Recommendation, Recommendations
+from modiste.shop.recommendations import Recommendations, compare
 from modiste.shop.shop import Shop
 
 PURCHASES_SHOWN = 12
@@ -55,30 +54,6 @@ def steered(query: Mapping[str, str], own: float) -> Ask:
     formula = PRESETS[given["preset"] or "balanced"].formula
     given |= dict.fromkeys(("penalty", "scaling") if formula == "choice" else ("colour", "together", "newness"))
     return Ask.of(**{name: value for name, value in given.items() if value is not None})
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A recommendation and what became of it against the list it is compared with.
-
-    ``mark`` is new, rose, fell, same or dropped; ``by`` how many ranks; ``before`` its rank there (1-based, 0: none).
-    """
-
-    recommendation: Recommendation
-    mark: str
-    by: int = 0
-    before: int = 0
-
-
-def compare(now: Sequence[Recommendation], before: Sequence[Recommendation]) -> tuple[list[Moved], list[Moved]]:
-    """What is in ``now``, each with how it moved since ``before``, and what dropped out of it."""
-    ranks = {one.item_id: rank for rank, one in enumerate(before, 1)}
-    moved = []
-    for rank, one in enumerate(now, 1):
-        was = ranks.pop(one.item_id, 0)
-        mark = "new" if not was else "rose" if was > rank else "fell" if was < rank else "same"
-        moved.append(Moved(one, mark, abs(was - rank) if was else 0, was))
-    return moved, [Moved(before[rank - 1], "dropped", 0, rank) for rank in ranks.values()]
 
 
 @router.get("/shoppers/{shopper_id:path}")
