@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 from modiste import Ask, Event, Item, Shop, cli
 from modiste.demo import unpack
 from modiste.shop import schema
+from modiste.shop.storefront import Seen
 
 from . import garments
 
@@ -457,3 +459,30 @@ def test_views_count_as_much_as_one_says(type_, street):
     assert type_("recount", "street", "--view", "0.5")[0] == 0
     counts = dict(street.purchases.popularity().select("item_id", "popularity").iter_rows())
     assert counts["i5"] == 25 + 2
+
+
+def test_a_test_of_two_scenarios_is_started_looked_at_and_stopped(type_, street):
+    for name in ("home", "home-2"):
+        street.scenarios.put(name, {"top": 3})
+    code, _, complaint = type_("ab", "start", "street", "winter", "--a", "home", "--b", "home-2")
+    assert (code, "--rate 0.02" in complaint) == (2, True)
+    code, shown, _ = type_(
+        "ab", "start", "street", "winter", "--a", "home", "--b", "home-2", "--rate", "0.2", "--counts", "clicked"
+    )
+    assert code == 0
+    assert re.search(r"winter runs on home; about \d{4,5} shoppers find such a difference", shown)
+    _, served = street.ab.serve("home", None, "ann", lambda scenario: street.introduce(scenario=scenario))
+    signed = street.storefront.sign(served)
+    street.storefront.record([Seen(signed, served.items[0])])
+    shown = type_("ab", "report", "street")[1]
+    assert "winter: A home, B home-2 on home" in shown
+    assert "Not decided yet" in shown
+    assert "1 more saw a list less than 7 days ago." in shown
+    shown = type_("report", "street")[1]
+    assert f"winter {served.variant}" in shown
+    assert "100.00% (20.65 to 100.00)" in shown
+    (row,) = json.loads(type_("report", "street", "--json")[1])
+    assert (row["people"], row["clicked"]["people"]) == (1, 1)
+    assert "stopped" in type_("ab", "stop", "street", "winter")[1]
+    assert "no test runs" in type_("ab", "report", "street")[1]
+    assert "no list was seen" in type_("report", "street", "--until", "2026-01-01")[1]

@@ -103,10 +103,10 @@ customElements.define("modiste-list", class extends HTMLElement {
 
 	card(one) {
 		const title = one.title ?? words(one.category ?? one.item_id)
-		const alt = `${one.colour ?? ""} ${words(one.category)}`
+		const alt = `${one.colour ?? ""} ${words(one.category)}`.trim()
 		const href = one.url ?? this.of("link").replace("{item_id}", encodeURIComponent(one.item_id))
 		const link = make("a", "link", href && { href }, make("img", "image", {
-			alt: alt.includes(title) ? "" : alt.trim(), loading: "lazy", width: 240, height: 320,
+			alt: alt == title ? "" : alt, loading: "lazy", width: 240, height: 320,
 			src: one.thumbnail ? this.home + one.thumbnail + "?height=330" + (this.of("key") && "&key=" + this.of("key")) : "data:,",
 		}), make("span", "title", {}, title))
 		const money = (value) => value.toLocaleString(document.documentElement.lang || [],
