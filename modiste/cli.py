@@ -513,7 +513,7 @@ def recommend(
 def recommend_all(
     context: typer.Context,
     path: ShopPath,
-    out: Annotated[Path, typer.Option(help="The file to write: .parquet, .csv or .jsonl.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .parquet, .csv, .jsonl, or .feed, a list a line.")],
     of: Annotated[str, typer.Option(help="shoppers or items.")] = "shoppers",
 ) -> None:
     """Write the lists of all shoppers or all items to a file. Interrupt it at will: the same command goes on."""
