@@ -23,7 +23,7 @@ from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.errors import ChangedError, PhotoError
 from modiste.server import addresses, pictures
-from modiste.server.auth import Caller, Leave, TheCaller, WriteRoute, get_caller
+from modiste.server.auth import Caller, Leave, TheCaller, WriteRoute
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
 from modiste.shop.recommendations import Recommendations
 from modiste.shop.scenarios import Version, changes
@@ -637,7 +637,7 @@ def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
 
 def _kept(request: Request) -> dict[str, str]:
     """How long a picture may be shown without asking, and that only a publishable key's is for everybody's cache."""
-    whose = "private" if get_caller(request).may("viewer") else "public"
+    whose = "private" if request.state.caller.may("viewer") else "public"
     return {"Cache-Control": f"{whose}, max-age={MAX_AGE_S}", "Vary": "Authorization, Cookie, Origin"}
 
 

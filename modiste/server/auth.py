@@ -68,7 +68,7 @@ class Leave:
     def __init__(self, role: Role) -> None:
         self.role = role
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Nothing: Guard has asked already."""
 
 
@@ -80,7 +80,7 @@ def leave_of(route: BaseRoute | None) -> Role:
     return said[-1] if said else "merchandiser" if isinstance(route, WriteRoute) else "viewer"
 
 
-def get_caller(request: Request) -> Caller:
+async def get_caller(request: Request) -> Caller:
     """Who asks, on a route that needs leave."""
     caller: Caller = request.state.caller
     return caller

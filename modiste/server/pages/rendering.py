@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server.addresses import address, here, item_page, shopper_page, thumbnail
-from modiste.server.dependencies import get_shop
 from modiste.shop.recommendations import TERMS, Recommendation
 
 MOST_TOP = 20
@@ -62,7 +61,7 @@ _environment.filters.update(
 )
 _environment.globals.update(
     PRESETS=PRESETS, SCALINGS=get_args(Scaling), MOST_TOP=MOST_TOP, MOST_WEIGHT=MOST_WEIGHT, address=address,
-    to=here, css=_asset("modiste.css"), htmx=_asset("htmx.min.js"), js=_asset("modiste.js"),
+    zip=zip, to=here, css=_asset("modiste.css"), htmx=_asset("htmx.min.js"), js=_asset("modiste.js"),
 )  # fmt: skip
 
 
@@ -78,7 +77,7 @@ def error_page(
 
 def render(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """The template ``name`` filled with ``values``."""
-    common = {"shop_name": get_shop(request).name, "here": request.url.path.split("/")[1]}
+    common = {"shop_name": request.app.state.shop.name, "here": request.url.path.split("/")[1]}
     return HTMLResponse(_environment.get_template(name).render(common | values), status, headers=HEADERS)
 
 
