@@ -476,7 +476,7 @@ def test_a_test_of_two_scenarios_is_started_looked_at_and_stopped(type_, street)
     street.storefront.record([Seen(signed, served.items[0])])
     shown = type_("ab", "report", "street")[1]
     assert "winter: A home, B home-2 on home" in shown
-    assert "Not decided yet" in shown
+    assert "Nothing to tell yet" in shown
     assert "1 more saw a list less than 7 days ago." in shown
     shown = type_("report", "street")[1]
     assert f"winter {served.variant}" in shown

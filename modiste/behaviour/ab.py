@@ -197,6 +197,8 @@ def verdict(a: Arm, b: Arm, planned: int, smallest: float, did: str, guards: Gua
         )
         return Verdict("broken", found, words, warnings)
     rates = f"{_percent(b.rate)} of those who saw B {did}, {_percent(a.rate)} of those who saw A"
+    if not a.shoppers or not b.shoppers:
+        return Verdict("open", found, f"Nothing to tell yet: of about {planned} shoppers {n} can be counted.", warnings)
     points = f"{100 * found.low:+.2f} to {100 * found.high:+.2f} points"
     if found.low > 0 or found.high < 0:
         state: State = "b" if found.low > 0 else "a"

@@ -40,7 +40,8 @@ _LONGEST = 60_000  # bytes of a list's content, so that an id can't unpack into 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A list as it was served, ``at`` a time (UTC): where, by which scenario, to whom (None: not told), and its items.
+    """A list as it was served, in the hour of ``at`` (UTC): where, by which scenario, to whom (None: not told), and its
+    items.
 
     In an experiment ``variant`` is ``a`` or ``b``, chosen with ``propensity``, or ``ab`` where it was interleaved: then
     ``teams`` has a letter for each item.
@@ -120,10 +121,14 @@ class Storefront:
     # Ids
 
     def sign(self, served: Served) -> str:
-        """The list's id: letters, digits, - and _; some 100 characters and 5 for each item."""
+        """The list's id: letters, digits, - and _; some 100 characters and 5 for each item.
+
+        Of the time it has the hour: the same list, for the same person, has the same id when a page is loaded again.
+        """
+        hour = int(served.at.replace(tzinfo=UTC).timestamp() // 3600)
         said = (
-            served.placement, served.scenario, served.items, int(served.at.replace(tzinfo=UTC).timestamp()), served.who,
-            served.experiment, served.variant, served.teams, served.propensity,
+            served.placement, served.scenario, served.items, hour, served.who, served.experiment,
+            served.variant, served.teams, served.propensity,
         )  # fmt: skip
         content = zlib.compress(json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode(), 6, -15)
         return base64.urlsafe_b64encode(self._mac(content) + content).decode().rstrip("=")
@@ -137,7 +142,9 @@ class Storefront:
         if not compare_digest(raw[:_MAC], self._mac(raw[_MAC:])):
             raise SettingError("list_id is not the id of a list that this shop served; send it as it came")
         placement, scenario, items, at, *rest = json.loads(zlib.decompressobj(-15).decompress(raw[_MAC:], _LONGEST))
-        served = Served(placement, scenario, tuple(items), datetime.fromtimestamp(at, UTC).replace(tzinfo=None), *rest)
+        served = Served(
+            placement, scenario, tuple(items), datetime.fromtimestamp(3600 * at, UTC).replace(tzinfo=None), *rest
+        )
         if served.at < _now() - timedelta(days=KEPT_DAYS):
             raise SettingError(f"the list was served more than {KEPT_DAYS} days ago")
         return served

@@ -102,6 +102,7 @@ def test_a_verdict_says_in_words_how_a_test_stands() -> None:
     assert told(Arm(10_000, 400), Arm(10_000, 200)).startswith("A is better")
     assert told(Arm(10_000, 200), Arm(10_000, 205)).startswith("Alike")
     assert told(Arm(100, 2), Arm(102, 3)).startswith("Not decided yet")
+    assert told(Arm(0, 0), Arm(0, 0)) == "Nothing to tell yet: of about 20000 shoppers 0 can be counted."
     assert "after 202 of about 20000 shoppers" in told(Arm(100, 2), Arm(102, 3))
     assert told(Arm(1000, 200), Arm(1000, 205), 500).startswith("Not decided, and more shoppers (2000) than the 500")
     assert told(Arm(6000, 60), Arm(4000, 90)).startswith("Not to be trusted: 6000 shoppers saw A and 4000 saw B")

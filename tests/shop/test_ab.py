@@ -64,7 +64,7 @@ def test_the_number_of_shoppers_is_told_beforehand(small: Shop) -> None:
     test = small.ab.start("winter", "warm", "cold", placement="home", rate=0.02, lift=0.2)
     assert test.planned == 80831
     assert small.ab["winter"] == test
-    assert small.ab.report("winter").verdict.words.endswith("after 0 of about 80831 shoppers.")
+    assert small.ab.report("winter").verdict.words.startswith("Nothing to tell yet: of about 80831 shoppers")
 
 
 def test_what_cannot_be_tested_is_refused(small: Shop) -> None:

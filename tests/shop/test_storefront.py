@@ -11,7 +11,7 @@ from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.storefront import KEPT_DAYS, Seen, Served
 
-NOW = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+NOW = datetime.now(UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0)
 
 
 def served(shop: Shop, who: str | None = "ann", items: tuple[str, ...] = ("a", "b", "c"), **said: object) -> str:
