@@ -562,6 +562,25 @@ def evaluate(
     _console(stderr=True).print(f"wrote {folder}")
 
 
+@app.command(epilog="Examples: modiste compare street balanced paper | modiste compare street home home-2 --top 12")
+def compare(
+    path: ShopPath,
+    a: Annotated[str, typer.Argument(metavar="A", help="A scenario, or a preset: balanced, paper, visual.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    top: Annotated[int, typer.Option(min=2, max=1000, help="How long the mixed list is.")] = 20,
+    sample: Annotated[int, typer.Option(min=2, help="At most so many shoppers.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+) -> None:
+    """Mix the lists of two settings for shoppers whose last purchase is left out, and count whose pick they bought."""
+    from modiste.evaluation.comparing import compare as run
+
+    with _open(path) as shop, _progress("comparing") as progress:
+        found = run(shop, a, b, top=top, sample=sample, seed=seed, progress=progress)
+    chose = found.wins_a + found.wins_b
+    _console().print(f"A is {a}, B is {b}; of {found.shoppers} shoppers {chose} bought something that was shown.")
+    _console().print(found.verdict.words, highlight=False, soft_wrap=True)
+
+
 @app.command(
     epilog="Examples: modiste tune street | modiste tune street --use own | modiste tune street --use defaults"
 )
