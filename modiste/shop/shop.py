@@ -35,6 +35,7 @@ from modiste.shop.storage import Storage, setting
 from modiste.shop.stores import Stores
 from modiste.shop.taste import Taste, taste_of
 from modiste.shop.tuning import Tunings
+from modiste.shop.users import Users
 from modiste.shop.vectors import Vectors
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.photos import MAX_PIXELS, open_photo
@@ -46,7 +47,8 @@ START_COUNTS = 100
 class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
-    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings`` and ``keys``.
+    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``, ``keys`` and
+    ``users``.
 
     Example::
 
@@ -68,6 +70,7 @@ class Shop:
         self.tunings = Tunings(storage, self.vectors)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
         self.keys = Keys(storage)
+        self.users = Users(storage)
 
     # Making, opening, closing
 

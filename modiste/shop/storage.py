@@ -114,9 +114,15 @@ class Storage:
         """A write transaction, taken at once so that writers queue, with a revision of its own."""
         table = schema.settings
         raised = sa.cast(sa.cast(table.c.value, sa.Integer) + 1, sa.String)
-        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with self.aside() as connection:
             connection.execute(table.update().where(table.c.name == "revision").values(value=raised))
             yield Writing(connection, revision_of(connection))
+
+    @contextmanager
+    def aside(self) -> Iterator[sa.Connection]:
+        """A write transaction for what no snapshot holds, such as who is logged in: it has no revision."""
+        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
