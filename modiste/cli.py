@@ -43,6 +43,8 @@ ab = typer.Typer(no_args_is_help=True, help="Test on the shop's pages which of t
 app.add_typer(ab, name="ab")
 scenarios = typer.Typer(no_args_is_help=True, help="Keep named ways of asking, with rules for what is shown.")
 app.add_typer(scenarios, name="scenario")
+users = typer.Typer(no_args_is_help=True, help="Make, list, change and remove the accounts of those who use the pages.")
+app.add_typer(users, name="user")
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it."""
@@ -1027,6 +1029,59 @@ def _print_standing(found: "Standing") -> None:
         lines.append(f"At this pace the planned number is reached in {found.days_left:.0f} days.")
     for line in lines:
         _console().print(_plain(line), soft_wrap=True, highlight=False)
+
+
+@users.command("add", epilog="Example: modiste user add street anna --role merchandiser")
+def add_user(
+    path: ShopPath,
+    name: Annotated[str, typer.Argument(help="Under which she logs in.")],
+    role: Annotated[
+        str, typer.Option(help="viewer (reads), merchandiser (also changes what is shown), admin (everything).")
+    ],
+) -> None:
+    """Make an account; the password is asked for, or read from standard input.
+
+    As soon as there is one, everybody logs in or sends a key.
+    """
+    with _open(path) as shop:
+        shop.users.add(name, _password(), role)
+        _console().print(f"{_plain(name)} may log in as {role}", highlight=False)
+
+
+@users.command("list", epilog="Example: modiste user list street")
+def list_users(path: ShopPath) -> None:
+    """List the accounts."""
+    with _open(path) as shop:
+        for one in shop.users.all():
+            _console().print(_plain(f"{one.name}: {one.role}, made {one.made:%Y-%m-%d}"), highlight=False)
+
+
+@users.command("change", epilog="Examples: modiste user change street anna --role admin | ... anna --password")
+def change_user(
+    path: ShopPath,
+    name: Annotated[str, typer.Argument()],
+    role: Annotated[str | None, typer.Option(help="viewer, merchandiser or admin.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for another one.")] = False,
+) -> None:
+    """Give somebody another role or password; she must log in again."""
+    with _open(path) as shop:
+        shop.users.change(name, role=role, password=_password() if password else None)
+        _console().print(f"changed {_plain(name)}", highlight=False)
+
+
+@users.command("remove", epilog="Example: modiste user remove street anna")
+def remove_user(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None:
+    """Take an account away, and log it out everywhere."""
+    with _open(path) as shop:
+        shop.users.remove(name)
+        _console().print(f"removed {_plain(name)}", highlight=False)
+
+
+def _password() -> str:
+    """Asked for twice on a terminal; elsewhere the first line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(typer.prompt("password", hide_input=True, confirmation_prompt="once more", err=True))
 
 
 @app.command(epilog="Example: modiste status street")

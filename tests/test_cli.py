@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -486,3 +487,36 @@ def test_a_test_of_two_scenarios_is_started_looked_at_and_stopped(type_, street)
     assert "stopped" in type_("ab", "stop", "street", "winter")[1]
     assert "no test runs" in type_("ab", "report", "street")[1]
     assert "no list was seen" in type_("report", "street", "--until", "2026-01-01")[1]
+
+
+def test_keys_are_made_listed_and_withdrawn(type_: Callable[..., tuple[int, str, str]]) -> None:
+    type_("new", "street")
+    code, key, _ = type_("key", "add", "street", "pages", "--role", "publishable", "--origin", "https://shop.example")
+    assert (code, key.count("\n"), key.startswith("modiste_publishable_")) == (0, 1, True)
+    listed = type_("key", "list", "street")[1]
+    assert "pages: publishable, https://shop.example, 300 a minute" in listed
+    assert key.strip() not in listed
+    assert type_("key", "add", "street", "pages", "--role", "server")[0] == 2
+    assert type_("key", "withdraw", "street", "pages")[0] == 0
+    assert type_("key", "list", "street")[1] == ""
+    assert "no key 'pages'" in type_("key", "withdraw", "street", "pages")[2]
+
+
+def test_accounts_are_made_with_a_password_from_standard_input(
+    type_: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    type_("new", "street")
+    monkeypatch.setattr(sys, "stdin", StringIO("fifteen small buttons\n"))
+    assert type_("user", "add", "street", "anna", "--role", "viewer")[0] == 0
+    monkeypatch.setattr(sys, "stdin", StringIO("short\n"))
+    assert "from 12" in type_("user", "add", "street", "bea", "--role", "admin")[2]
+    assert type_("user", "change", "street", "anna", "--role", "merchandiser")[0] == 0
+    assert "anna: merchandiser" in type_("user", "list", "street")[1]
+    with Shop.open(tmp_path / "street") as shop:
+        assert shop.users.log_in("anna", "fifteen small buttons", "here")
+    monkeypatch.setattr(sys, "stdin", StringIO("sixteen small buttons\n"))
+    assert type_("user", "change", "street", "anna", "--password")[0] == 0
+    with Shop.open(tmp_path / "street") as shop:
+        assert shop.users.log_in("anna", "sixteen small buttons", "here")
+    assert type_("user", "remove", "street", "anna")[0] == 0
+    assert type_("user", "list", "street")[1] == ""

@@ -19,14 +19,14 @@ from starlette.types import Scope
 from modiste import __version__
 from modiste.errors import ModisteError, SettingError
 from modiste.server import api, pages, storefront
-from modiste.server.auth import Cors, Guard, Register
 from modiste.server.errors import HANDLERS
+from modiste.server.guard import Cors, Guard, Register
 from modiste.server.limits import WorkQueue
 from modiste.server.logs import CONFIG
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
-from modiste.server.origins import Proxies
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
+from modiste.server.proxies import Proxies
 from modiste.server.readiness import Readiness
 from modiste.server.settings import Settings, is_local
 from modiste.shop.shop import Shop
@@ -36,6 +36,9 @@ GRACE_S = 10
 
 DECODED_AT_ONCE = 2
 """How many photos each worker decodes for thumbnails at a time; a large one takes hundreds of megabytes."""
+
+LOG_INS_AT_ONCE = 2
+"""How many passwords each worker checks at a time; each takes 64 MiB and some tenths of a second."""
 
 HUNG_S = 30
 """A worker that gives no sign of life for so long is replaced; one on a crowded machine may need some seconds."""
@@ -58,6 +61,7 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
             register.open(shop)
             app.state.work_queue = WorkQueue(chosen.embed_at_once, chosen.embed_queue)
             app.state.thumbnail_queue = WorkQueue(DECODED_AT_ONCE, chosen.in_flight)
+            app.state.login_queue = WorkQueue(LOG_INS_AT_ONCE, 16)
             app.state.metrics_queue = WorkQueue(1, 16)
             with suppress(ModisteError):  # the first request needn't wait for what all requests need
                 await to_thread.run_sync(shop.snapshot)
@@ -138,11 +142,11 @@ def check(shop_path: Path, host: str) -> tuple[Settings, bool]:
     """
     settings = Settings.from_environment(os.environ)
     with Shop.open(shop_path) as shop:
-        is_private = settings.token is not None or bool(shop.keys.by_digest())
+        is_private = settings.token is not None or bool(shop.keys.by_digest() or shop.users)
     if not is_private and not is_local(host):
         raise SettingError(
-            f"without a key the service binds to this machine only, not to {host}; "
-            f"make one with: modiste key add {shop_path} NAME --role server; or set MODISTE_TOKEN"
+            f"without a key or an account the service binds to this machine only, not to {host}; "
+            f"make one with: modiste user add {shop_path} NAME --role admin; or set MODISTE_TOKEN"
         )
     if not settings.hosts and not is_local(host):
         raise SettingError(

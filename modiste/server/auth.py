@@ -3,59 +3,36 @@ for a viewer's, and a :class:`WriteRoute` for a merchandiser's.
 
     @router.delete("/v1/shoppers/{shopper_id}", dependencies=[Depends(Leave("admin"))])
 
-The decision is made before a body is read, by :class:`Guard`, around all that the application has.
+:class:`~modiste.server.guard.Guard` decides, before a body is read.
 """
 
-import asyncio
-import hmac
-import math
 from dataclasses import dataclass
-from time import monotonic
 from typing import Annotated, Literal, get_args
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
-from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Match, Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from modiste.server.middleware import Layer
-from modiste.server.origins import is_here, is_own, page_origin
-from modiste.server.rates import Rates
-from modiste.shop.keys import Key, digest
-from modiste.shop.shop import Shop
+from starlette.routing import BaseRoute, Mount
 
 Role = Literal["anyone", "publishable", "viewer", "merchandiser", "server", "admin"]
 """What one may be: each may do all that those before it may."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
-FRESH_S = 2.0
-"""For so long a worker believes what it knows of keys: a withdrawn one is refused after it."""
-
-MOST_SHOWN = 50
-"""The longest list that a publishable key may ask for."""
+COOKIE = "modiste-session"
+"""The cookie that says who is logged in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: ``name`` as the audit trail has it, what she may, and her ``key``, if she has shown one."""
+    """Who asks: ``name`` as the audit trail has it, what she may, and whether it is a person who has logged in."""
 
     name: str
     role: Role
-    key: Key | None = None
+    person: bool = False
 
     def may(self, role: Role) -> bool:
         """Whether she may do what asks for ``role``."""
         return ROLES.index(self.role) >= ROLES.index(role)
-
-
-OWNER = Caller("this machine", "admin")
-"""Whoever sits at the machine, as long as nobody was given an account or a key."""
-
-TOKEN = Caller("MODISTE_TOKEN", "admin")
 
 
 class WriteRoute(APIRoute):
@@ -87,141 +64,3 @@ async def get_caller(request: Request) -> Caller:
 
 
 TheCaller = Annotated[Caller, Depends(get_caller)]
-
-
-class Register:
-    """The keys that there are, as the database said within FRESH_S; while it is away, as it said last."""
-
-    def __init__(self, token: str | None) -> None:
-        self._token = token
-        self._shop: Shop | None = None
-        self._keys: dict[str, Key] = {}
-        self._read_at, self._reading = -math.inf, asyncio.Lock()
-        self.origins: frozenset[str] = frozenset()
-
-    def open(self, shop: Shop) -> None:
-        """From now on, tell of this shop's."""
-        self._shop = shop
-
-    async def refresh(self) -> None:
-        """Read what there is, if it was long ago. Raises SQLAlchemyError if the database never told anything."""
-        async with self._reading:
-            if self._shop is None or monotonic() - self._read_at < FRESH_S:
-                return
-            try:
-                self._keys = await run_in_threadpool(self._shop.keys.by_digest)
-            except SQLAlchemyError:
-                if self._read_at == -math.inf:
-                    raise
-            self.origins = frozenset(one for key in self._keys.values() for one in key.origins)
-            self._read_at = monotonic()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nobody was given anything yet."""
-        return self._token is None and not self._keys
-
-    def whose(self, secret: str) -> Caller | None:
-        """Whose key it is; None: nobody's."""
-        if self._token is not None and hmac.compare_digest(secret.encode("utf-8", "replace"), self._token.encode()):
-            return TOKEN
-        key = self._keys.get(digest(secret))
-        return None if key is None else Caller(f"key {key.name}", key.role, key)
-
-
-class Cors(CORSMiddleware):
-    """Browsers are told that pages of the publishable keys' origins may read answers, and no others."""
-
-    def __init__(self, app: ASGIApp, register: Register) -> None:
-        super().__init__(
-            app,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-List-ID", "X-Request-ID", "Retry-After"],
-        )
-        self._register = register
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or the question whether it may be made."""
-        if scope["type"] == "http":
-            await self._register.refresh()
-        await (super().__call__ if self._register.origins else self.app)(scope, receive, send)
-
-    def is_allowed_origin(self, origin: str) -> bool:
-        """Whether some publishable key is for that origin's pages."""
-        return origin in self._register.origins
-
-
-class Guard(Layer):
-    """Nobody comes further without leave."""
-
-    def __init__(self, app: ASGIApp, register: Register) -> None:
-        super().__init__(app)
-        self._register, self._rates = register, Rates()
-
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
-        route = next((one for one in scope["app"].state.routes if one.matches(scope)[0] is Match.FULL), None)
-        if route is not None:
-            scope["route"] = route
-        leave = leave_of(route)
-        request.state.caller = None
-        if leave != "anyone":
-            await self._register.refresh()
-            request.state.caller = self._admitted(request, leave)
-        await self.app(scope, receive, send)
-
-    def _admitted(self, request: Request, leave: Role) -> Caller:
-        """Who asks, if she has the leave. Raises 401 where nobody says who she is, 403 where she may not."""
-        caller = self._by_key(request, leave)
-        if caller is None and self._register.is_empty:
-            if not is_here(request) or not is_own(request):
-                raise HTTPException(
-                    403, "nobody has a key yet, so only this machine itself is let in; set MODISTE_TOKEN, and send it"
-                )
-            caller = OWNER
-        if caller is None:
-            raise _unknown("this needs a key: Authorization: Bearer $MODISTE_TOKEN")
-        if not caller.may(leave):
-            raise HTTPException(403, f"this needs the leave of: {leave}; {caller.name} has that of: {caller.role}")
-        return caller
-
-    def _by_key(self, request: Request, leave: Role) -> Caller | None:
-        """Whose key is sent; None: there is none. A publishable one may stand in the address too, as ``key``."""
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        in_address = request.query_params.get("key") if leave == "publishable" else None
-        if scheme.lower() != "bearer":
-            if in_address is None:
-                return None
-            secret = in_address
-            parts = request.scope["query_string"].split(b"&")
-            request.scope["query_string"] = b"&".join(one for one in parts if one.partition(b"=")[0] != b"key")
-        caller = self._register.whose(secret.strip())
-        if caller is None:
-            raise _unknown("there is no such key; it may have been withdrawn")
-        if scheme.lower() != "bearer" and caller.role != "publishable":
-            raise _unknown("only a publishable key may stand in an address; send this one as Authorization: Bearer")
-        if caller.key is not None:
-            self._heed(request, caller.key)
-        return caller
-
-    def _heed(self, request: Request, key: Key) -> None:
-        """Raise 429 for too many requests, and 403 for what a publishable key doesn't do."""
-        public = key.role == "publishable"
-        who = (key.name, request.client and request.client.host) if public else key.name
-        if wait := self._rates.take(who, key.per_minute):
-            detail = f"the key {key.name!r} makes {key.per_minute} requests a minute; try again later"
-            raise HTTPException(429, detail, {"Retry-After": str(math.ceil(wait))})
-        if public:
-            origin, unread = page_origin(request), request.headers.get("sec-fetch-mode") == "no-cors"
-            if origin not in key.origins and not (
-                origin is None and unread
-            ):  # a picture needn't say whose page it is on
-                raise HTTPException(403, f"the key {key.name!r} is for pages of: {', '.join(key.origins)}")
-            top = request.query_params.get("top", "")
-            if top.isdecimal() and int(top) > MOST_SHOWN:
-                raise HTTPException(403, f"with a publishable key a list has at most {MOST_SHOWN} items")
-
-
-def _unknown(detail: str) -> HTTPException:
-    return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})

@@ -250,3 +250,29 @@ keys = Table(
     Column("per_minute", Integer, nullable=False, comment="how many requests; of a publishable one, of each address"),
     Column("made", DateTime, nullable=False),
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("password", String, nullable=False, comment="Argon2id, with its salt and settings"),
+    Column("role", String, nullable=False, comment="viewer, merchandiser or admin"),
+    Column("made", DateTime, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String, primary_key=True, comment="SHA-256 of what the browser's cookie holds, in hexadecimal"),
+    Column("name", ForeignKey("users.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("ends", DateTime, nullable=False, index=True),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("attempt_id", Integer, primary_key=True, autoincrement=True),
+    Column("name", ID, nullable=False, comment="as it was typed, of a user or not"),
+    Column("address", String, nullable=False),
+    Column("at", DateTime, nullable=False, index=True, comment="kept for a quarter of an hour"),
+)

@@ -40,6 +40,7 @@ from modiste.shop.storefront import Storefront
 from modiste.shop.stores import Stores
 from modiste.shop.taste import Taste, taste_of
 from modiste.shop.tuning import Tunings
+from modiste.shop.users import Users
 from modiste.shop.vectors import Vectors
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.photos import MAX_PIXELS, open_photo
@@ -52,7 +53,7 @@ class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
     Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``, ``scenarios``,
-    ``storefront``, ``ab`` and ``keys``.
+    ``storefront``, ``ab``, ``keys`` and ``users``.
 
     Example::
 
@@ -77,6 +78,7 @@ class Shop:
         self.ab = AB(storage, self.storefront, self.scenarios)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
         self.keys = Keys(storage)
+        self.users = Users(storage)
 
     # Making, opening, closing
 

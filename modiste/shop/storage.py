@@ -115,20 +115,14 @@ class Storage:
         """A write transaction, taken at once so that writers queue, with a revision of its own."""
         table = schema.settings
         raised = sa.cast(sa.cast(table.c.value, sa.Integer) + 1, sa.String)
-        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with self.aside() as connection:
             connection.execute(table.update().where(table.c.name == "revision").values(value=raised))
             yield Writing(connection, revision_of(connection))
 
     @contextmanager
-    def noting(self) -> Iterator[sa.Connection]:
-        """A write transaction for what no snapshot holds: no revision, so that no list waits for it.
-
-        On PostgreSQL it queues with nobody; its statements must be right whatever others write meanwhile.
-        """
-        connection = self.engine.connect()
-        if self.engine.dialect.name == "sqlite":
-            connection = connection.execution_options(writes=True)
-        with connection, connection.begin():
+    def aside(self) -> Iterator[sa.Connection]:
+        """A write transaction for what no snapshot holds, such as who is logged in or saw what: no revision."""
+        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
     @contextmanager

@@ -187,7 +187,7 @@ class Storefront:
             }
             for name, (one, at) in sorted(lists.items())  # in one order, so that none waits for who waits for it
         ]  # fmt: skip
-        with self._storage.noting() as connection:
+        with self._storage.aside() as connection:
             new = _added(connection, schema.lists, rows)
             clicked = [{"list_key": name, "item_id": item, "at": at} for (name, item), at in sorted(clicks.items())]
             new += _added(connection, schema.clicks, clicked)
@@ -200,7 +200,7 @@ class Storefront:
         """Let what anonymous visitors (sessions) did count as done by these shoppers, from now on and before."""
         rows = [{"session": session, "shopper_id": who} for session, who in sorted(people.items()) if session != who]
         if rows:
-            with self._storage.noting() as connection:
+            with self._storage.aside() as connection:
                 made = _insert(connection, schema.visitors)
                 again = {"shopper_id": made.excluded.shopper_id}
                 connection.execute(made.on_conflict_do_update(index_elements=["session"], set_=again), rows)
@@ -208,7 +208,7 @@ class Storefront:
     def clear(self, days: float = KEPT_DAYS) -> int:
         """Forget the lists that were seen more than so many days ago, as :meth:`record` does each day; how many."""
         lists = schema.lists
-        with self._storage.noting() as connection:
+        with self._storage.aside() as connection:
             gone = connection.execute(lists.delete().where(lists.c.seen < _now() - timedelta(days=days)))
             return int(gone.rowcount)
 

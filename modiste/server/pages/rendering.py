@@ -28,7 +28,7 @@ HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Cache-Control": "no-cache",
+    "Cache-Control": "no-store",
     "Vary": "HX-Request, HX-Target",
 }
 """Sent with every page, beside those that every answer has."""
@@ -77,7 +77,11 @@ def error_page(
 
 def render(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """The template ``name`` filled with ``values``."""
-    common = {"shop_name": request.app.state.shop.name, "here": request.url.path.split("/")[1]}
+    common = {
+        "shop_name": request.app.state.shop.name,
+        "here": request.url.path.split("/")[1],
+        "caller": getattr(request.state, "caller", None),
+    }
     return HTMLResponse(_environment.get_template(name).render(common | values), status, headers=HEADERS)
 
 
