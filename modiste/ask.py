@@ -142,6 +142,9 @@ class Ask(BaseModel):
         description="Where fewer than top pass the filters: unfiltered fills up with what suits without categories, "
         "prices and distance, popular with what is bought most.",
     )
+    tuning: Name | None = Field(
+        None, description="Weights learnt from orders, by their name, or defaults; default: those in use."
+    )
     scenario: Name | None = Field(
         None, description="The name of a scenario: its settings count where nothing else is said, its rules always."
     )

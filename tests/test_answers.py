@@ -104,6 +104,7 @@ def test_the_questions_speak_of_everything_that_may_be_asked() -> None:
         "sold_out",
         "variety",
         "fallback",
+        "tuning",
         "scenario",
     }  # later than the first design
     assert {name for question in QUESTIONS for name in question["ask"]} == set(Ask.model_fields) - theirs

@@ -12,7 +12,7 @@ FIELDS = [
     "top", "preset", "alpha", "colour", "beta", "gamma", "distance", "together", "newness", "penalty", "scaling",
     "trendiness", "gender", "age", "near",
     "within", "categories", "min_price", "max_price", "match", "sold_out", "exclude", "half_life", "space",
-    "variety", "fallback", "scenario",
+    "variety", "fallback", "tuning", "scenario",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 from modiste import Ask, Event, Item, Shop, cli
+from modiste.behaviour.choice import DEFAULT
 from modiste.demo import unpack
 from modiste.shop import schema
 from modiste.shop.storefront import Seen
@@ -79,6 +81,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shop.purchases.record([Event("ann", one, at) for one, at in zip(("i0", "i3"), days, strict=True)])
         shop.purchases.record([Event("bob", "i2", days[0])] * 30)
         shop.items.put_many([Item("gone", "Denim", "women", stock=0, popularity=30.0)])
+        slow = json.dumps({"model": asdict(replace(DEFAULT, half_life=400.0))})
+        with shop.storage.writing() as writing:
+            row = {"name": "slow", "made": days[0], "used": False, "content": slow}
+            writing.execute(schema.tunings.insert(), [row])
         shop.scenarios.put("skirts", {"categories": ["Skirts"]}, author="ann")
     return folder
 
@@ -142,6 +148,7 @@ ASKED: dict[str, list[Any]] = {
     "space": ["efficientnet_lite0"],
     "variety": [1],
     "fallback": ["popular", "unfiltered"],
+    "tuning": ["slow"],
     "scenario": ["skirts"],
 }
 BESIDE: dict[str, dict[str, Any]] = {

@@ -160,17 +160,18 @@ def _of_items(shop: "Shop", ask: Ask, item_ids: Sequence[str]) -> Iterator[_Row]
 
 def _of_shoppers(shop: "Shop", ask: Ask, shopper_ids: Sequence[str]) -> Iterator[_Row]:
     with shop.moments.now(ask.space) as (snapshot, connection):
-        questions = questions_of(shop, snapshot, connection, ask, shopper_ids)
+        [questions] = questions_of(shop, snapshot, connection, [ask], shopper_ids)
     for shopper_id, found in lists_of(questions).items():
         yield from _rows(shopper_id, found)
 
 
 def questions_of(
-    shop: "Shop", snapshot: Snapshot, connection: sa.Connection, ask: Ask, shopper_ids: Sequence[str]
-) -> dict[str, Question]:
-    """What suits each of those shoppers that there are, in one moment."""
+    shop: "Shop", snapshot: Snapshot, connection: sa.Connection, asks: Sequence[Ask], shopper_ids: Sequence[str]
+) -> list[dict[str, Question]]:
+    """For each way of asking what suits those shoppers that there are, by their ids, in one moment."""
     there = present(connection, schema.shoppers.c.shopper_id, shopper_ids)
-    return {one: shop.question_of(snapshot, connection, one, ask) for one in shopper_ids if one in there}
+    many = {one: shop.questions_of(snapshot, connection, one, asks) for one in shopper_ids if one in there}
+    return [{who: questions[place] for who, questions in many.items()} for place in range(len(asks))]
 
 
 def lists_of(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:

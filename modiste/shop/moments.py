@@ -136,7 +136,7 @@ class Moments:
             similarity=self._taxonomy.matrix(names.categories),
             store_ids=names.store_ids,
             stores=_stores(connection),
-            model=used_model(connection),
+            **models_of(connection),
             spaces=_spaces(connection),
             matrices={},
             sales=Sales(np.zeros(0, np.int64), np.zeros(0)),
@@ -200,7 +200,7 @@ class Moments:
             snapshot,
             revision=revision,
             stores=_stores(connection),
-            model=used_model(connection),
+            **models_of(connection),
             spaces=_spaces(connection),
             sales=snapshot.sales.changed(changes) if changes else snapshot.sales,
         )
@@ -240,9 +240,7 @@ class Moments:
                 reduction, scales = _fitted(connection, next(one for one in spaces if one.key == key))
                 if reduction is None or reduction.dim + COLOUR_DIM == matrix.vectors.shape[1]:
                     matrices[key] = replace(matrix, reduction=reduction, scales=scales)
-        loaded = replace(
-            loaded, model=used_model(connection), stores=_stores(connection), spaces=spaces, matrices=matrices
-        )
+        loaded = replace(loaded, **models_of(connection), stores=_stores(connection), spaces=spaces, matrices=matrices)
         return self._with_space(connection, loaded, spaces[0]) if spaces and loaded.revision == revision else loaded
 
     def _file_later(self, latest: Snapshot) -> None:
@@ -294,10 +292,12 @@ def _stores(connection: sa.Connection) -> pl.DataFrame:
     return frame(connection, sa.select(schema.stores).order_by(schema.stores.c.store_id))
 
 
-def used_model(connection: sa.Connection) -> ChoiceModel:
-    """The choice model in use: a tuning's, or the defaults."""
-    content = connection.execute(sa.select(schema.tunings.c.content).where(schema.tunings.c.used)).scalar()
-    return DEFAULT if content is None else ChoiceModel.of(json.loads(content)["model"])
+def models_of(connection: sa.Connection) -> dict[str, Any]:
+    """The choice model in use, a tuning's or the defaults, and those of all tunings, as a snapshot has them."""
+    table = schema.tunings.c
+    rows = connection.execute(sa.select(table.name, table.used, table.content)).all()
+    tunings = {name: ChoiceModel.of(json.loads(content)["model"]) for name, _, content in rows}
+    return {"model": next((tunings[name] for name, used, _ in rows if used), DEFAULT), "tunings": tunings}
 
 
 def _spaces(connection: sa.Connection) -> tuple[VectorSpace, ...]:

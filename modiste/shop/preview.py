@@ -136,7 +136,7 @@ def preview(
     for start in range(0, len(ids), _BLOCK):
         some = ids[start : start + _BLOCK]
         with shop.moments.now(*(one.space for one in asks)) as (snapshot, connection):
-            questions = [questions_of(shop, snapshot, connection, one, some) for one in asks]
+            questions = questions_of(shop, snapshot, connection, asks, some)
         was, now = (lists_of(one) for one in questions)
         for who, after in now.items():
             taste.append(float(questions[1][who].queries.trendiness[0]))

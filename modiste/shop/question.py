@@ -75,6 +75,7 @@ class Question:
         """What suits a shopper who bought the items ``bought``, each with its day, the oldest first; ``companions`` are
         what goes with them. Raises SettingError, UnknownIdError.
         """
+        snapshot = snapshot.tuned(ask.tuning)
         ids = list(dict.fromkeys(item_id for item_id, _ in bought))
         rows = [row for item_id in ids if (row := snapshot.find(item_id)) >= 0]
         if ask.weights.formula == "paper":
@@ -104,8 +105,8 @@ class Question:
     @classmethod
     def for_item(cls, snapshot: Snapshot, ask: Ask, item_id: str) -> "Question":
         """What suits someone who looks at an item, of about its popularity. Raises SettingError, UnknownIdError."""
-        row = snapshot.row(item_id)
-        trendiness = usual(snapshot)
+        snapshot = snapshot.tuned(ask.tuning)
+        row, trendiness = snapshot.row(item_id), usual(snapshot)
         if ask.weights.formula == "paper":
             trendiness = float(snapshot.popularity(ask.half_life).normpop[row])
         return cls._of(snapshot, ask, [row], _own(ask, trendiness), "you look at", None)
@@ -113,6 +114,7 @@ class Question:
     @classmethod
     def for_photo(cls, snapshot: Snapshot, ask: Ask, look: Singles, colour: Singles) -> "Question":
         """What looks like a photo of ``look``, float32 (dim,), not reduced yet, and ``colour``, (COLOUR_DIM,)."""
+        snapshot = snapshot.tuned(ask.tuning)
         reduction = snapshot.matrix(ask.space).reduction
         looks = look[None] if reduction is None else reduction.apply(look[None])
         vectors = np.hstack([looks, colour[None]])
@@ -140,6 +142,7 @@ class Question:
         vectors: Singles | None = None,
     ) -> "Question":
         """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
+        snapshot = snapshot.tuned(ask.tuning)
         candidates = snapshot.candidates(ask.space, ask.half_life, ask.weights.formula)
         distances = snapshot.distances_km(ask.position or home)
         item = np.array(rows, np.int64)

@@ -154,7 +154,7 @@ class Scenarios:
         known word, and ChangedError where somebody else changed it meanwhile.
         """
         made = self.checked(name, scenario)
-        return self._written(name, made, author, reason, expected)
+        return self._kept(name, made, author, reason, expected)
 
     def undo(
         self, name: str, to: int | None = None, *, author: str = "", reason: str = "", expected: int | None = None
@@ -170,13 +170,13 @@ class Scenarios:
         if found is None and wanted != 0:
             raise UnknownIdError(f"{name} has no version {wanted}; its versions are 1 to {latest}")
         scenario = None if found is None else found.scenario
-        return self._written(name, scenario, author, reason or f"back to version {wanted}", expected or latest)
+        return self._kept(name, scenario, author, reason or f"back to version {wanted}", expected or latest)
 
     def remove(self, name: str, *, author: str = "", reason: str = "", expected: int | None = None) -> Version:
         """Remove a scenario; its versions stay, so that it can be undone. Raises UnknownIdError and ChangedError."""
-        return self._written(self[name].name, None, author, reason, expected)
+        return self._kept(self[name].name, None, author, reason, expected)
 
-    def _written(self, name: str, scenario: Scenario | None, author: str, reason: str, expected: int | None) -> Version:
+    def _kept(self, name: str, scenario: Scenario | None, author: str, reason: str, expected: int | None) -> Version:
         for what, said in (("author", author), ("reason", reason)):
             if len(said) > 500 or not said.isprintable():
                 raise SettingError(f"{what} is at most 500 characters in one line")
@@ -235,12 +235,18 @@ def _said(scenario: Scenario | None) -> dict[str, str]:
         return {}
     data = scenario.as_data()
     rules = data.pop("rules", [])
-    said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in data.items()}
+    said = {name: _written(value) for name, value in data.items()}
     for rule in rules:
         name = rule.pop("name")
-        words = (f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in rule.items())
-        said[f"rule “{name}”"] = ", ".join(words)
+        said[f"rule “{name}”"] = ", ".join(f"{key} {_written(value)}" for key, value in rule.items())
     return said
+
+
+def _written(value: Any) -> str:
+    """A setting as a person would write it."""
+    if isinstance(value, list | tuple):
+        return "; ".join(map(str, value)) or "none"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _newest(name: str) -> sa.Select[Any]:

@@ -222,13 +222,23 @@ class Shop:
 
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""
+        return self.questions_of(snapshot, connection, shopper, [ask])[0]
+
+    def questions_of(
+        self, snapshot: Snapshot, connection: sa.Connection, shopper: str, asks: Sequence[Ask]
+    ) -> list[Question]:
+        """The same in several ways; what is known of her is read once."""
         known = self.shoppers.read(connection, shopper)
         bought = self.purchases.bought(connection, shopper)
         if not bought:
-            return Question.for_nobody(snapshot, ask, known.trendiness, known.position)
+            return [Question.for_nobody(snapshot, ask, known.trendiness, known.position) for ask in asks]
         latest = list(dict.fromkeys(item_id for item_id, _ in bought))[-LAST:]
-        companions = self.purchases.companions(connection, shopper, latest) if ask.weights.together else {}
-        return Question.for_shopper(snapshot, ask, known, bought, companions)
+        together = any(ask.weights.together for ask in asks)
+        companions = self.purchases.companions(connection, shopper, latest) if together else {}
+        return [
+            Question.for_shopper(snapshot, ask, known, bought, companions if ask.weights.together else {})
+            for ask in asks
+        ]
 
     def coverage(self) -> Coverage:
         """How many items, photos, vectors, shoppers and purchases there are; vectors are those of the default space."""

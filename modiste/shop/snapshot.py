@@ -26,6 +26,7 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import UnknownIdError
 from modiste.ranking.candidates import Candidates
 from modiste.ranking.relevance import Formula, Scale
+from modiste.rules import near
 from modiste.shop import schema
 from modiste.shop.arrays import Ids, mapped, written
 from modiste.shop.selling import Selling
@@ -217,7 +218,8 @@ class Snapshot:
 
     ``columns`` are those of DTYPES, with room behind the first ``rows``. ``order`` has the rows of the first ids sorted
     by id; ``moved`` tells where ids are that came (or went: -1) since. ``similarity`` is that of ``categories``.
-    ``source`` names the files it was opened from. ``model`` is the choice model in use. ``kept`` is for what others
+    ``source`` names the files it was opened from. ``model`` is the choice model in use, ``tunings`` are
+    those there are. ``kept`` is for what others
     work out once, for later snapshots too, ``derived`` for this one.
     """
 
@@ -241,6 +243,7 @@ class Snapshot:
     sales: Sales
     source: str = ""
     model: ChoiceModel = DEFAULT
+    tunings: Mapping[str, ChoiceModel] = field(default_factory=dict)
     _candidates: dict[tuple[str, float | None, Formula | None], Candidates] = field(default_factory=dict, init=False)
     _popularity: dict[float | None, Popularity] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
@@ -370,6 +373,20 @@ class Snapshot:
                 many.pop(next(iter(many)), None)
             many[model.half_life] = made
         return made
+
+    def tuned(self, name: str | None) -> "Snapshot":
+        """The same moment by another tuning than the one in use, or by the "defaults". Raises UnknownIdError."""
+        if name is None:
+            return self
+        if name != "defaults" and name not in self.tunings:
+            raise UnknownIdError(f"no tuning {name!r} in {self.name}{near(name, ['defaults', *self.tunings])}")
+        model = DEFAULT if name == "defaults" else self.tunings[name]
+        if model == self.model:
+            return self
+        known: Snapshot | None = self.derived.get(name)
+        if known is None or known.model != model:
+            known = self.derived[name] = replace(self, model=model, kept=self.kept.setdefault(f"tuned {name}", {}))
+        return known
 
     # Ranking
 

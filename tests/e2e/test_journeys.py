@@ -27,6 +27,8 @@ ADDRESSES = {
     "shopper": "/shoppers/{shopper}?alpha=0.1&beta=0.9&trendiness=1",
     "items": "/items?categories=Dresses",
     "item": "/items/{item}?shopper={shopper}",
+    "scenarios": "/scenarios",
+    "scenario": "/scenarios/axe",
     "search": "/search",
     "experiments": "/experiments",
     "missing": "/items/nothing",
@@ -42,6 +44,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not shop.items.add(book.table).rejected
         shop.vectors.embed()
         shop.simulate(12, 4)
+        pin = {"name": "First", "do": "pin", "place": 1, "where": ["category = Skirts"]}
+        shop.scenarios.put("axe", {"top": 3, "rules": [pin]}, author="Ann", reason="a start")
+        shop.scenarios.put("axe", {"top": 4, "rules": [pin]})
     return folder / "demo"
 
 
@@ -217,6 +222,55 @@ def test_from_the_wall_to_an_item_its_mask_and_its_stores(visit: Visit, names: d
     page.keyboard.press("Enter")
     expect(page.locator("#stores tr.own")).to_contain_text(re.compile(r"has it\s*\d+\.\d km"))
     expect(page.locator("svg.map")).to_contain_text(f"shopper {names['shopper']}")
+
+
+@pytest.mark.parametrize(("width", "scripts"), [("phone", False), ("desk", True)])
+def test_a_scenario_is_made_tried_published_and_undone(
+    visit: Visit, names: dict[str, str], width: str, scripts: bool
+) -> None:
+    page, name = visit("/scenarios", width, scripts=scripts), f"below-{width}"
+    page.get_by_label("A new scenario").fill(name)
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    page.get_by_label("How many").fill("4")
+    rule = page.get_by_role("group", name="Another rule")
+    rule.get_by_label("Name").fill("No coats")
+    rule.get_by_label("What it does").select_option("hide")
+    expect(rule.get_by_label("At place")).to_be_hidden()
+    rule.get_by_label("Or to what meets all of").fill("category = Drsses")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("alert")).to_contain_text("did you mean Dresses? Nothing was published.")
+    visit.expected("422")
+    page.get_by_role("group", name="Rule 1").get_by_label("Or to what meets all of").fill("category = Dresses")
+    page.get_by_text("Add a rule").click()
+    rule = page.get_by_role("group", name="Another rule")
+    rule.get_by_label("Name").fill("First of all")
+    rule.get_by_label("To items, an id a line").fill(names["item"])
+    rule.get_by_label("At place").fill("1")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("status")).to_contain_text("of the lists change, of 12 shoppers. Nothing is published yet.")
+    expect(page.locator("#preview .card").first).to_contain_text("Pinned by rule “First of all”")
+    expect(page.get_by_text("There is no such scenario yet")).to_be_visible()
+
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_label("Why").fill("winter")
+    page.get_by_role("button", name="Publish").click()
+    expect(page.locator("main > .note")).to_contain_text("by Ann: winter")
+    page.get_by_label("How many").fill("2")
+    page.get_by_role("button", name="Publish").click()
+    expect(page.locator(".versions > li").first).to_contain_text("Version 2")
+    expect(page.locator(".versions .changes").first).to_contain_text(re.compile(r"top\s*4\s*2"))
+    page.get_by_role("button", name="Undo: back to version 1").click()
+    expect(page.locator(".versions > li")).to_have_count(3)
+    expect(page.get_by_label("How many")).to_have_value("4")
+
+    page.goto(f"/shoppers/{names['shopper']}?scenario={name}")
+    expect(page.locator(f"#scenario-{name}")).to_have_attribute("aria-current", "true")
+    expect(page.locator("#lists")).to_contain_text("Pinned by rule “First of all”")
+    assert "Dresses" not in " ".join(page.locator("#lists .card .kind").all_inner_texts())
+    page.goto(f"/scenarios/{name}")
+    page.get_by_role("button", name="Remove this scenario").click()
+    expect(page.get_by_text("This scenario was removed")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

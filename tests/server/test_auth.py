@@ -60,6 +60,8 @@ LEAVES = {
         GET /docs
         GET /experiments
         GET /experiments/{name}
+        GET /scenarios
+        GET /scenarios/{name}
         GET /items
         GET /items/{item_id:path}
         GET /search
@@ -68,6 +70,8 @@ LEAVES = {
         GET /shoppers/{shopper_id:path}
     """,
     "merchandiser": """
+        POST /scenarios/{name}
+        POST /scenarios/{name}/undo
         POST /v1/ab
         POST /v1/ab/{name}/stop
     """,

@@ -115,3 +115,71 @@ def test_only_who_may_write_changes_scenarios_and_the_client_has_them(service: h
         assert client.recommend("1", scenario="home").recommendations[0].rules == ["pinned by rule “Winter”"]
         client.remove_scenario("home")
         assert client.scenarios() == []
+
+
+# The pages
+
+FORM = {"version": "0", "top": "3", "gender": "any", "rule-0-name": "Winter", "rule-0-do": "pin", "rule-0-place": "1",
+        "rule-0-items": "Denim-blue-women", "rule-0-by": "3", "author": "Ann", "reason": "winter"}  # fmt: skip
+
+
+def post(service: httpx.Client, action: str, **fields: str) -> httpx.Response:
+    return service.post("/scenarios/home", data=FORM | fields | {"action": action})
+
+
+def test_a_form_tries_publishes_and_undoes_a_scenario(service: httpx.Client) -> None:
+    assert "There is none yet" in service.get("/scenarios").text
+    assert service.get("/scenarios?name=home").headers["location"].endswith("/scenarios/home")
+    tried = post(service, "preview")
+    assert tried.status_code == 200
+    assert "100.0% of the lists change</strong>, of 2 shoppers" in tried.text
+    assert "Pinned by rule “Winter”." in tried.text
+    assert service.get("/v1/scenarios").json()["scenarios"] == []
+    assert post(service, "publish").status_code == 303
+    made = service.get("/v1/scenarios/home").json()
+    assert (made["scenario"], made["author"], made["reason"]) == (SAID, "Ann", "winter")
+    page = service.get("/scenarios/home").text
+    assert 'name="rule-0-items"' in page
+    assert "Denim-blue-women</textarea>" in page
+    late = post(service, "publish", top="4")
+    assert late.status_code == 422
+    assert "is no more what was read" in late.text
+    assert 'value="4"' in late.text, "what was typed stays"
+    assert post(service, "publish", top="4", version="1", **{"rule-0-gone": "1"}).status_code == 303
+    assert service.get("/v1/scenarios/home").json()["scenario"] == {"top": 4, "gender": "any"}
+    assert service.post("/scenarios/home/undo", data={"to": "1", "version": "2"}).status_code == 303
+    assert service.get("/v1/scenarios/home").json()["scenario"] == SAID
+    assert service.post("/scenarios/home/undo", data={"to": "0", "version": "3"}).status_code == 303
+    assert "This scenario was removed" in service.get("/scenarios/home").text
+
+
+def test_whatever_a_scenario_says_its_form_says_again(service: httpx.Client) -> None:
+    from starlette.datastructures import FormData
+
+    from modiste.scenario import Scenario
+    from modiste.server.pages.scenarios import RULE_FIELDS, filled, read
+
+    said = Scenario.of({
+        "about": "Home", "top": 7, "preset": "paper", "alpha": 0.25, "penalty": 4, "scaling": "none", "sold_out": True,
+        "categories": ["Coats", "Dresses"], "exclude": ["1", "2"], "near": "48.86,2.35",
+        "match": "any", "fallback": "popular",
+        "rules": [
+            {"name": "A", "do": "limit", "most": 2, "of": "brand", "from": "2026-11-01T09:30"},
+            {"name": "B", "do": "together", "where": ["price < 8", "brand = X"], "with": ["category = Coats"]},
+            {"name": "C", "do": "bury", "items": ["1", "2"], "by": 1.5},
+        ],
+    })  # fmt: skip
+    values = filled(said.as_data())
+    fields = [(name, value) for name, value in values.items() if isinstance(value, str)]
+    fields += [("categories", name) for name in values["categories"]]
+    fields += [
+        (f"rule-{place}-{name}", rule[name]) for place, rule in enumerate(values["rules"]) for name in RULE_FIELDS
+    ]
+    assert Scenario.of(read(FormData(fields))) == said
+
+
+def test_a_form_changes_nothing_for_who_may_not_write(service: httpx.Client) -> None:
+    for path in ("/scenarios/home", "/scenarios/home/undo"):
+        answer = httpx.post(f"{service.base_url}{path}", data=FORM | {"action": "publish"})
+        assert answer.status_code == 401
+    assert service.get("/v1/scenarios").json()["scenarios"] == []

@@ -150,8 +150,8 @@ def test_versions_are_compared_by_setting_and_rule():
     assert {one.what: (one.before, one.after) for one in changes(before, after)} == {
         "top": ("2", "3"),
         "preset": ("paper", None),
-        "rule “Hide”": ('do hide, where ["stock < 2"]', 'do hide, where ["stock < 3"]'),
-        "categories": (None, '["Coats"]'),
+        "rule “Hide”": ("do hide, where stock < 2", "do hide, where stock < 3"),
+        "categories": (None, "Coats"),
         "order of the rules": ("Hide, Pin", "Pin, Hide"),
     }
     assert changes(None, Scenario.of({"top": 2}))

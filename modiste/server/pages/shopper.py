@@ -51,6 +51,7 @@ def steered(query: Mapping[str, str], own: float) -> Ask:
         given["trendiness"] = None
     for name, choices in (("preset", PRESETS), ("scaling", get_args(Scaling))):
         given[name] = query[name] if query.get(name) in choices else None
+    given["scenario"] = query.get("scenario") or None
     formula = PRESETS[given["preset"] or "balanced"].formula
     given |= dict.fromkeys(("penalty", "scaling") if formula == "choice" else ("colour", "together", "newness"))
     return Ask.of(**{name: value for name, value in given.items() if value is not None})
@@ -63,10 +64,10 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
     taste, preset = shop.taste(shopper_id), query.get("preset", "")
     choice = PRESETS.get(preset, PRESETS["balanced"]).formula == "choice"
     own = taste.trendiness if choice and known.estimated else known.trendiness
-    ask, against = steered(query, own), query.get("against", "")
+    ask, against = shop.scenarios.asked(steered(query, own)), query.get("against", "")
     against = against if against in PRESETS else "balanced"
     latest = None if query.get("all") == "1" else PURCHASES_SHOWN
-    still = ask.weights == PRESETS[against] and ask.trendiness is None
+    still = ask.weights == PRESETS[against] and ask.trendiness is None and ask.scenario is None
     now = _lists(shop, shopper_id, ask, latest)
     before = now if still else _lists(shop, shopper_id, Ask.of(preset=against, top=ask.top), latest)
     snapshot = shop.snapshot()
@@ -84,6 +85,7 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
         "trendiness": own if ask.trendiness is None else ask.trendiness,
         "preset": next((name for name, weights in PRESETS.items() if weights == ask.weights), None),
         "against": against,
+        "scenarios": [one.name for one in shop.scenarios.all()],
         "blocks": blocks,
         "hidden": purchases["item_id"].n_unique() - len(blocks) if purchases.height else 0,
         "every": latest is None,
