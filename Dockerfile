@@ -6,5 +6,5 @@ RUN --mount=type=bind,target=/src,rw \
     && useradd --uid 1000 modiste
 USER modiste
 EXPOSE 8000
-# MODISTE_TOKEN is required: without it the service only binds to loopback, which nobody outside a container reaches.
+# MODISTE_TOKEN and MODISTE_HOSTS are required: without them the service binds to loopback, which nobody outside reaches.
 CMD ["modiste", "serve", "/shop", "--host", "0.0.0.0"]

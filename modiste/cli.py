@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modiste.catalog.columns import Layout, Understood
     from modiste.catalog.items import Rejected
     from modiste.catalog.readers import Reading
+    from modiste.shop.ab import Standing
     from modiste.shop.preview import Preview
     from modiste.shop.recommendations import Recommendation
     from modiste.shop.reports import AddReport
@@ -38,8 +39,14 @@ add = typer.Typer(no_args_is_help=True, help="Add items, stores or purchases to 
 backbones = typer.Typer(no_args_is_help=True, help="List the networks that embed photos, or export one of the paper's.")
 app.add_typer(add, name="add")
 app.add_typer(backbones, name="backbones")
+keys = typer.Typer(no_args_is_help=True, help="Make, list and withdraw the keys that programs show the service.")
+app.add_typer(keys, name="key")
+ab = typer.Typer(no_args_is_help=True, help="Test on the shop's pages which of two scenarios is better.")
+app.add_typer(ab, name="ab")
 scenarios = typer.Typer(no_args_is_help=True, help="Keep named ways of asking, with rules for what is shown.")
 app.add_typer(scenarios, name="scenario")
+users = typer.Typer(no_args_is_help=True, help="Make, list, change and remove the accounts of those who use the pages.")
+app.add_typer(users, name="user")
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it."""
@@ -572,7 +579,7 @@ def search(
 def recommend_all(
     context: typer.Context,
     path: ShopPath,
-    out: Annotated[Path, typer.Option(help="The file to write: .parquet, .csv or .jsonl.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .parquet, .csv, .jsonl, or .feed, a list a line.")],
     of: Annotated[str, typer.Option(help="shoppers or items.")] = "shoppers",
 ) -> None:
     """Write the lists of all shoppers or all items to a file. Interrupt it at will: the same command goes on."""
@@ -627,6 +634,25 @@ def evaluate(
             report = run(shop, what, folder, seed=seed)
     print(report.markdown)
     _console(stderr=True).print(f"wrote {folder}")
+
+
+@app.command(epilog="Examples: modiste compare street balanced paper | modiste compare street home home-2 --top 12")
+def compare(
+    path: ShopPath,
+    a: Annotated[str, typer.Argument(metavar="A", help="A scenario, or a preset: balanced, paper, visual.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    top: Annotated[int, typer.Option(min=2, max=1000, help="How long the mixed list is.")] = 20,
+    sample: Annotated[int, typer.Option(min=2, help="At most so many shoppers.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+) -> None:
+    """Mix the lists of two settings for shoppers whose last purchase is left out, and count whose pick they bought."""
+    from modiste.evaluation.comparing import compare as run
+
+    with _open(path) as shop, _progress("comparing") as progress:
+        found = run(shop, a, b, top=top, sample=sample, seed=seed, progress=progress)
+    chose = found.wins_a + found.wins_b
+    _console().print(f"A is {a}, B is {b}; of {found.shoppers} shoppers {chose} bought something that was shown.")
+    _console().print(found.verdict.words, highlight=False, soft_wrap=True)
 
 
 @app.command(
@@ -918,7 +944,7 @@ def _make_demo(path: Path, products: int, seed: int) -> None:
 def serve(
     path: ShopPath,
     host: Annotated[
-        str, typer.Option(help="The address to bind to; another than this machine's own needs MODISTE_TOKEN.")
+        str, typer.Option(help="The address to bind to; another than this machine's own needs a key and MODISTE_HOSTS.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes.")] = 1,
@@ -929,13 +955,211 @@ def serve(
     except ModuleNotFoundError as error:
         raise MissingExtraError("server", "modiste serve") from error
 
-    settings = service.check(path, host)
+    _, asks = service.check(path, host)
     bound = service.listening(host, port)
     console = _console(stderr=True)
-    if settings.token is None:
-        console.print("without MODISTE_TOKEN only this machine can read and write", highlight=False)
+    if not asks:
+        console.print("nobody has a key yet: only this machine can read and write", highlight=False)
     console.print(f"the page: http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)", soft_wrap=True)
     service.serve(path, bound, workers)
+
+
+@keys.command(
+    "add",
+    epilog="Examples: modiste key add street back-end --role server | "
+    "modiste key add street pages --role publishable --origin https://shop.example",
+)
+def add_key(
+    path: ShopPath,
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            help="publishable (shows lists on web pages), viewer (reads), server (what a back end needs), admin (all)."
+        ),
+    ],
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Of pages that may use a publishable one; may be given again.")
+    ] = None,
+    per_minute: Annotated[
+        int | None, typer.Option(help="The most requests; of a publishable one, from each address.")
+    ] = None,
+) -> None:
+    """Make a key and print it, this once. As soon as there is one, everybody needs a key or an account."""
+    with _open(path) as shop:
+        print(shop.keys.add(name, role, origins=origin or (), per_minute=per_minute))
+
+
+@keys.command("list", epilog="Example: modiste key list street")
+def list_keys(path: ShopPath) -> None:
+    """List the keys, without their secrets."""
+    with _open(path) as shop:
+        for one in shop.keys.by_digest().values():
+            about = [one.role, *one.origins, f"{one.per_minute} a minute", f"made {one.made:%Y-%m-%d}"]
+            _console().print(_plain(f"{one.name}: {', '.join(about)}"), highlight=False, soft_wrap=True)
+
+
+@keys.command("withdraw", epilog="Example: modiste key withdraw street back-end")
+def withdraw_key(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None:
+    """Withdraw a key: a running service refuses it within two seconds."""
+    with _open(path) as shop:
+        shop.keys.remove(name)
+        _console().print(f"withdrew {_plain(name)}", highlight=False)
+
+
+@app.command(epilog="Examples: modiste report street | modiste report street --since 2026-01-01 --within 14 --json")
+def report(
+    path: ShopPath,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="Lists that were seen from then on.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="And before then.")] = None,
+    within: Annotated[float, typer.Option(min=0.01, max=90, help="Days after a click in which a sale counts.")] = 7.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what came of the lists on the shop's pages: seen, clicked, in the cart, bought and kept."""
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from modiste.catalog.values import moment
+
+    with _open(path) as shop:
+        times = [None if one is None else moment(one) for one in (since, until)]
+        found = shop.storefront.funnel(*times, days=within)
+    if as_json:
+        print(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    if not found:
+        _console().print("no list was seen yet; docs/how-to/storefront.md tells how pages show lists and report them")
+        return
+    table = Table("placement", "scenario", "A/B test", "lists", "people", "clicked", "cart", "bought", "back", box=None)
+    for one in found:
+        test = f"{one.experiment} {one.variant}" if one.experiment else ""
+        steps = (f"{100 * share.share:.2f}% ({100 * share.low:.2f} to {100 * share.high:.2f})"
+                 for share in (one.clicked, one.cart, one.bought))  # fmt: skip
+        back = f"{one.returned} of {one.pieces}"
+        cells = (one.placement, one.scenario or "", test, one.lists, one.people, *steps, back)
+        table.add_row(*map(_plain, cells))
+    _console().print(table)
+
+
+@ab.command(
+    "start",
+    epilog="Example: modiste ab start street winter --a product-page --b product-page-2 --rate 0.02 --lift 0.1",
+)
+def start_test(
+    path: ShopPath,
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    a: Annotated[str, typer.Option("--a", help="The scenario that is used now.")],
+    b: Annotated[str, typer.Option("--b", help="The scenario that may be better.")],
+    placement: Annotated[str | None, typer.Option(help="Where; default: as A is called.")] = None,
+    counts: Annotated[str, typer.Option(help="What a shopper must do: clicked, cart or bought.")] = "bought",
+    within: Annotated[float, typer.Option(help="Days after she first saw a list.")] = 7.0,
+    rate: Annotated[
+        float | None, typer.Option(help="The share who do it now; default: as measured in the last 28 days.")
+    ] = None,
+    lift: Annotated[float, typer.Option(help="The change to find: 0.1 is a tenth more.")] = 0.1,
+    interleave: Annotated[
+        bool, typer.Option("--interleave", help="Both lists in one, counting clicks: quicker.")
+    ] = False,
+) -> None:
+    """Let each half of the shoppers see one of two scenarios from now on; says how many shoppers it takes."""
+    with _open(path) as shop:
+        made = shop.ab.start(name, a, b, placement=placement, counts=counts, days=within, rate=rate, lift=lift,
+                             interleaved=interleave)  # fmt: skip
+    needed = "shoppers who prefer one of the two" if interleave else "shoppers"
+    _console().print(
+        f"{name} runs on {made.placement}; about {made.planned} {needed} find such a difference with a chance of 80%; "
+        f"look when you like: modiste ab report {path} {name}",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+
+
+@ab.command("report", epilog="Example: modiste ab report street winter")
+def report_test(
+    path: ShopPath, name: Annotated[str | None, typer.Argument(help="Default: all that run.")] = None
+) -> None:
+    """Tell how a test stands. Look every day: it raises no more false alarms."""
+    with _open(path) as shop:
+        names = [name] if name else [one.name for one in shop.ab.all() if one.stopped is None]
+        for one in names:
+            _print_standing(shop.ab.report(one))
+    if not names:
+        _console().print(f"no test runs; start one with: modiste ab start {path} NAME --a SCENARIO --b SCENARIO")
+
+
+@ab.command("stop", epilog="Example: modiste ab stop street winter")
+def stop_test(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None:
+    """Stop a test, and tell how it stands. To keep what won, put its scenario under the placement's name."""
+    with _open(path) as shop:
+        _print_standing(shop.ab.stop(name))
+
+
+def _print_standing(found: "Standing") -> None:
+    test = found.experiment
+    state = "runs" if test.stopped is None else f"stopped {test.stopped:%Y-%m-%d}"
+    lines = [f"{test.name}: A {test.a}, B {test.b} on {test.placement}, since {test.started:%Y-%m-%d}, {state}"]
+    lines += [found.verdict.words, *(f"Take care: {one}" for one in found.verdict.warnings)]
+    if found.waiting:
+        lines.append(f"{found.waiting} more saw a list less than {test.days:g} days ago.")
+    if found.both:
+        lines.append(f"{found.both} saw both sides and are left out.")
+    if found.days_left and found.verdict.state == "open":
+        lines.append(f"At this pace the planned number is reached in {found.days_left:.0f} days.")
+    for line in lines:
+        _console().print(_plain(line), soft_wrap=True, highlight=False)
+
+
+@users.command("add", epilog="Example: modiste user add street anna --role merchandiser")
+def add_user(
+    path: ShopPath,
+    name: Annotated[str, typer.Argument(help="Under which she logs in.")],
+    role: Annotated[
+        str, typer.Option(help="viewer (reads), merchandiser (also changes what is shown), admin (everything).")
+    ],
+) -> None:
+    """Make an account; the password is asked for, or read from standard input.
+
+    As soon as there is one, everybody logs in or sends a key.
+    """
+    with _open(path) as shop:
+        shop.users.add(name, _password(), role)
+        _console().print(f"{_plain(name)} may log in as {role}", highlight=False)
+
+
+@users.command("list", epilog="Example: modiste user list street")
+def list_users(path: ShopPath) -> None:
+    """List the accounts."""
+    with _open(path) as shop:
+        for one in shop.users.all():
+            _console().print(_plain(f"{one.name}: {one.role}, made {one.made:%Y-%m-%d}"), highlight=False)
+
+
+@users.command("change", epilog="Examples: modiste user change street anna --role admin | ... anna --password")
+def change_user(
+    path: ShopPath,
+    name: Annotated[str, typer.Argument()],
+    role: Annotated[str | None, typer.Option(help="viewer, merchandiser or admin.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for another one.")] = False,
+) -> None:
+    """Give somebody another role or password; she must log in again."""
+    with _open(path) as shop:
+        shop.users.change(name, role=role, password=_password() if password else None)
+        _console().print(f"changed {_plain(name)}", highlight=False)
+
+
+@users.command("remove", epilog="Example: modiste user remove street anna")
+def remove_user(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None:
+    """Take an account away, and log it out everywhere."""
+    with _open(path) as shop:
+        shop.users.remove(name)
+        _console().print(f"removed {_plain(name)}", highlight=False)
+
+
+def _password() -> str:
+    """Asked for twice on a terminal; elsewhere the first line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(typer.prompt("password", hide_input=True, confirmation_prompt="once more", err=True))
 
 
 @app.command(epilog="Example: modiste status street")

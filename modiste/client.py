@@ -30,7 +30,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 class Client:
     """A client of the service at ``url``. ``token`` is needed to write; ``timeout`` is in seconds.
 
-    ``**ask`` are the fields of :class:`~modiste.ask.Ask`, those of :meth:`search` of SearchAsk; SettingError says what
+    ``**ask`` are the fields of :class:`wire.Placed`, those of :meth:`search` of SearchAsk; SettingError says what
     is wrong with one before anything is sent. Every method raises ServiceError, with the service's own words, where it
     refuses or can't be reached. Close it when done, or use ``with``.
     """
@@ -99,16 +99,16 @@ class Client:
 
     def similar(self, item_id: str, **ask: Any) -> wire.Similar:
         """The Top-K for someone who looks at this item."""
-        return self._get(wire.Similar, wire.address("items", item_id, "similar"), _sent(Ask.of(**ask)))
+        return self._get(wire.Similar, wire.address("items", item_id, "similar"), _sent(wire.Placed.of(**ask)))
 
     def recommend(self, shopper_id: str, **ask: Any) -> wire.ForShopper:
         """The Top-K for a shopper; for one nobody knows, what is popular."""
         path = wire.address("shoppers", shopper_id, "recommendations")
-        return self._get(wire.ForShopper, path, _sent(Ask.of(**ask)))
+        return self._get(wire.ForShopper, path, _sent(wire.Placed.of(**ask)))
 
     def recommend_to_guest(self, items: Sequence[str], **ask: Any) -> wire.ForGuest:
         """The Top-K for someone unknown whose session or cart has ``items``, the newest last."""
-        cart, query = {"items": list(items)}, _sent(Ask.of(**ask))
+        cart, query = {"items": list(items)}, _sent(wire.Placed.of(**ask))
         return self._send(wire.ForGuest, "POST", "/v1/recommendations", json=cart, params=query)
 
     def search(self, photo: bytes | Path, **ask: Any) -> wire.SearchResult:
@@ -122,6 +122,37 @@ class Client:
         """What sells, over ``window`` days and against as many days before; by category, colour or price band too."""
         query = {"window": window, "top": top, "categories": list(categories), "by": by}
         return self._get(wire.Trending, "/v1/trending", query)
+
+    # The storefront
+
+    def report_seen(self, lists: Iterable[Mapping[str, Any]]) -> wire.RecordedSome:
+        """Report up to 1000 lists that came into view, each with its list_id; see :class:`wire.SeenIn`."""
+        return self._send(wire.RecordedSome, "POST", "/v1/impressions", json=_jsonable(lists))
+
+    def report_clicks(self, clicks: Iterable[Mapping[str, Any]]) -> wire.RecordedSome:
+        """Report up to 1000 items that were clicked, each with the list_id of its list and its item_id."""
+        return self._send(wire.RecordedSome, "POST", "/v1/clicks", json=_jsonable(clicks))
+
+    def storefront(self, since: str | None = None, until: str | None = None, days: float = 7.0) -> list[wire.Funnel]:
+        """What came of the lists, by placement, scenario and variant; see :class:`wire.Since`."""
+        query = {"since": since, "until": until, "days": days}
+        return self._get(wire.Storefront, "/v1/storefront", query).lists
+
+    def tests(self) -> list[wire.Test]:
+        """All A/B tests, the latest first."""
+        return self._get(wire.Tests, "/v1/ab").tests
+
+    def test(self, name: str) -> wire.Standing:
+        """How an A/B test stands."""
+        return self._get(wire.Standing, wire.address("ab", name))
+
+    def start_test(self, name: str, a: str, b: str, **said: Any) -> wire.Test:
+        """Start an A/B test of two scenarios. ``said``: the other fields of :class:`wire.TestIn`."""
+        return self._send(wire.Test, "POST", "/v1/ab", json={"name": name, "a": a, "b": b, **said})
+
+    def stop_test(self, name: str) -> wire.Standing:
+        """Stop an A/B test; how it stands."""
+        return self._send(wire.Standing, "POST", wire.address("ab", name, "stop"))
 
     # Scenarios
 

@@ -151,7 +151,18 @@ class Browse(Input):
         return self
 
 
-class GuestAsk(Ask):
+class Placed(Ask):
+    """How to recommend, and where the list will be shown to whom."""
+
+    placement: Name | None = Field(
+        None, description="Where it will be shown; default: as the scenario is called. An A/B test runs on a placement."
+    )
+    session: Id | None = Field(
+        None, description="What the page calls its visitor: she stays on her side of an A/B test; nothing else of it."
+    )
+
+
+class GuestAsk(Placed):
     """How to recommend to a guest."""
 
     items: list[Id] = Field(
@@ -236,6 +247,52 @@ class EventIn(PurchaseIn):
     kind: Kind = Field(
         "purchase", description="A return or cancellation takes purchases back: of its order, or the last one."
     )
+    session: Id | None = Field(
+        None, description="What the shop's pages called her before they knew her: what she saw then counts as hers."
+    )
+
+
+ListId = Annotated[
+    str, Field(min_length=1, max_length=60_000, pattern="^[A-Za-z0-9_-]+$", description="As it came with the list.")
+]
+
+
+class SeenIn(Input):
+    """A list that came into view."""
+
+    list_id: ListId
+    session: Id | None = Field(None, description="What the page calls its visitor, if the list wasn't made for her.")
+    at: Moment | None = Field(None, description="When; default: now.")
+
+
+class ClickIn(SeenIn):
+    """An item of a list that was clicked."""
+
+    item_id: Id
+
+
+class Since(Input):
+    """Which lists: those that were seen in this time, and how long after a click what is bought counts for it."""
+
+    since: Moment | None = Field(None, description="From then on.")
+    until: Moment | None = Field(None, description="To before then.")
+    days: float = Field(7, gt=0, le=90, allow_inf_nan=False, description="Days after a click.")
+
+
+class TestIn(Input):
+    """An A/B test to start."""
+
+    name: Name = Field(examples=["winter"])
+    a: Name = Field(description="The scenario that is used now.", examples=["product-page"])
+    b: Name = Field(description="The scenario that may be better.", examples=["product-page-2"])
+    placement: Name | None = Field(None, description="Where; default: as a is called.")
+    counts: Literal["clicked", "cart", "bought"] = Field("bought", description="What a shopper must do to count.")
+    days: float = Field(7, gt=0, le=90, allow_inf_nan=False, description="So soon after she first saw a list.")
+    rate: Share | None = Field(None, description="How many do it now, as a share; default: as measured here.")
+    lift: float = Field(
+        0.1, ge=-1, le=100, allow_inf_nan=False, description="The change to find, relative: 0.1 is a tenth more."
+    )
+    interleaved: bool = Field(False, description="Both lists in one: quicker, and counts clicks.")
 
 
 class ItemWithId(ItemIn):
@@ -370,8 +427,8 @@ class Terms(BaseModel):
 class Recommendation(Shown):
     """One recommended item and why: all that a page of it needs."""
 
-    relevance: float
-    terms: Terms
+    relevance: float | None = Field(description="The sum of the terms; null where they are.")
+    terms: Terms | None = Field(description="Null: they would tell a web page what a shopper bought.")
     because: str | None = Field(description="The item whose purchase or view caused it; null: a photo, or popularity.")
     distance_km: float | None = Field(
         description="From the position asked for, or the shopper's own, to the item's store."
@@ -383,7 +440,9 @@ class Recommendation(Shown):
 class Answer(BaseModel):
     """A list, and the scenario that it was asked by."""
 
-    scenario: str | None = Field(None, description="The scenario that was asked for.")
+    list_id: str | None = Field(None, description="To be sent back when it is seen or clicked; also X-List-ID.")
+    placement: str | None = Field(None, description="Where it is shown.")
+    scenario: str | None = Field(None, description="The scenario that was asked for, or that an A/B test chose.")
     rules: list[str] = Field([], description="What each of the scenario's rules did to this list, in order.")
     recommendations: list[Recommendation]
     as_of: datetime | None = Field(
@@ -401,8 +460,8 @@ class ForShopper(Answer):
     """A shopper's recommendations."""
 
     shopper_id: str
-    known: bool = Field(
-        description="False: nobody knows this shopper, and the list is what is popular, of many categories."
+    known: bool | None = Field(
+        description="False: nobody knows her, and the list is what is popular, of many categories. Null: it isn't told."
     )
 
 
@@ -681,6 +740,17 @@ class Event(BaseModel):
     line: str
 
 
+class ListSeen(BaseModel):
+    """A list that somebody saw."""
+
+    seen: datetime
+    placement: str
+    scenario: str | None
+    visitor: str | None = Field(description="As the storefront called her then.")
+    items: list[str]
+    clicked: list[str]
+
+
 class Known(BaseModel):
     """All that the shop knows of a shopper."""
 
@@ -689,6 +759,92 @@ class Known(BaseModel):
     latitude: float | None
     longitude: float | None
     events: list[Event]
+    lists: list[ListSeen] = Field(description="Those that she saw on the shop's pages in the last 180 days.")
+
+
+class Portion(BaseModel):
+    """So many of those who saw a list, as a share with its 95% interval."""
+
+    people: int
+    share: float
+    low: float
+    high: float
+
+
+class Funnel(BaseModel):
+    """What came of the lists of one placement, scenario and variant."""
+
+    placement: str
+    scenario: str | None
+    experiment: str | None = Field(description="The A/B test that they were part of.")
+    variant: str | None = Field(description="a or b; ab: interleaved.")
+    lists: int = Field(description="Lists that were seen.")
+    people: int = Field(description="Who saw them.")
+    pieces: int = Field(description="Bought after a click.")
+    returned: int = Field(description="Of these, taken back.")
+    clicked: Portion
+    cart: Portion
+    bought: Portion = Field(description="And kept.")
+
+
+class Storefront(BaseModel):
+    """What came of the lists."""
+
+    days: float
+    lists: list[Funnel]
+
+
+class Test(BaseModel):
+    """An A/B test."""
+
+    name: str
+    placement: str
+    a: str
+    b: str
+    started: datetime
+    stopped: datetime | None
+    counts: str
+    days: float
+    rate: float | None = Field(description="The share that it was planned with.")
+    lift: float
+    planned: int = Field(description="So many shoppers find such a change with a chance of 80%.")
+    interleaved: bool
+
+
+class Tests(BaseModel):
+    """All A/B tests."""
+
+    tests: list[Test]
+
+
+class Between(BaseModel):
+    """A difference, b less a, and the interval that may be looked at every day."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Arm(BaseModel):
+    """What came of one side."""
+
+    shoppers: int
+    hits: int = Field(description="Who did what counts.")
+
+
+class Standing(BaseModel):
+    """How an A/B test stands."""
+
+    test: Test
+    state: Literal["a", "b", "same", "open", "broken"] = Field(description="Which is better, if that is known.")
+    verdict: str = Field(description="In words.")
+    warnings: list[str] = Field(description="What got worse meanwhile.")
+    difference: Between
+    a: Arm
+    b: Arm
+    waiting: int = Field(description="Shoppers whose days are not over.")
+    both: int = Field(description="Shoppers who saw both sides, and are left out.")
+    days_left: float | None
 
 
 class Health(BaseModel):

@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from modiste import Ask, Event, Item, Shop, __version__, cli
 from modiste.behaviour.choice import DEFAULT
 from modiste.demo import unpack
 from modiste.shop import schema
+from modiste.shop.storefront import Seen
 
 from . import garments
 
@@ -498,3 +501,63 @@ def test_views_count_as_much_as_one_says(type_, street):
     assert type_("recount", "street", "--view", "0.5")[0] == 0
     counts = dict(street.purchases.popularity().select("item_id", "popularity").iter_rows())
     assert counts["i5"] == 25 + 2
+
+
+def test_a_test_of_two_scenarios_is_started_looked_at_and_stopped(type_, street):
+    for name in ("home", "home-2"):
+        street.scenarios.put(name, {"top": 3})
+    code, _, complaint = type_("ab", "start", "street", "winter", "--a", "home", "--b", "home-2")
+    assert (code, "--rate 0.02" in complaint) == (2, True)
+    code, shown, _ = type_(
+        "ab", "start", "street", "winter", "--a", "home", "--b", "home-2", "--rate", "0.2", "--counts", "clicked"
+    )
+    assert code == 0
+    assert re.search(r"winter runs on home; about \d{4,5} shoppers find such a difference", shown)
+    _, served = street.ab.serve("home", None, "ann", lambda scenario: street.introduce(scenario=scenario))
+    signed = street.storefront.sign(served)
+    street.storefront.record([Seen(signed, served.items[0])])
+    shown = type_("ab", "report", "street")[1]
+    assert "winter: A home, B home-2 on home" in shown
+    assert "Nothing to tell yet" in shown
+    assert "1 more saw a list less than 7 days ago." in shown
+    shown = type_("report", "street")[1]
+    assert f"winter {served.variant}" in shown
+    assert "100.00% (20.65 to 100.00)" in shown
+    (row,) = json.loads(type_("report", "street", "--json")[1])
+    assert (row["people"], row["clicked"]["people"]) == (1, 1)
+    assert "stopped" in type_("ab", "stop", "street", "winter")[1]
+    assert "no test runs" in type_("ab", "report", "street")[1]
+    assert "no list was seen" in type_("report", "street", "--until", "2026-01-01")[1]
+
+
+def test_keys_are_made_listed_and_withdrawn(type_: Callable[..., tuple[int, str, str]]) -> None:
+    type_("new", "street")
+    code, key, _ = type_("key", "add", "street", "pages", "--role", "publishable", "--origin", "https://shop.example")
+    assert (code, key.count("\n"), key.startswith("modiste_publishable_")) == (0, 1, True)
+    listed = type_("key", "list", "street")[1]
+    assert "pages: publishable, https://shop.example, 300 a minute" in listed
+    assert key.strip() not in listed
+    assert type_("key", "add", "street", "pages", "--role", "server")[0] == 2
+    assert type_("key", "withdraw", "street", "pages")[0] == 0
+    assert type_("key", "list", "street")[1] == ""
+    assert "no key 'pages'" in type_("key", "withdraw", "street", "pages")[2]
+
+
+def test_accounts_are_made_with_a_password_from_standard_input(
+    type_: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    type_("new", "street")
+    monkeypatch.setattr(sys, "stdin", StringIO("fifteen small buttons\n"))
+    assert type_("user", "add", "street", "anna", "--role", "viewer")[0] == 0
+    monkeypatch.setattr(sys, "stdin", StringIO("short\n"))
+    assert "from 12" in type_("user", "add", "street", "bea", "--role", "admin")[2]
+    assert type_("user", "change", "street", "anna", "--role", "merchandiser")[0] == 0
+    assert "anna: merchandiser" in type_("user", "list", "street")[1]
+    with Shop.open(tmp_path / "street") as shop:
+        assert shop.users.log_in("anna", "fifteen small buttons", "here")
+    monkeypatch.setattr(sys, "stdin", StringIO("sixteen small buttons\n"))
+    assert type_("user", "change", "street", "anna", "--password")[0] == 0
+    with Shop.open(tmp_path / "street") as shop:
+        assert shop.users.log_in("anna", "sixteen small buttons", "here")
+    assert type_("user", "remove", "street", "anna")[0] == 0
+    assert type_("user", "list", "street")[1] == ""

@@ -1,9 +1,10 @@
 """The routes under /v1, and those for whoever watches the service. Each asks the shop and shapes its answer."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
@@ -19,13 +20,13 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from modiste import __version__, wire
 from modiste.arrays import Bools
-from modiste.ask import Ask, Id, SearchAsk, sentence
+from modiste.ask import Id, SearchAsk, sentence
 from modiste.catalog.events import Event
 from modiste.catalog.files import open_regular
 from modiste.catalog.items import Item
 from modiste.errors import ChangedError, PhotoError, StorageError
 from modiste.server import addresses, pictures
-from modiste.server.auth import WriteRoute
+from modiste.server.auth import Caller, Leave, TheCaller, WriteRoute
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
 from modiste.shop.moments import STOOD_IN
 from modiste.shop.overview import overview, trends
@@ -36,6 +37,9 @@ from modiste.vision.masks import encode_mask
 from modiste.vision.photos import FORMATS, MAX_BYTES
 
 Sent = TypeVar("Sent", bound=wire.Input)
+
+LONGEST_HEADER = 2000
+"""A list's id that is longer stands in the answer alone: proxies refuse long headers."""
 
 MAX_AGE_S = 60
 """How long a photo may be shown without asking whether it is still the same."""
@@ -57,13 +61,14 @@ register_url_convertor("id", _IdConvertor())
 
 _REFUSALS = {
     400: "The body can't be read.",
-    401: "The token is missing or wrong.",
-    403: "Without a token: not from this machine.",
+    401: "The key is missing or wrong.",
+    403: "The key or account may not do this; without any made: not from this machine.",
     404: "There is no such thing here.",
     408: "The body came too slowly.",
     412: "It is not what If-Match says; nothing was changed.",
     413: "The request is too large.",
     415: "The body is no form.",
+    421: "The service doesn't answer to this name.",
     422: "A value is outside what it may be, or a photo can't be read.",
     429: "The service is busy; Retry-After says when to come back.",
     503: "The database doesn't answer, or may not be written; Retry-After says when to come back.",
@@ -93,13 +98,21 @@ Many = Annotated[
     WithJsonSchema({"type": "array", "items": {}, "minItems": 1, "maxItems": 1000}),
 ]
 
-reads = APIRouter(dependencies=[Depends(check_query)], responses=_refusals(403, 422, 429, 503))
+KEY = Depends(HTTPBearer(auto_error=False, scheme_name="key", description="A key, or MODISTE_TOKEN."))
+
+reads = APIRouter(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
+lists = APIRouter(
+    dependencies=[KEY, Depends(check_query), Depends(Leave("publishable"))],
+    responses=_refusals(401, 403, 421, 422, 429, 503),
+)
+"""What a shop's pages show: one list at a time, and its pictures; a publishable key is enough."""
+
 writes = APIRouter(
     route_class=WriteRoute,
-    dependencies=[Depends(HTTPBearer(auto_error=False, description="MODISTE_TOKEN")), Depends(check_query)],
-    responses=_refusals(400, 401, 403, 408, 413, 422, 429, 503, 507),
+    dependencies=[KEY, Depends(check_query), Depends(Leave("server"))],
+    responses=_refusals(400, 401, 403, 408, 413, 421, 422, 429, 503, 507),
 )
-watching = APIRouter(tags=["service"], responses=_refusals(403))
+watching = APIRouter(tags=["service"])
 
 
 class ItemForm(wire.ItemIn):
@@ -120,13 +133,16 @@ def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.It
     return wire.Items(total=page.total, limit=query.limit, offset=query.offset, items=items)
 
 
-@reads.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
-def similar_items(shop: TheShop, item_id: ItemId, ask: Annotated[Ask, Query()]) -> wire.Similar:
+@lists.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
+def similar_items(
+    response: Response, shop: TheShop, caller: TheCaller, item_id: ItemId, ask: Annotated[wire.Placed, Query()]
+) -> wire.Similar:
     """The Top-K for someone who looks at this item."""
-    return wire.Similar(item_id=item_id, **_sent(shop.recommend(item=item_id, **ask.given)))
+    make = partial(shop.recommend, item=item_id)
+    return wire.Similar(item_id=item_id, **_served(response, shop, caller, ask, "item", ask.session, make))
 
 
-@reads.get(
+@lists.get(
     "/v1/items/{item_id:id}/photo", tags=["items"], summary="An item's photo", response_class=Response,
     responses=_picture("jpeg", "png", "webp", "gif", "bmp", "tiff") | _refusals(404),
 )  # fmt: skip
@@ -137,12 +153,12 @@ def photo(request: Request, shop: TheShop, item_id: ItemId, query: Annotated[wir
     if query.number >= len(photos):
         raise HTTPException(404, f"item {item_id!r} has {len(photos)} photos, counted from 0")
     if query.number:
-        return _file(Path(photos[query.number]), item_id, {"Cache-Control": f"public, max-age={MAX_AGE_S}"})
+        return _file(Path(photos[query.number]), item_id, _kept(request))
     headers, unchanged = _caching(request, item["stamp"])
     return unchanged or _file(Path(item["image"]), item_id, headers)
 
 
-@reads.get(
+@lists.get(
     "/v1/items/{item_id:id}/thumbnail", tags=["items"], summary="An item's photo, small", response_class=Response,
     responses=_picture("jpeg") | _refusals(404),
 )  # fmt: skip
@@ -303,39 +319,51 @@ async def search(
     return await queue.run(find)
 
 
-@reads.get(
+@lists.get(
     "/v1/shoppers/{shopper_id:id}/recommendations", tags=["recommendations"], summary="Recommend to a shopper",
     responses=_refusals(404),
 )  # fmt: skip
-def recommend(shop: TheShop, shopper_id: ShopperId, ask: Annotated[Ask, Query()]) -> wire.ForShopper:
+def recommend(
+    response: Response, shop: TheShop, caller: TheCaller, shopper_id: ShopperId, ask: Annotated[wire.Placed, Query()]
+) -> wire.ForShopper:
     """The Top-K over all that the shopper bought, each with its terms, its cause and its photo.
 
     A shopper nobody knows gets what is popular, of many categories, and ``known`` is false; so does everybody while
-    the database is away.
+    the database is away. To a publishable key, which anybody can read on the shop's pages, nothing is told of whether
+    and what she bought and where she lives.
     """
     known = False
     with suppress(StorageError):  # what is popular is known then too, or that tells what is wrong
         known = shopper_id in shop.shoppers
-    best = shop.recommend(shopper_id, **ask.given) if known else shop.introduce(**ask.given)
-    return wire.ForShopper(shopper_id=shopper_id, known=known, **_sent(best))
+    make = partial(shop.recommend, shopper_id) if known else shop.introduce
+    answer = _served(response, shop, caller, ask, "shopper", shopper_id, make)
+    if caller.may("viewer"):
+        return wire.ForShopper(shopper_id=shopper_id, known=known, **answer)
+    untold = {"relevance": None, "terms": None, "because": None, "why": "", "distance_km": None}
+    answer["recommendations"] = [one.model_copy(update=untold) for one in answer["recommendations"]]
+    return wire.ForShopper(shopper_id=shopper_id, known=None, **answer)
 
 
-@reads.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
-def recommend_to_guest(shop: TheShop, ask: Annotated[wire.GuestAsk, Query()]) -> wire.ForGuest:
+@lists.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
+def recommend_to_guest(
+    response: Response, shop: TheShop, caller: TheCaller, ask: Annotated[wire.GuestAsk, Query()]
+) -> wire.ForGuest:
     """The Top-K for someone unknown whose session or cart has ``items``; without any, what is popular."""
     snapshot = shop.snapshot()
     unknown = [one for one in ask.items if snapshot.find(one) < 0]
-    best = shop.recommend(**{**ask.given, "items": ask.items})
-    return wire.ForGuest(unknown=unknown, **_sent(best))
+    answer = _served(response, shop, caller, ask, "guest", ask.session, partial(shop.recommend, items=ask.items))
+    return wire.ForGuest(unknown=unknown, **answer)
 
 
-@reads.post(
+@lists.post(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
     responses=_refusals(400, 404, 408, 413),
 )  # fmt: skip
-def recommend_to_cart(shop: TheShop, cart: wire.Cart, ask: Annotated[Ask, Query()]) -> wire.ForGuest:
+def recommend_to_cart(
+    response: Response, shop: TheShop, caller: TheCaller, cart: wire.Cart, ask: Annotated[wire.Placed, Query()]
+) -> wire.ForGuest:
     """As with GET, the items in the body; nothing of it is kept."""
-    return recommend_to_guest(shop, wire.GuestAsk(**{**ask.given, "items": cart.items}))
+    return recommend_to_guest(response, shop, caller, wire.GuestAsk(**{**ask.given, "items": cart.items}))
 
 
 @reads.get("/v1/trending", tags=["recommendations"], summary="What sells")
@@ -474,7 +502,7 @@ def put_shopper(response: Response, shop: TheShop, shopper_id: ShopperId, given:
 
 @writes.delete(
     "/v1/shoppers/{shopper_id:id}", tags=["shoppers"], summary="Forget a shopper", status_code=204,
-    responses=_refusals(404),
+    dependencies=[Depends(Leave("admin"))], responses=_refusals(404),
 )  # fmt: skip
 def delete_shopper(shop: TheShop, shopper_id: ShopperId) -> None:
     """Forget a shopper and all that she did. On SQLite the database is written anew: seconds, for a large shop."""
@@ -483,10 +511,10 @@ def delete_shopper(shop: TheShop, shopper_id: ShopperId) -> None:
 
 @writes.get(
     "/v1/shoppers/{shopper_id:id}/export", tags=["shoppers"], summary="All that is known of a shopper",
-    responses=_refusals(404),
+    dependencies=[Depends(Leave("admin"))], responses=_refusals(404),
 )  # fmt: skip
 def export_shopper(shop: TheShop, shopper_id: ShopperId) -> wire.Known:
-    """What was given of a shopper and all that she did, for herself; it needs the token."""
+    """What was given of a shopper and all that she did, for herself."""
     return wire.Known.model_validate(shop.known_of(shopper_id))
 
 
@@ -528,35 +556,14 @@ def delete_purchase(shop: TheShop, event_id: EventId) -> None:
     shop.purchases.remove(event_id)
 
 
-@writes.post("/v1/events", tags=["purchases"], summary="Record events")
-def post_events(
-    shop: TheShop,
-    sent: Annotated[Many, Body(examples=[[{"shopper_id": "1", "item_id": "0002", "kind": "view"}]])],
-) -> wire.RecordedSome:
-    """Record up to 1000 events: views, carts, purchases, returns and cancellations; those that can be are on disk when
-    the answer comes, and each other one is named with its line and reason.
-
-    Each has the fields of a purchase and, if it is none, a ``kind``.
-    """
-    now = datetime.now(UTC).replace(tzinfo=None)
-    taken, refused = _each(wire.EventIn, sent)
-    there = shop.items.present([one.item_id for _, one in taken])
-    refused += [
-        wire.Refused(line=line, detail=f"no item {one.item_id!r} in {shop.name}")
-        for line, one in taken
-        if one.item_id not in there
-    ]
-    events = [_happened(one, now) for _, one in taken if one.item_id in there]
-    recorded = shop.purchases.record(events)
-    refused.sort(key=lambda one: one.line)
-    return wire.RecordedSome(recorded=recorded, known=len(events) - recorded, refused=refused)
-
-
 # For whoever watches
 
 
 @watching.get(
-    "/health", summary="Alive and ready", responses={503: {"model": wire.Health, "description": "Not ready."}}
+    "/health",
+    summary="Alive and ready",
+    responses={503: {"model": wire.Health, "description": "Not ready."}},
+    dependencies=[Depends(Leave("anyone"))],
 )
 async def health(request: Request, response: Response) -> wire.Health:
     """Whether the service lives (it answers) and is ready (its database does too, within some seconds)."""
@@ -566,8 +573,8 @@ async def health(request: Request, response: Response) -> wire.Health:
 
 
 @watching.get(
-    "/metrics", summary="Metrics", response_class=Response,
-    responses={**_refusals(429, 503), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    "/metrics", summary="Metrics", response_class=Response, dependencies=[KEY],
+    responses={**_refusals(401, 403, 421, 429, 503), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )  # fmt: skip
 async def metrics(request: Request, shop: TheShop) -> Response:
     """Latency by route, items, vectors missing and the age of the popularity, for Prometheus."""
@@ -631,6 +638,35 @@ def _as_of() -> datetime | None:
     return min(STOOD_IN.get() or (), default=None)
 
 
+def _served(
+    response: Response,
+    shop: Shop,
+    caller: Caller,
+    ask: wire.Placed,
+    where: str,
+    who: str | None,
+    recommend: Callable[..., Recommendations],
+) -> dict[str, Any]:
+    """A list for a placement (``where``, if nothing else is said), with the id by which it is reported.
+
+    What rules did is not told on the shop's pages.
+    """
+    given = {name: value for name, value in ask.given.items() if name not in ("placement", "session", "items")}
+
+    def made(scenario: str | None) -> Recommendations:
+        return recommend(**given | {"scenario": scenario})
+
+    found, served = shop.ab.serve(ask.placement or ask.scenario or where, ask.scenario, who, made)
+    list_id = shop.storefront.sign(served)
+    if len(list_id) <= LONGEST_HEADER:
+        response.headers["X-List-ID"] = list_id
+    answer = _sent(found) | {"list_id": list_id, "placement": served.placement}
+    if not caller.may("viewer"):
+        shown = [one.model_copy(update={"rules": []}) for one in answer["recommendations"]]
+        answer |= {"rules": [], "recommendations": shown}
+    return answer
+
+
 def _sent(found: Recommendations) -> dict[str, Any]:
     """The fields of :class:`modiste.wire.Answer`."""
     return {"scenario": found.scenario, "rules": found.rules, "recommendations": _shown(found), "as_of": _as_of()}
@@ -679,10 +715,16 @@ def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
     return item
 
 
+def _kept(request: Request) -> dict[str, str]:
+    """How long a picture may be shown without asking, and that only a publishable key's is for everybody's cache."""
+    whose = "private" if request.state.caller.may("viewer") else "public"
+    return {"Cache-Control": f"{whose}, max-age={MAX_AGE_S}", "Vary": "Authorization, Cookie, Origin"}
+
+
 def _caching(request: Request, stamp: str) -> tuple[dict[str, str], Response | None]:
     """The headers that let a browser keep a picture, and the answer to one that has it already."""
     tag = f'"{quote(stamp, safe="")}"'
-    headers = {"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"}
+    headers = {"ETag": tag, **_kept(request)}
     known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
     return headers, Response(status_code=304, headers=headers) if known & {tag, "*"} else None
 

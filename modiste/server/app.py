@@ -21,19 +21,24 @@ from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import State
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
+from starlette.routing import Mount, Route
 from starlette.types import Scope
 from uvicorn.supervisors import Multiprocess
 
 from modiste import __version__
 from modiste.errors import ModisteError, SettingError, StorageError
-from modiste.server import api, logs, pages
+from modiste.server import api, logs, pages, storefront
 from modiste.server.connections import Connection, Connections
 from modiste.server.errors import HANDLERS
+from modiste.server.guard import Cors, Guard, Register
 from modiste.server.limits import WorkQueue
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
+from modiste.server.proxies import Proxies
 from modiste.server.readiness import Readiness
 from modiste.server.settings import Settings, is_local
 from modiste.shop.shop import Shop
@@ -43,6 +48,9 @@ GRACE_S = 10
 
 DECODED_AT_ONCE = 2
 """How many photos each worker decodes for thumbnails at a time; a large one takes hundreds of megabytes."""
+
+LOG_INS_AT_ONCE = 2
+"""How many passwords each worker checks at a time; each takes 64 MiB and some tenths of a second."""
 
 HUNG_S = 30
 """A worker that gives no sign of life for so long is replaced; one on a crowded machine may need some seconds."""
@@ -62,26 +70,28 @@ HTTP: dict[str, Any] = {
 
 _ABOUT = """Explained fashion recommendations from garment photos, purchases and each shopper's taste for trends.
 
-Writes need `Authorization: Bearer` with the service's token. Errors are `{"detail": …}`; every answer has an
-`X-Request-ID`, which the log has too. An id may be any text without control characters; a slash in it is `%2F`."""
+All but `/health` needs `Authorization: Bearer` with a key, or an account. Errors are `{"detail": …}`; every answer has
+an `X-Request-ID`, which the log has too. An id may be any text without control characters; a slash in it is `%2F`."""
 
 
 def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastAPI:
     """The application over the shop in the folder ``shop_path``; the shop is opened when the application starts."""
     chosen, meters = settings or Settings(), Meters()
+    register = Register(chosen.token)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         state = app.state
         state.shop, state.readiness = None, Readiness(lambda: state.shop)
         try:
-            await _open(state, shop_path)
+            await _open(state, shop_path, register)
             opening = None
         except StorageError as error:  # a worker that is replaced while the database is away
-            opening = asyncio.create_task(_open_later(state, shop_path, error))
+            opening = asyncio.create_task(_open_later(state, shop_path, register, error))
         try:
             app.state.work_queue = WorkQueue(chosen.embed_at_once, chosen.embed_queue)
             app.state.thumbnail_queue = WorkQueue(DECODED_AT_ONCE, chosen.in_flight)
+            app.state.login_queue = WorkQueue(LOG_INS_AT_ONCE, 16)
             app.state.metrics_queue = WorkQueue(1, 16)
             yield {"connections": Connections(chosen.connections, meters.dropped)}
         finally:
@@ -95,7 +105,12 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
         version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
-        middleware=middlewares(chosen, meters),
+        middleware=[
+            Middleware(Proxies, trusted=chosen.proxies),
+            *middlewares(chosen, meters, Middleware(Cors, register=register)),
+            Middleware(ExceptionMiddleware, handlers=HANDLERS),  # what Guard refuses looks like what a route refuses
+            Middleware(Guard, register=register),
+        ],
         exception_handlers=HANDLERS,
         docs_url=None,  # these pages come from elsewhere on the net
         redoc_url=None,
@@ -104,28 +119,31 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     )
     app.state.settings, app.state.meters = chosen, meters
     app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
-    routers = (api.reads, api.writes, api.watching, *pages.ROUTERS)
+    own_pages = (storefront.told_by_pages, storefront.reads, storefront.writes)
+    routers = (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)
     for router in routers:
         app.include_router(router)
-    app.state.routes = [route for router in routers for route in router.routes]
     app.mount("/static", _OwnFiles(directory=pages.STATIC), name="static")
+    own = [route for route in app.routes if isinstance(route, Route | Mount)]
+    app.state.routes = [*(route for router in routers for route in router.routes), *own]
     return app
 
 
-async def _open(state: State, shop_path: str | Path) -> None:
+async def _open(state: State, shop_path: str | Path, register: Register) -> None:
     """Open the shop, and read what all requests need, so that the first needn't wait for it. Raises ModisteError."""
     state.shop = await to_thread.run_sync(Shop.open, shop_path)
+    register.open(state.shop)
     with suppress(ModisteError):
         await to_thread.run_sync(state.shop.snapshot)
 
 
-async def _open_later(state: State, shop_path: str | Path, error: StorageError) -> None:
+async def _open_later(state: State, shop_path: str | Path, register: Register, error: StorageError) -> None:
     """Open the shop as soon as that can be done; who asks meanwhile is told that it can't be asked yet."""
     while state.shop is None:
         _LOG.error("not open yet, trying again: %s", error)
         await asyncio.sleep(OPEN_AGAIN_S)
         try:
-            await _open(state, shop_path)
+            await _open(state, shop_path, register)
         except StorageError as again:
             error = again
 
@@ -190,19 +208,27 @@ def serve(shop_path: Path, bound: socket.socket, workers: int) -> None:
             sys.exit(_NOT_STARTED)
 
 
-def check(shop_path: Path, host: str) -> Settings:
-    """The settings of a service that may start: there is a shop, and only one with a token is open to the network.
+def check(shop_path: Path, host: str) -> tuple[Settings, bool]:
+    """The settings of a service that may start, and whether it asks everybody for a key or an account.
+
+    There must be a shop; what is open to the network must ask, and know its names.
 
     Raises SourceError and SettingError.
     """
     settings = Settings.from_environment(os.environ)
-    if settings.token is None and not is_local(host):
+    with Shop.open(shop_path) as shop:
+        is_private = settings.token is not None or bool(shop.keys.by_digest() or shop.users)
+    if not is_private and not is_local(host):
         raise SettingError(
-            f"without a token the service binds to this machine only, not to {host}; "
-            "set one with: export MODISTE_TOKEN=$(openssl rand -hex 32)"
+            f"without a key or an account the service binds to this machine only, not to {host}; "
+            f"make one with: modiste user add {shop_path} NAME --role admin; or set MODISTE_TOKEN"
         )
-    Shop.open(shop_path).close()
-    return settings
+    if not settings.hosts and not is_local(host):
+        raise SettingError(
+            f"bound to {host}, the service must know the names it is called by; "
+            "say them with: export MODISTE_HOSTS=modiste.example,192.0.2.1"
+        )
+    return settings, is_private
 
 
 def listening(host: str, port: int) -> socket.socket:

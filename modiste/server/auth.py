@@ -1,46 +1,66 @@
-"""Who may write."""
+"""Who may do what. Every route asks for a leave, and is closed to whoever has less; without a word of its own it asks
+for a viewer's, and a :class:`WriteRoute` for a merchandiser's.
 
-import hmac
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+    @router.delete("/v1/shoppers/{shopper_id}", dependencies=[Depends(Leave("admin"))])
 
-from fastapi import HTTPException, Request, Response
+:class:`~modiste.server.guard.Guard` decides, before a body is read.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from fastapi import Depends, Request
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Mount
 
-from modiste.server.settings import is_local
+Role = Literal["anyone", "publishable", "viewer", "merchandiser", "server", "admin"]
+"""What one may be: each may do all that those before it may."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+COOKIE = "modiste-session"
+"""The cookie that says who is logged in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: ``name`` as the audit trail has it, what she may, and whether it is a person who has logged in."""
+
+    name: str
+    role: Role
+    person: bool = False
+
+    def may(self, role: Role) -> bool:
+        """Whether she may do what asks for ``role``."""
+        return ROLES.index(self.role) >= ROLES.index(role)
 
 
 class WriteRoute(APIRoute):
-    """A route that changes the shop: whoever may not is refused before the body is read."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The route's handler behind the check."""
-        handler: Callable[[Request], Awaitable[Response]] = super().get_route_handler()
-
-        async def guarded(request: Request) -> Response:
-            check_writer(request)
-            return await handler(request)
-
-        return guarded
+    """A route that changes the shop."""
 
 
-def check_writer(request: Request) -> None:
-    """Raise 401 for a missing or wrong token; without a token configured, 403 for anyone but this machine itself."""
-    token: str | None = request.app.state.settings.token
-    headers = request.headers
-    if token is not None:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), token.encode()):
-            raise HTTPException(
-                401,
-                "writes need the service's token: Authorization: Bearer $MODISTE_TOKEN",
-                {"WWW-Authenticate": "Bearer"},
-            )
-        return
-    here = request.client is not None and is_local(request.client.host)
-    forwarded = "forwarded" in headers or "x-forwarded-for" in headers
-    origin = headers.get("origin")
-    foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
-    crossed = headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-    if not here or forwarded or foreign or crossed:
-        raise HTTPException(403, "without MODISTE_TOKEN only programs on this machine may write; set one, and send it")
+class Leave:
+    """What a route asks of its caller, as one of its ``dependencies`` or of its router's; the last one counts."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    async def __call__(self) -> None:
+        """Nothing: Guard has asked already."""
+
+
+def leave_of(route: BaseRoute | None) -> Role:
+    """What a route asks for; None: an address that has no route."""
+    if isinstance(route, Mount):
+        return "anyone"  # the pages' own files
+    said = [one.dependency.role for one in getattr(route, "dependencies", ()) if isinstance(one.dependency, Leave)]
+    return said[-1] if said else "merchandiser" if isinstance(route, WriteRoute) else "viewer"
+
+
+async def get_caller(request: Request) -> Caller:
+    """Who asks, on a route that needs leave."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+TheCaller = Annotated[Caller, Depends(get_caller)]

@@ -1,4 +1,4 @@
-"""What a route needs of the service, and what it demands of a request."""
+"""What a route needs of the service, and what it demands of a request; async, or each would wait for a thread."""
 
 from difflib import get_close_matches
 from typing import Annotated, get_origin
@@ -13,7 +13,7 @@ from modiste.shop.shop import Shop
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
-def get_shop(request: Request) -> Shop:
+async def get_shop(request: Request) -> Shop:
     """The shop that the service serves. Raises StorageError until it could be opened."""
     shop: Shop | None = request.app.state.shop
     if shop is None:
@@ -21,13 +21,13 @@ def get_shop(request: Request) -> Shop:
     return shop
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """What the service may do."""
     settings: Settings = request.app.state.settings
     return settings
 
 
-def get_work_queue(request: Request) -> WorkQueue:
+async def get_work_queue(request: Request) -> WorkQueue:
     """The queue of those who want a photo parsed or embedded."""
     queue: WorkQueue = request.app.state.work_queue
     return queue
@@ -38,7 +38,7 @@ TheSettings = Annotated[Settings, Depends(get_settings)]
 TheWorkQueue = Annotated[WorkQueue, Depends(get_work_queue)]
 
 
-def check_query(request: Request) -> None:
+async def check_query(request: Request) -> None:
     """Raise 422 for a parameter that the route doesn't have, with the nearest that it has.
 
     A route's parameters are the fields of models.

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from time import perf_counter
 from uuid import uuid4
@@ -10,7 +10,6 @@ from uuid import uuid4
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modiste.server.addresses import PREFIX
@@ -46,25 +45,18 @@ _BOUNDARY = re.compile(r"""boundary=(?:"([^"]+)"|([^\s;"]+))""", re.IGNORECASE)
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def middlewares(settings: Settings, meters: Meters) -> list[Middleware]:
-    """The layers around the service, the outermost first. Refusals carry the headers of CORS too."""
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origins=settings.origins,
-        allow_methods=["GET", "HEAD", "PUT", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-        expose_headers=["X-Request-ID", "Retry-After", AS_OF],
-    )
+def middlewares(settings: Settings, meters: Meters, cors: Middleware) -> list[Middleware]:
+    """The layers around the service, the outermost first; ``cors`` too stands around all that refuses."""
     return [
         Middleware(RequestIds),
         Middleware(Prefixes, root_path=settings.root_path),
         Middleware(AccessLog, meters=meters),
         Middleware(SecurityHeaders),
         Middleware(Heads),
-        *([cors] if settings.origins else []),
+        cors,
         Middleware(UnforeseenErrors),
         Middleware(InFlightLimit, most=settings.in_flight),
-        Middleware(TrustedHosts, settings=settings),
+        Middleware(TrustedHosts, hosts=settings.hosts),
         Middleware(StandIns),
         Middleware(BodyLimit, max_upload=settings.max_upload),
     ]
@@ -117,7 +109,7 @@ class Prefixes(Layer):
         self._root_path = root_path
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        said = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/")
+        said = Headers(scope=scope).get("x-forwarded-prefix", "").rstrip("/") if scope["state"]["trusted"] else ""
         prefix = said if PREFIXES.fullmatch(said) else self._root_path
         if prefix and scope["path"].startswith(prefix + "/"):
             raw = scope.get("raw_path") or b""
@@ -241,18 +233,14 @@ class InFlightLimit(Layer):
 class TrustedHosts(Layer):
     """The service answers to its own names: a page elsewhere may have its name resolve to this machine, and read."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
         super().__init__(app)
-        self._open, self._hosts = settings.token is not None, settings.hosts
+        self._hosts = hosts
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         host, app = name_of(Headers(scope=scope).get("host", "")), self.app
-        if not self._open and not is_local(host):
-            app = problem(
-                403, "without MODISTE_TOKEN the service answers to localhost only; set one to use another name"
-            )
-        elif self._hosts and host not in self._hosts and not is_local(host):
-            app = problem(403, "the service doesn't answer to this name; add it to MODISTE_HOSTS")
+        if host not in self._hosts and not is_local(host) and scope["path"] != "/health":
+            app = problem(421, "the service doesn't answer to this name; add it to MODISTE_HOSTS")
         await app(scope, receive, send)
 
 

@@ -14,24 +14,23 @@ PREFIXES = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,8}")
 """What a path under which a proxy shows the service may look like: never another host's name."""
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-"""The names by which a service without a token may be called."""
+"""The names by which a service may always be called, when they mean this machine to whoever calls."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """The service's settings.
 
-    ``token`` is asked of every write (None: writes come from this machine only). ``origins`` are the web origins that
-    browsers may call from (CORS); ``hosts`` the names that the service answers to beside this machine's own (none: any,
-    with a token). A photo has at most ``max_upload`` bytes, one that is searched with at most ``max_pixels`` pixels.
-    ``embed_at_once`` photos are worked on at a time in each worker, ``embed_queue`` more may wait; each worker answers
-    ``in_flight`` requests at a time. What is beyond is refused with 429. ``root_path`` is the path under which a proxy
-    shows the service, such as ``/modiste``, unless the proxy says so itself in X-Forwarded-Prefix. One client, that is
-    one address, has at most ``connections`` in each worker.
+    ``token`` is a key that may do everything. ``hosts`` are the names that the service answers to beside this machine's
+    own; ``proxies`` the addresses and networks of those that are believed when they say for whom they ask. A photo has
+    at most ``max_upload`` bytes, one that is searched with at most ``max_pixels`` pixels. ``embed_at_once`` photos are
+    worked on at a time in each worker, ``embed_queue`` more may wait; each worker answers ``in_flight`` requests at a
+    time. What is beyond is refused with 429. ``root_path`` is the path under which a proxy shows the service, such as
+    ``/modiste``, unless a trusted proxy says so itself in X-Forwarded-Prefix. One client, that is one address, has at
+    most ``connections`` in each worker.
     """
 
     token: str | None = None
-    origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     max_upload: int = 20_000_000
     max_pixels: int = 16_000_000
@@ -40,6 +39,7 @@ class Settings:
     in_flight: int = 64
     root_path: str = ""
     connections: int = 100
+    proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
 
     def __post_init__(self) -> None:
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
@@ -51,15 +51,19 @@ class Settings:
                 raise SettingError(f"MODISTE_HOSTS has {host!r}; write names without a port, such as shop.example")
         if self.root_path and not PREFIXES.fullmatch(self.root_path):
             raise SettingError(f"MODISTE_ROOT_PATH is {self.root_path!r}; write it as /modiste")
-        if self.hosts and self.token is None:
-            raise SettingError("MODISTE_HOSTS needs MODISTE_TOKEN: without one the service answers to localhost only")
+        for proxy in self.proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise SettingError(
+                    f"MODISTE_PROXIES has {proxy!r}; write addresses or networks, such as 10.0.0.0/8"
+                ) from error
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """The settings that the variables MODISTE_… ask for. Raises SettingError for a value that is no number."""
         return cls(
             token=environment.get("MODISTE_TOKEN", "").strip() or None,
-            origins=tuple(one.rstrip("/") for one in _names(environment, "MODISTE_CORS")),
             hosts=tuple(map(name_of, _names(environment, "MODISTE_HOSTS"))),
             max_upload=round(1e6 * _number(environment, "MODISTE_MAX_UPLOAD_MB", cls.max_upload / 1e6)),
             max_pixels=round(1e6 * _number(environment, "MODISTE_MAX_MEGAPIXELS", cls.max_pixels / 1e6, most=178)),
@@ -68,6 +72,7 @@ class Settings:
             root_path=environment.get("MODISTE_ROOT_PATH", "").strip().rstrip("/"),
             connections=math.ceil(_number(environment, "MODISTE_CONNECTIONS", cls.connections, least=1)),
             in_flight=math.ceil(_number(environment, "MODISTE_IN_FLIGHT", cls.in_flight)),
+            proxies=tuple(_names(environment, "MODISTE_PROXIES")) or cls.proxies,
         )
 
 

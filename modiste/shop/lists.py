@@ -4,8 +4,10 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -18,10 +20,11 @@ from modiste.ranking.candidates import Queries
 from modiste.ranking.topk import Ranking, merge
 from modiste.shop import schema
 from modiste.shop.question import Question
-from modiste.shop.recommendations import TERMS, Recommendation
+from modiste.shop.recommendations import SHOWN, TERMS, Recommendation
 from modiste.shop.reports import Progress
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import chunks, present
+from modiste.shop.storefront import Served
 
 if TYPE_CHECKING:
     from modiste.shop.shop import Shop
@@ -31,6 +34,9 @@ OF = ("shoppers", "items")
 
 BLOCK = 1000
 """So many lists are made and kept at a time; an interrupted run loses at most those."""
+
+FEED = ".feed"
+"""The ending of a file that has a list a line."""
 
 _WRITE: dict[str, Callable[[pl.LazyFrame, Path], Any]] = {
     ".parquet": lambda lists, file: lists.sink_parquet(file),
@@ -46,17 +52,23 @@ def recommend_all(
 ) -> int:
     """Write what :meth:`Shop.recommend <modiste.shop.shop.Shop.recommend>` says to every shopper or about every item.
 
-    ``out`` ends with .parquet, .csv or .jsonl. Its columns: shopper_id (or for_item), rank from 1, item_id, relevance,
-    because, why, and the weighted terms, which add up to relevance. Lists stand in the order of their ids. ``ask``: the
-    fields of :class:`~modiste.ask.Ask`. Each ``block`` of lists is of one moment of the shop, and kept beside ``out``
-    until all are there: interrupted, the same call goes on. Returns how many lists were written, now and before: with
-    ``within`` and without ``near``, shoppers without a position have none.
+    ``out`` ends with .parquet, .csv, .jsonl or .feed. Its columns: shopper_id (or for_item), rank from 1, item_id,
+    relevance, because, why, and the weighted terms, which add up to relevance. Lists stand in the order of their ids.
+    A .feed, for e-mails and static sites, has a list a line, as JSON: its list_id, to report what was seen and clicked
+    of it, and recommendations with all that a page shows of an item; photo is the service's address, without its name.
+
+    ``ask``: the fields of :class:`~modiste.ask.Ask`. Each ``block`` of lists is of one moment of the shop, and kept
+    beside ``out`` until all are there: interrupted, the same call goes on. Returns how many lists were written, now and
+    before: with ``within`` and without ``near``, shoppers without a position have none.
     Raises SettingError for another ending or a question that can't be asked, SourceError where nothing can be written.
     """
     if of not in OF:
         raise SettingError(f"there are no lists of {of!r}; there are those of {' and '.join(OF)}")
-    if out.suffix.lower() not in _WRITE:
-        raise SettingError(f"{out.name} must end with {', '.join(_WRITE)}; the ending says in which form it is written")
+    endings = (*_WRITE, FEED)
+    if out.suffix.lower() not in endings:
+        raise SettingError(
+            f"{out.name} must end with {', '.join(endings)}; the ending says in which form it is written"
+        )
     asked = shop.scenarios.asked(Ask.of(**ask))
     shop.items.chosen(asked.categories)
     parts = out.with_name(f"{out.name}.parts")
@@ -74,9 +86,12 @@ def recommend_all(
             if progress:
                 progress(min(start + block, len(ids)), len(ids))
         made = sorted(parts.glob("[0-9]*.parquet"))  # named one by one: a folder's name may look like a pattern
-        lists = pl.scan_parquet(made, glob=False) if ids else pl.LazyFrame(schema=_columns(of))
         whole = parts / f"whole{out.suffix}"
-        _WRITE[out.suffix.lower()](lists, whole)
+        if out.suffix.lower() == FEED:
+            _feed(shop, of, asked, made, whole)
+        else:
+            lists = pl.scan_parquet(made, glob=False) if ids else pl.LazyFrame(schema=_columns(of))
+            _WRITE[out.suffix.lower()](lists, whole)
         whole.replace(out)
         shutil.rmtree(parts)
     except OSError as error:
@@ -97,6 +112,26 @@ def _placed(connection: sa.Connection, shopper_ids: Sequence[str]) -> set[str]:
         wanted = sa.select(table.shopper_id).where(table.shopper_id.in_(some), table.latitude.is_not(None))
         placed.update(connection.execute(wanted).scalars())
     return placed
+
+
+def _feed(shop: "Shop", of: str, ask: Ask, parts: Sequence[Path], file: Path) -> None:
+    """Write the lists of ``parts``, one a line."""
+    snapshot, now = shop.snapshot(), datetime.now(UTC).replace(tzinfo=None)
+    whose = next(iter(_columns(of)))
+    with file.open("w", encoding="utf-8") as lines:
+        for part in parts:
+            for (who,), rows in pl.read_parquet(part).group_by(whose, maintain_order=True):
+                shown = [
+                    {"item_id": row["item_id"], "because": row["because"], "why": row["why"]}
+                    | {name: snapshot.item(place)[name] for name in ("category", *SHOWN)}
+                    | {"photo": f"/v1/items/{quote(row['item_id'], safe='')}/photo"}
+                    for row in rows.iter_rows(named=True)
+                    if (place := snapshot.find(row["item_id"])) >= 0
+                ]
+                ids, person = tuple(one["item_id"] for one in shown), str(who) if of == "shoppers" else None
+                served = Served(ask.scenario or "feed", ask.scenario, ids, now, person)
+                line = {whose: who, "scenario": ask.scenario, "list_id": shop.storefront.sign(served)}
+                lines.write(json.dumps(line | {"recommendations": shown}, ensure_ascii=False) + "\n")
 
 
 def _columns(of: str) -> dict[str, Any]:

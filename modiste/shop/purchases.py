@@ -85,6 +85,14 @@ class Purchases:
         wanted = sa.select(*(table[name] for name in names)).where(table.shopper_id == shopper_id)
         return self._storage.frame(wanted.order_by(table.at, table.event_id))
 
+    def lines(self, order_id: str) -> list[dict[str, Any]]:
+        """What of an order was not taken back yet: shopper_id, item_id, line (None: none), quantity."""
+        table = schema.events.c
+        wanted = sa.select(table.shopper_id, table.item_id, table.line, table.kept.label("quantity")).where(
+            table.order_id == order_id, table.kind == "purchase", table.kept > 0
+        )
+        return [{**row, "line": row["line"] or None} for row in self._storage.rows(wanted.order_by(table.event_id))]
+
     def bought(self, connection: sa.Connection, shopper_id: str) -> list[tuple[str, int]]:
         """What a shopper bought, each with its day, in the order in which she did."""
         wanted = _made().where(schema.events.c.shopper_id == shopper_id)

@@ -178,7 +178,7 @@ settings = Table(
     "settings",
     metadata,
     Column("name", String, primary_key=True),
-    Column("value", String, nullable=False, comment="a number"),
+    Column("value", String, nullable=False, comment="a number, or the secret"),
 )
 
 synced = Table(
@@ -205,6 +205,46 @@ tunings = Table(
     Column("content", Text, nullable=False, comment="weights, half-life, prior and their evidence, JSON"),
 )
 
+lists = Table(
+    "lists",
+    metadata,
+    Column("list_key", ID, primary_key=True, comment="what its id was signed with, and who saw it, hashed"),
+    Column("seen", DateTime, nullable=False, index=True, comment="when it came into view (UTC)"),
+    Column("placement", ID, nullable=False),
+    Column("scenario", ID, comment="null: none"),
+    Column("experiment", ID, index=True, comment="null: none"),
+    Column("variant", String, comment="a or b; ab: interleaved"),
+    Column("teams", String, comment="of an interleaved list: whose pick each place is"),
+    Column("propensity", Float, nullable=False, comment="with which this list was chosen, above 0"),
+    Column("who", ID, index=True, comment="a shopper, or an anonymous visitor; null: not told"),
+    Column("shown", Text, nullable=False, comment="a JSON list of item ids, in order"),
+)
+
+clicks = Table(
+    "clicks",
+    metadata,
+    Column("list_key", ForeignKey("lists.list_key", ondelete="CASCADE"), primary_key=True),
+    Column("item_id", ID, primary_key=True),
+    Column("at", DateTime, nullable=False),
+)
+
+visitors = Table(
+    "visitors",
+    metadata,
+    Column("session", ID, primary_key=True, comment="as the storefront calls somebody it doesn't know"),
+    Column("shopper_id", ID, nullable=False, index=True, comment="who she turned out to be"),
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("placement", ID, nullable=False, comment="one runs at a time on each"),
+    Column("content", Text, nullable=False, comment="what was planned, JSON"),
+    Column("started", DateTime, nullable=False),
+    Column("stopped", DateTime, comment="null: it runs"),
+)
+
 scenarios = Table(
     "scenarios",
     metadata,
@@ -214,4 +254,41 @@ scenarios = Table(
     Column("author", String, nullable=False),
     Column("reason", String, nullable=False),
     Column("content", Text, comment="the scenario as JSON; null: from this version on there is none"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("digest", String, nullable=False, unique=True, comment="SHA-256 of the key, in hexadecimal"),
+    Column("role", String, nullable=False, comment="publishable, viewer, server or admin"),
+    Column("origins", Text, nullable=False, comment="a JSON list: the web origins whose pages may use it"),
+    Column("per_minute", Integer, nullable=False, comment="how many requests; of a publishable one, of each address"),
+    Column("made", DateTime, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", ID, primary_key=True),
+    Column("password", String, nullable=False, comment="Argon2id, with its salt and settings"),
+    Column("role", String, nullable=False, comment="viewer, merchandiser or admin"),
+    Column("made", DateTime, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String, primary_key=True, comment="SHA-256 of what the browser's cookie holds, in hexadecimal"),
+    Column("name", ForeignKey("users.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("ends", DateTime, nullable=False, index=True),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("attempt_id", Integer, primary_key=True, autoincrement=True),
+    Column("name", ID, nullable=False, comment="as it was typed, of a user or not"),
+    Column("address", String, nullable=False),
+    Column("at", DateTime, nullable=False, index=True, comment="kept for a quarter of an hour"),
 )

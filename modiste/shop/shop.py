@@ -25,7 +25,9 @@ from modiste.behaviour.stores import BOX
 from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.ab import AB
 from modiste.shop.items import FETCHED, Items
+from modiste.shop.keys import Keys
 from modiste.shop.moments import Moments
 from modiste.shop.preview import preview
 from modiste.shop.purchases import Purchases
@@ -36,9 +38,11 @@ from modiste.shop.shoppers import Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.status import Coverage, Status, coverage_of, status_of
 from modiste.shop.storage import UPLOADS, Storage, setting
+from modiste.shop.storefront import Storefront
 from modiste.shop.stores import Stores
 from modiste.shop.taste import Taste, taste_of, tastes_of, usual
 from modiste.shop.tuning import Tunings
+from modiste.shop.users import Users
 from modiste.shop.vectors import Vectors
 from modiste.vision.colour import colour_words
 from modiste.vision.embedding import EmbeddedPhoto, VectorSpace
@@ -57,8 +61,8 @@ SPARING = 20.0
 class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
-    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``,
-    ``tunings`` and ``scenarios``.
+    Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``, ``scenarios``,
+    ``storefront``, ``ab``, ``keys`` and ``users``.
 
     Example::
 
@@ -79,7 +83,11 @@ class Shop:
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
         self.tunings = Tunings(storage, self.vectors)
         self.scenarios = Scenarios(storage, self.moments, partial(preview, self))
+        self.storefront = Storefront(storage)
+        self.ab = AB(storage, self.storefront, self.scenarios)
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
+        self.keys = Keys(storage)
+        self.users = Users(storage)
 
     # Making, opening, closing
 
@@ -296,16 +304,22 @@ class Shop:
     # Forgetting
 
     def known_of(self, shopper: str) -> dict[str, Any]:
-        """All that the shop knows of a shopper: what was given, and what she did. Raises UnknownIdError."""
+        """All that the shop knows of a shopper: what was given, what she did, and which lists she saw.
+
+        Raises UnknownIdError.
+        """
         table = schema.shoppers.c
         wanted = sa.select(table.shopper_id, table.trendiness, table.latitude, table.longitude)
         row = self.storage.row(wanted.where(table.shopper_id == shopper))
         if row is None:
             raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
-        return {**row, "events": self.purchases.events_of(shopper).to_dicts()}
+        return {**row, "events": self.purchases.events_of(shopper).to_dicts(),
+                "lists": self.storefront.known_of(shopper)}  # fmt: skip
 
     def forget(self, shopper: str) -> list[Path]:
-        """Forget a shopper: what is known of her, what she did, and what was counted of it.
+        """Forget a shopper: what is known of her, what she did, what was counted of it, and which lists she saw.
+
+        An anonymous visitor of the storefront is forgotten as well, by the name it has for her.
 
         Nothing of her stays in the files of the shop's folder: SQLite's are written anew, which takes seconds for a
         large shop, and reports, pages and lists in the folder that name her are deleted; returns these. PostgreSQL
@@ -316,7 +330,8 @@ class Shop:
         table = schema.shoppers
         with self.storage.writing() as writing:
             self.purchases.forget(writing, shopper)
-            known = writing.execute(table.delete().where(table.c.shopper_id == shopper)).rowcount
+            known = self.storefront.forget(writing, shopper)
+            known |= bool(writing.execute(table.delete().where(table.c.shopper_id == shopper)).rowcount)
         self.storage.erase()  # of one who is gone already too: it may not have been done
         named = [one for one in sorted(self.path.rglob("*")) if one.is_file() and _names(one, self.path, shopper)]
         for one in named:
@@ -370,10 +385,10 @@ def _names(file: Path, folder: Path, shopper: str) -> bool:
     if file.suffix == ".parquet":
         texts = pl.read_parquet(file).select(cs.string())
         return any((column == shopper).any() for column in texts.iter_columns())
-    if file.suffix not in (".txt", ".html", ".csv", ".json", ".jsonl", ".new"):
+    if file.suffix not in (".txt", ".html", ".csv", ".json", ".jsonl", ".feed", ".new"):
         return False
     content, own = file.read_bytes(), re.escape(shopper.encode())
-    if file.suffix in (".json", ".jsonl", ".new"):  # as text: numbers are not ids
+    if file.suffix in (".json", ".jsonl", ".feed", ".new"):  # as text: numbers are not ids
         own = (
             re.escape(json.dumps(shopper, ensure_ascii=False).encode()) + b"|" + re.escape(json.dumps(shopper).encode())
         )

@@ -20,10 +20,11 @@ from modiste.shop import database, migrations, schema
 UPLOADS = "uploads"
 """The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
 
-SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_purchase", "weight_cart", "weight_view")
+SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_purchase", "weight_cart", "weight_view",
+            "secret")  # fmt: skip
 """What the table of settings holds: the tables' version, the revision of the last change, the revision up to which
-removed items are not remembered, how many purchases there are, the sum of their normalised popularity, and what an
-event of each kind is worth in popularity."""
+removed items are not remembered, how many purchases there are, the sum of their normalised popularity, what an
+event of each kind is worth in popularity, and the secret that lists are signed with, in hexadecimal digits."""
 
 ASK_AGAIN_S = 1.0
 """A database that is away is asked again after so many seconds."""
@@ -165,13 +166,19 @@ class Storage:
         """A write transaction, taken at once so that writers queue, with a revision of its own."""
         table = schema.settings
         raised = sa.cast(sa.cast(table.c.value, sa.Integer) + 1, sa.String)
-        with self._connected(writes=True) as connection, connection.begin():
+        with self.aside() as connection:
             connection.execute(table.update().where(table.c.name == "revision").values(value=raised))
             yield Writing(connection, revision_of(connection))
 
     @contextmanager
     def locked(self) -> Iterator[sa.Connection]:
         """A transaction beside which nobody writes, and that writes nothing itself: a full disk doesn't hinder it."""
+        with self._connected(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def aside(self) -> Iterator[sa.Connection]:
+        """A write transaction for what no snapshot holds, such as who is logged in or saw what: no revision."""
         with self._connected(writes=True) as connection, connection.begin():
             yield connection
 
@@ -202,7 +209,7 @@ class Storage:
             with self._connected(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql(f"SET lock_timeout = '{1000 * LOCKED_S:.0f}ms'")
                 try:
-                    connection.exec_driver_sql("VACUUM (FULL, ANALYZE) shoppers, events")
+                    connection.exec_driver_sql("VACUUM (FULL, ANALYZE) shoppers, events, lists, clicks, visitors")
                 except (sa.exc.OperationalError, StorageError) as error:
                     raise SourceError("the tables are in use: they were not written anew; do it again") from error
                 finally:

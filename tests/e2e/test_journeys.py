@@ -456,3 +456,40 @@ def test_axe_finds_no_serious_fault(
     told = [(one["id"], one["help"], [node["html"][:160] for node in one["nodes"][:3]]) for one in serious]
     assert not serious, json.dumps(told, indent=1)
     assert len(found["passes"]) > 10, "axe looked at nothing"
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme", "scripts"), [("phone", "dark", True), ("desk", "light", True), ("phone", "light", False)]
+)
+def test_logging_in_looking_and_logging_out(
+    browser: Browser, tmp_path: Path, axe: str, width: str, scheme: str, scripts: bool
+) -> None:
+    with Shop.create(tmp_path / "street") as shop:
+        shop.users.add("anna", "fifteen small buttons", "viewer")
+    with serving(tmp_path / "street", logs=tmp_path) as served:
+        visit = Visit(browser, served.url)
+        page = visit("/items?q=dress", width, scheme, scripts)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+        expect(page.get_by_label("Name")).to_be_focused()
+        page.keyboard.type("anna")
+        page.keyboard.press("Tab")
+        page.keyboard.type("a wrong password")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("don't belong together")
+        expect(page.get_by_label("Password")).to_be_focused()
+        visit.expected("401")
+        if scripts:
+            page.evaluate(axe)
+            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+            assert [one["id"] for one in found["violations"]] == []
+        page.keyboard.type("fifteen small buttons")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"/items\?q=dress$"))
+        expect(page.locator("header")).to_contain_text("anna")
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
+        assert page.goto("/items").url.startswith(f"{served.url}/login")  # type: ignore[union-attr]
+        wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1]
+        page.context.close()
+    assert visit.troubles == []

@@ -92,9 +92,12 @@ def service(shop_path: Path) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def reading(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client without the token, to a service that the module's tests share and don't change."""
+    """A client with the token, to a service that the module's tests share and don't change."""
     path = copied(template, tmp_path_factory.mktemp("shared") / "street")
-    with running(path, Settings(token=TOKEN)) as url, httpx.Client(base_url=url, timeout=120) as client:
+    with (
+        running(path, Settings(token=TOKEN)) as url,
+        httpx.Client(base_url=url, headers=BEARER, timeout=120) as client,
+    ):
         yield client
 
 

@@ -114,7 +114,7 @@ def test_a_refusal_is_told_in_the_services_words(client: Client) -> None:
         client.put_item("new", prize=5)
     with (
         modiste.Client(str(client._http.base_url), "wrong") as stranger,
-        pytest.raises(ServiceError, match="MODISTE_TOKEN") as refused,
+        pytest.raises(ServiceError, match="no such key") as refused,
     ):
         stranger.delete_item(DRESS)
     assert refused.value.status == 401
@@ -138,3 +138,18 @@ def test_a_service_that_is_not_up_is_told() -> None:
         pytest.raises(ServiceError, match="modiste serve"),
     ):
         client.stores()
+
+
+def test_a_list_is_reported_and_two_scenarios_are_tested(client: Client) -> None:
+    for name in ("home", "home-2"):
+        client.put_scenario(name, {"top": 3})
+    started = client.start_test("winter", "home", "home-2", rate=0.2, counts="clicked")
+    found = client.recommend_to_guest([DRESS], scenario="home", session="s-1")
+    assert found.list_id is not None
+    assert client.report_seen([{"list_id": found.list_id}]).recorded == 1
+    click = {"list_id": found.list_id, "item_id": found.recommendations[0].item_id, "at": datetime.now(UTC)}
+    assert client.report_clicks([click, {**click, "item_id": "nothing"}]).refused[0].line == 2
+    (row,) = client.storefront(days=3)
+    assert (row.placement, row.scenario, row.experiment, row.clicked.people) == ("home", found.scenario, "winter", 1)
+    assert client.tests() == [started]
+    assert (client.test("winter").waiting, client.stop_test("winter").state) == (1, "open")

@@ -54,7 +54,8 @@ def test_an_address_without_parameters_says_so(reading: httpx.Client) -> None:
 def test_behind_a_proxy_addresses_begin_with_its_path(template: Path, tmp_path: Path, said: dict[str, str]) -> None:
     prefix = said.get("X-Forwarded-Prefix", "/modiste")
     path = copied(template, tmp_path / "street")
-    with running(path, Settings(token=TOKEN, root_path="/modiste")) as url, httpx.Client(headers=said) as client:
+    settings = Settings(token=TOKEN, root_path="/modiste")
+    with running(path, settings) as url, httpx.Client(headers=BEARER | said) as client:
         for shown in ("/shoppers", "/items", "/items/Dresses-red-women", "/shoppers/1", "/search", "/docs", "/none"):
             for asked in (url + shown, url + prefix + shown):
                 page = client.get(asked, headers={"accept": "text/html"}).text

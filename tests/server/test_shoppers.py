@@ -262,7 +262,7 @@ def test_a_guest_is_recommended_what_suits_her_cart(reading: httpx.Client) -> No
     assert {one["because"] for one in answer.json()["recommendations"]} == {DRESS, "Denim-blue-women"}
     assert not {DRESS, "Denim-blue-women"} & set(ids(answer))
     cart = reading.post("/v1/recommendations", json={"items": asked["items"]}, params={"top": 20})
-    assert cart.json() == answer.json()
+    assert cart.json()["recommendations"] == answer.json()["recommendations"]
     assert ids(reading.get("/v1/recommendations")) == ids(reading.get("/v1/shoppers/nobody/recommendations"))
     assert reading.get("/v1/recommendations", params={"item": DRESS}).status_code == 422
 

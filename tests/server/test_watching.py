@@ -47,7 +47,7 @@ def test_a_service_without_its_database_is_alive_but_not_ready(service: httpx.Cl
 
 
 def test_a_full_pool_is_503_and_a_fault_of_the_program_is_500(shop_path: Path) -> None:
-    app = create_app(shop_path, Settings(token=TOKEN))
+    app = create_app(shop_path, Settings())
 
     @app.get("/twice")
     def twice(request: Request) -> None:
@@ -153,7 +153,7 @@ def test_metrics_tell_of_vectors_that_are_missing(service: httpx.Client, shop_pa
 def test_two_workers_count_as_one(shop_path: Path, serve: Callable[..., Served], tmp_path: Path) -> None:
     counts = tmp_path / "counts"
     counts.mkdir()
-    served = serve(shop_path, "--workers", "2", MODISTE_TOKEN=TOKEN, TMPDIR=str(counts))
+    served = serve(shop_path, "--workers", "2", TMPDIR=str(counts))
     sent = 0
 
     def both_answered() -> bool:  # each question comes on a connection of its own, which either may take
@@ -183,7 +183,7 @@ def test_a_sane_request_id_is_kept_and_another_is_made(reading: httpx.Client) ->
 def test_every_request_is_one_line_of_json_without_secrets(shop_path: Path, serve: Callable[..., Served]) -> None:
     served = serve(shop_path, MODISTE_TOKEN=TOKEN)
     ONCE.post(f"{served.url}/v1/purchases", json=ORDER, headers=BEARER | {"X-Request-ID": "one"}).raise_for_status()
-    ONCE.get(f"{served.url}/v1/shoppers/1/recommendations?top=0", headers={"X-Request-ID": "two"})
+    ONCE.get(f"{served.url}/v1/shoppers/1/recommendations?top=0", headers=BEARER | {"X-Request-ID": "two"})
     ONCE.post(f"{served.url}/v1/purchases", json=ORDER, headers={"Authorization": "Bearer wrong-one"})
     told = {ONCE.get(f"{served.url}{path}").headers.get("server") for path in ("/health", "/v1/nowhere")}
     served.stop()
@@ -201,7 +201,7 @@ def test_every_request_is_one_line_of_json_without_secrets(shop_path: Path, serv
 
 
 def test_an_unforeseen_error_is_told_by_its_id_and_explained_in_the_log_only(shop_path: Path) -> None:
-    app = create_app(shop_path, Settings(token=TOKEN))
+    app = create_app(shop_path, Settings())
 
     @app.get("/broken")
     def broken() -> None:

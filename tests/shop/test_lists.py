@@ -136,3 +136,21 @@ def test_an_empty_shop_has_an_empty_table_and_an_unknown_form_none(tmp_path: Pat
             with pytest.raises(SettingError):
                 recommend_all(shop, **{**bad, "out": tmp_path / bad["out"]})
         assert not list(tmp_path.glob("*.parts"))
+
+
+def test_a_feed_has_a_list_a_line_that_can_be_reported(busy: Shop, tmp_path: Path) -> None:
+    busy.scenarios.put("e-mail", {"top": 3})
+    assert recommend_all(busy, tmp_path / "l.feed", block=7, scenario="e-mail") == 22
+    lines = [json.loads(line) for line in (tmp_path / "l.feed").read_text().splitlines()]
+    assert len(lines) == 22
+    one = next(line for line in lines if line["shopper_id"] == "1")
+    assert [each["item_id"] for each in one["recommendations"]] == [
+        each.item_id for each in busy.recommend("1", scenario="e-mail")
+    ]  # fmt: skip
+    assert one["recommendations"][0]["photo"].startswith("/v1/items/")
+    served = busy.storefront.read(one["list_id"])
+    assert (served.who, served.placement, served.scenario, len(served.items)) == ("1", "e-mail", "e-mail", 3)
+    recommend_all(busy, tmp_path / "items.feed", of="items", top=2)
+    about = json.loads((tmp_path / "items.feed").read_text().splitlines()[0])
+    assert busy.storefront.read(about["list_id"]).who is None
+    assert len(about["recommendations"]) == 2

@@ -2,6 +2,7 @@
 
 import json
 import traceback
+from dataclasses import replace
 from datetime import datetime
 from unittest.mock import Mock
 
@@ -15,6 +16,7 @@ from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import database, schema, storage
 from modiste.shop.lists import recommend_all
 from modiste.shop.shoppers import new_shopper
+from modiste.shop.storefront import Seen, Served
 
 DAY = datetime(2025, 3, 31, 14, 5)
 
@@ -140,7 +142,7 @@ def test_a_shopper_is_known_to_herself(shop):
     shop.purchases.record([Event("ann", "Denim-red-men-0", DAY, "cart", 2), Event("bea", "Denim-red-men-6", DAY)])
     known = shop.known_of("ann")
     [event] = known.pop("events")
-    assert known == {"shopper_id": "ann", "trendiness": None, "latitude": 48.8, "longitude": 2.3}
+    assert known == {"shopper_id": "ann", "trendiness": None, "latitude": 48.8, "longitude": 2.3, "lists": []}
     assert (event["kind"], event["item_id"], event["at"], event["quantity"]) == ("cart", "Denim-red-men-0", DAY, 2)
     with pytest.raises(UnknownIdError):
         shop.known_of("nobody")
@@ -157,13 +159,16 @@ def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, capl
         shop.purchases.record([one, *others[1500 + 20 * n : 1520 + 20 * n]])
     shop.purchases.record([Event(her, items[0], DAY, "return", order_id="hers-0"), Event(her, items[1], DAY, "cancel")])
     shop.shoppers.put(her, trendiness=0.5)
+    seen = Served("home", None, (items[0],), datetime.now(), her)
+    shop.storefront.record([Seen(shop.storefront.sign(one), items[0]) for one in (seen, replace(seen, who="hers-1"))])
+    shop.storefront.link({"hers-1": her})
     shop.snapshot()
     shop.recommend(items=items[:2])
     (shop.path / "not-taken.txt").write_text(f"orders.csv, row 3: {her} bought no item\n")
     (shop.path / "notes.txt").write_text("of somebody else")
     (shop.path / "numbers.csv").write_text(f"recall\n{her}\n")
     named = {shop.path / "not-taken.txt"}
-    for form in ("csv", "jsonl", "parquet"):
+    for form in ("csv", "jsonl", "parquet", "feed"):
         named.add(out := shop.path / "lists" / f"all.{form}")
         out.parent.mkdir(exist_ok=True)
         recommend_all(shop, out, top=1)

@@ -9,6 +9,7 @@ from modiste.server.pages import (
     experiments,
     item,
     items,
+    login,
     overview,
     scenarios,
     search,
@@ -19,7 +20,21 @@ from modiste.server.pages import (
 )
 from modiste.server.pages.rendering import STATIC
 
-_PAGES = (overview, sheets, editing, stores, shoppers, shopper, items, item, scenarios, search, experiments, docs)
+_PAGES = (
+    overview,
+    sheets,
+    editing,
+    stores,
+    shoppers,
+    shopper,
+    items,
+    item,
+    scenarios,
+    search,
+    experiments,
+    docs,
+    login,
+)
 
 ROUTERS = (*(page.router for page in _PAGES), scenarios.writes)
 """The pages' routes."""

@@ -14,7 +14,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from modiste.behaviour.taste import HIGHEST, LOWEST
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server.addresses import address, here, item_page, shopper_page, thumbnail
-from modiste.server.dependencies import get_shop
 from modiste.shop.recommendations import TERMS, Recommendation
 
 MOST_TOP = 20
@@ -35,7 +34,7 @@ HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Cache-Control": "no-cache",
+    "Cache-Control": "no-store",
     "Vary": "HX-Request, HX-Target",
 }
 """Sent with every page, beside those that every answer has."""
@@ -89,7 +88,7 @@ _environment.filters.update(
 )
 _environment.globals.update(
     PRESETS=PRESETS, SCALINGS=get_args(Scaling), MOST_TOP=MOST_TOP, MOST_WEIGHT=MOST_WEIGHT, address=address,
-    LOWEST=LOWEST, HIGHEST=HIGHEST,
+    LOWEST=LOWEST, HIGHEST=HIGHEST, zip=zip,
     to=here, css=_asset("modiste.css"), htmx=_asset("htmx.min.js"), js=_asset("modiste.js"),
 )  # fmt: skip
 
@@ -106,7 +105,11 @@ def error_page(
 
 def render(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """The template ``name`` filled with ``values``."""
-    common = {"shop_name": get_shop(request).name, "here": request.url.path.split("/")[1]}
+    common = {
+        "shop_name": request.app.state.shop.name,
+        "here": request.url.path.split("/")[1],
+        "caller": getattr(request.state, "caller", None),
+    }
     return HTMLResponse(_environment.get_template(name).render(common | values), status, headers=HEADERS)
 
 

@@ -4,6 +4,7 @@ A new shop has the tables of ``schema.py``. Each later change of them is one fil
 there are, named in the table ``alembic_version`` and in the setting ``schema``, which a program reads first.
 """
 
+from secrets import token_hex
 from threading import Lock
 
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ def create(engine: sa.Engine) -> None:
             start = {"schema": schema.VERSION, "revision": 0, "forgotten": 0, "purchases": 0, "normpop": 0.0}
             start |= {"weight_purchase": 1.0, "weight_cart": 0.0, "weight_view": 0.0}
             rows = [{"name": name, "value": str(value)} for name, value in start.items()]
+            rows.append({"name": "secret", "value": token_hex(32)})
             connection.execute(schema.settings.insert(), rows)
             _migrate(connection, "stamp")
     except StorageError as error:

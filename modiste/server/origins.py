@@ -1,0 +1,36 @@
+"""Where a request comes from: from which machine, and from which web page."""
+
+from urllib.parse import urlsplit
+
+from fastapi import Request
+
+from modiste.server.settings import is_local, name_of
+
+
+def client_of(request: Request) -> str:
+    """The address of the machine that asks."""
+    return request.client.host if request.client else ""
+
+
+def is_here(request: Request) -> bool:
+    """Whether it comes from this machine itself, by one of its own names, and through no proxy."""
+    own = is_local(client_of(request)) and is_local(name_of(request.headers.get("host", "")))
+    return own and not request.state.forwarded
+
+
+def page_origin(request: Request) -> str | None:
+    """The web origin of the page that asks, as far as the browser says: ``https://shop.example``; None: it doesn't."""
+    origin = request.headers.get("origin")
+    if origin is None and (parts := urlsplit(request.headers.get("referer", ""))).netloc:
+        origin = f"{parts.scheme}://{parts.netloc}"
+    return origin
+
+
+def is_own(request: Request) -> bool:
+    """Whether no page of another origin is behind it; a link there that somebody followed is not that page's doing."""
+    headers = request.headers
+    if headers.get("sec-fetch-mode") == "navigate" and request.method == "GET":
+        return headers.get("sec-fetch-dest", "document") == "document"
+    origin = headers.get("origin")
+    foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
+    return not foreign and headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
