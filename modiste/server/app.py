@@ -1,15 +1,18 @@
 """The service: an application over one shop, and the command that keeps it up."""
 
+import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -24,6 +27,7 @@ from modiste.server.middleware import middlewares
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
 from modiste.server.readiness import Readiness
 from modiste.server.settings import Settings, is_local
+from modiste.shop import checking
 from modiste.shop.shop import Shop
 
 GRACE_S = 10
@@ -34,6 +38,8 @@ DECODED_AT_ONCE = 2
 
 HUNG_S = 30
 """A worker that gives no sign of life for so long is replaced; one on a crowded machine may need some seconds."""
+
+_LOG = logging.getLogger(__name__)
 
 _ABOUT = """Explained fashion recommendations from garment photos, purchases and each shopper's taste for trends.
 
@@ -54,7 +60,12 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
             app.state.metrics_queue = WorkQueue(1, 16)
             with suppress(ModisteError):  # the first request needn't wait for what all requests need
                 await to_thread.run_sync(shop.snapshot)
+            ends = Event()
+            thread = Thread(target=_check, args=(shop, meters, ends), name="checking")
+            thread.start()
             yield
+            ends.set()
+            await to_thread.run_sync(thread.join)
 
     app = FastAPI(
         title="Modiste",
@@ -76,6 +87,18 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     app.state.routes = [route for router in routers for route in router.routes]
     app.mount("/static", _OwnFiles(directory=pages.STATIC), name="static")
     return app
+
+
+def _check(shop: Shop, meters: Meters, ends: Event) -> None:
+    """Mend what is derived and not right, and log what was found; the service serves whatever comes of it."""
+    try:
+        findings = checking.check(shop, "derived", thorough=False, stop=ends.is_set)
+    except (ModisteError, OSError, DBAPIError) as error:  # it may be read-only, or gone
+        _LOG.warning("the shop can't be checked: %s", getattr(error, "orig", error))
+        return
+    meters.found(findings)
+    for one in findings:
+        _LOG.warning("%s%s", one.said, " (mended)" if one.mended else "")
 
 
 class _OwnFiles(StaticFiles):

@@ -1,14 +1,16 @@
 """What Prometheus reads at /metrics: how long requests take, and what the shop holds."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import product
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from modiste.shop.checking import KINDS, Finding
 from modiste.shop.reports import Coverage
 
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -30,6 +32,19 @@ class Meters:
             buckets=BUCKETS,
             registry=self._own,
         )
+        self._found = Gauge(
+            "modiste_check_findings",
+            "What the check at the service's start found, by kind, and whether it was mended.",
+            ("kind", "mended"),
+            multiprocess_mode="max",
+            registry=self._own,
+        )
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Tell what a check found."""
+        for kind, mended in product(KINDS, (False, True)):
+            count = sum(one.count for one in findings if (one.kind, one.mended) == (kind, mended))
+            self._found.labels(kind, str(mended).lower()).set(count)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; ``route`` is its template, never the path itself."""

@@ -22,6 +22,7 @@ from modiste.behaviour.stores import BOX
 from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.checking import Finding, Mend, check
 from modiste.shop.items import Items
 from modiste.shop.moments import Moments
 from modiste.shop.purchases import Purchases, last_purchase
@@ -118,6 +119,17 @@ class Shop:
         nothing of the copy is left.
         """
         return self.storage.backup(Path(to))
+
+    def check(self, mend: Mend = "nothing", *, thorough: bool = True) -> list[Finding]:
+        """Find what is stale, missing, foreign or orphaned: what isn't as it should be, each with a sentence.
+
+        Vectors are compared with what they were made of, counts with the events, the files in ``cache`` with the
+        tables, and photos with what items name; a photo that was never embedded is no finding, ``status`` tells of it.
+        ``mend``: ``derived`` makes anew what can be made anew from what was given, ``all`` deletes files and events of
+        nothing as well. What was given and is lost can't be mended. Unless ``thorough``, photos are not read, nor the
+        files in ``cache``. Others may go on writing.
+        """
+        return check(self, mend, thorough=thorough)
 
     def close(self) -> None:
         """Let go of the database, once the files that are being written are."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Self, TypeVar
 
 import polars as pl
@@ -25,6 +26,9 @@ event of each kind is worth in popularity."""
 
 MOST_REMOVED = 100_000
 """So many removed items are remembered; a snapshot that is older than the oldest of them is made anew."""
+
+MOST_REVISIONS = 100_000
+"""So many revisions are remembered by their marks; a snapshot that is older is made anew."""
 
 T = TypeVar("T")
 
@@ -116,7 +120,11 @@ class Storage:
         raised = sa.cast(sa.cast(table.c.value, sa.Integer) + 1, sa.String)
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             connection.execute(table.update().where(table.c.name == "revision").values(value=raised))
-            yield Writing(connection, revision_of(connection))
+            revision, marks = revision_of(connection), schema.revisions
+            connection.execute(marks.insert().values(revision=revision, mark=token_hex(8)))
+            if revision % 1000 == 0:
+                connection.execute(marks.delete().where(marks.c.revision <= revision - MOST_REVISIONS))
+            yield Writing(connection, revision)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -249,6 +257,15 @@ def set_setting(connection: sa.Connection, name: str, value: float) -> None:
 def revision_of(connection: sa.Connection) -> int:
     """The revision of the last change that the connection's transaction sees."""
     return int(setting(connection, "revision"))
+
+
+def mark_of(connection: sa.Connection, revision: int) -> str:
+    """What tells a revision from one of the same number, counted on from tables that were put back to an older state.
+
+    Empty where nothing was ever written, or so much since that it isn't remembered.
+    """
+    table = schema.revisions.c
+    return connection.execute(sa.select(table.mark).where(table.revision == revision)).scalar() or ""
 
 
 def frame(connection: sa.Connection, wanted: sa.Select[Any]) -> pl.DataFrame:
