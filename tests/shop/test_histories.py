@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -89,6 +89,8 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.shop.vectors.embed(masking="none")  # the space that later photos go into
+        for item in ITEMS:
+            self.put(item, KINDS[0], None)
 
     def teardown(self) -> None:
         with self.shop as shop:
@@ -222,8 +224,9 @@ def test_whatever_is_done_the_shop_is_what_a_dictionary_would_be(
     run_state_machine_as_test(
         lambda: Machine(url, photos),
         settings=settings(
-            max_examples=300 if TORTURE else 10, stateful_step_count=60 if TORTURE else 25, deadline=None,
+            max_examples=300 if TORTURE else 8, stateful_step_count=60 if TORTURE else 30, deadline=None,
             suppress_health_check=list(HealthCheck), print_blob=True,
+            phases=list(Phase) if TORTURE else [Phase.generate],
         ),
     )  # fmt: skip
 
