@@ -37,7 +37,7 @@ FILED_FROM = 20_000
 
 _COLOURLESS = bytes(2 * COLOUR_DIM)
 _CHUNK = 50_000  # rows of the database in memory at once
-_ROUNDED = 1e-3  # what a product of matrices may differ by from one of other shapes
+_ROUNDED = 1e-5  # what a product of matrices may differ by from that of another machine
 _ROOM = 8  # a matrix has room for one more row in so many
 _LOG = logging.getLogger(__name__)
 
