@@ -358,17 +358,24 @@ class Items:
         if photo is not None:
             check_photo(photo)
         item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None, photos=())
-        with self._storage.writing() as writing:  # what is known is read where nobody else can change it
-            wanted = _selected().where(schema.items.c.item_id == item.item_id)
-            known = writing.execute(wanted).mappings().one_or_none()
-            if match is not None and match != _tag(known):
-                raise ChangedError(f"item {item.item_id!r} is not what it was; read it again")
-            if photo is not None:
-                item = replace(item, image=str(self._keep_photo(photo)))
-            row = self._row(item)
-            if photo is None and known is not None:
-                row |= {name: known[name] for name in ("image", "mask", "photos", "stamp")}
-            self._store(writing, [row])
+        kept = None
+        try:
+            with self._storage.writing() as writing:  # what is known is read where nobody else can change it
+                wanted = _selected().where(schema.items.c.item_id == item.item_id)
+                known = writing.execute(wanted).mappings().one_or_none()
+                if match is not None and match != _tag(known):
+                    raise ChangedError(f"item {item.item_id!r} is not what it was; read it again")
+                if photo is not None:
+                    kept = str(self._keep_photo(photo))
+                    item = replace(item, image=kept)
+                row = self._row(item)
+                if photo is None and known is not None:
+                    row |= {name: known[name] for name in ("image", "mask", "photos", "stamp")}
+                self._store(writing, [row])
+        except BaseException:
+            with suppress(sa.exc.DBAPIError):
+                self._drop_upload(self._storage.relative(kept))
+            raise
         if known is not None and known["image"] != row["image"]:
             self._drop_upload(known["image"])
         try:
@@ -440,11 +447,15 @@ class Items:
         file.parent.mkdir(exist_ok=True)
         if not file.exists():
             with NamedTemporaryFile(dir=file.parent, delete=False) as written:
-                written.write(photo)
-                written.flush()
-                os.fsync(written.fileno())
-            Path(written.name).chmod(0o644)  # another machine's user may serve it
-            Path(written.name).replace(file)
+                try:
+                    written.write(photo)
+                    written.flush()
+                    os.fsync(written.fileno())
+                    Path(written.name).chmod(0o644)  # another machine's user may serve it
+                    Path(written.name).replace(file)
+                except BaseException:
+                    Path(written.name).unlink(missing_ok=True)
+                    raise
         return file
 
     def _drop_upload(self, image: str | None) -> None:

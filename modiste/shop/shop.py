@@ -5,7 +5,6 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 """
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -85,10 +84,7 @@ class Shop:
         if categories is not None:
             categories = PAPER if str(categories) == "paper" else Path(categories)
             Taxonomy.load(categories)  # refuse a bad file before anything is written
-        storage = Storage.create(folder, database)
-        if categories is not None:
-            shutil.copyfile(categories, folder / "categories.toml")
-        return cls(storage)
+        return cls(Storage.create(folder, database, categories))
 
     @classmethod
     def open(cls, path: str | Path) -> Self:

@@ -4,7 +4,7 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -32,6 +32,8 @@ MOST_REVISIONS = 100_000
 
 T = TypeVar("T")
 
+_TAXONOMY = "categories.toml.unfinished"
+_MADE = ("shop.db", "shop.db-wal", "shop.db-shm", "shop.db-journal", "shop.toml", _TAXONOMY)
 _UNFINISHED = "shop.db.unfinished"  # the tables of a copy that is being made
 _LOG = logging.getLogger(__name__)
 
@@ -65,24 +67,36 @@ class Storage:
         self.engine = database.connect(path)
 
     @classmethod
-    def create(cls, folder: Path, url: str | None) -> Self:
-        """Make the tables of an empty shop in ``folder``, or in PostgreSQL at ``url``.
+    def create(cls, folder: Path, url: str | None, categories: Path | None = None) -> Self:
+        """Make the tables of an empty shop in ``folder``, or in PostgreSQL at ``url``, all of it or nothing.
 
         Raises SourceError if there is a shop already or the database can't be used, SettingError for another kind of
         URL, MissingExtraError without the extra ``postgres``.
         """
         if url is not None:
             database.postgres(url).dispose()  # refuse a bad one before anything is written
-        folder.mkdir(parents=True, exist_ok=True)
-        if url is not None:
-            database.remember(folder, url)
-        storage = cls(folder)
+        before = {one for one in (folder, *folder.parents, *(folder / name for name in _MADE)) if one.exists()}
         try:
-            migrations.create(storage.engine)
-        except BaseException:
-            storage.close()
+            folder.mkdir(parents=True, exist_ok=True)
             if url is not None:
-                (folder / "shop.toml").unlink()
+                database.remember(folder, url)
+            if categories is not None:
+                shutil.copyfile(categories, folder / _TAXONOMY)
+            storage = cls(folder)
+            try:
+                migrations.create(storage.engine)
+            except BaseException:
+                storage.close()
+                raise
+            _finish(folder)
+        except BaseException:
+            for name in _MADE:
+                if folder / name not in before:
+                    (folder / name).unlink(missing_ok=True)
+            for made in (folder, *folder.parents):
+                if made not in before:
+                    with suppress(OSError):
+                        made.rmdir()
             raise
         return storage
 
@@ -94,6 +108,7 @@ class Storage:
         storage = cls(folder)
         try:
             migrations.upgrade(storage.engine)
+            _finish(folder)
         except BaseException:
             storage.close()
             raise
@@ -187,9 +202,12 @@ class Storage:
                 f"the tables of {self.path} lie in PostgreSQL; copy them with: pg_dump (see docs/how-to/backup.md)"
             )
         folder = to.resolve()
-        if folder.exists():
+        if (folder / _UNFINISHED).exists() and not database.is_shop(folder):
+            shutil.rmtree(folder)  # a copy that was interrupted
+        if folder.exists() and any(folder.iterdir()):
             raise SourceError(f"{folder} exists already; choose a new folder for the copy")
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _UNFINISHED).touch()
         try:
             if (self.path / "categories.toml").is_file():
                 shutil.copy2(self.path / "categories.toml", folder / "categories.toml")
@@ -240,6 +258,12 @@ class Storage:
             except FileNotFoundError:
                 gone.append(name)
         return gone
+
+
+def _finish(folder: Path) -> None:
+    """Put a new shop's taxonomy where it belongs, now that there are tables; also if making it was interrupted."""
+    with suppress(FileNotFoundError):
+        (folder / _TAXONOMY).replace(folder / "categories.toml")
 
 
 def setting(connection: sa.Connection, name: str) -> float:

@@ -280,7 +280,8 @@ def test_a_server_that_does_not_answer_is_named_without_the_password(tmp_path, u
     with pytest.raises(SourceError, match=r"'db' on (127.0.0.1|/nowhere): .*is the server running") as caught:
         Shop.create(tmp_path / "shop", database=url)
     assert "hushhush" not in "".join(traceback.format_exception(caught.value))
-    assert not (tmp_path / "shop" / "shop.toml").exists()
+    assert not (tmp_path / "shop").exists()
+    (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "shop.toml").write_text(f'database = "{url}"\n')
     with pytest.raises(SourceError, match="is the server running") as caught:
         Shop.open(tmp_path / "shop")
