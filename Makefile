@@ -14,6 +14,7 @@ test: $(READY)
 
 # What `make test` has a quick part of: long histories, a fault at every boundary, fuzzing. Takes an hour or two.
 torture: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group torture
 	MODISTE_TORTURE=1 $(BIN)/python -m pytest -s tests/shop/test_histories.py tests/shop/test_faults.py tests/fuzz
 
 check: $(READY)
