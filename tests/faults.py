@@ -342,6 +342,7 @@ class Database:
         shutil.copytree(template.root, root)
         if self.server is not None:
             self.execute(f"CREATE DATABASE {new} TEMPLATE {name}")
+            shutil.rmtree(root / "shop" / "cache", ignore_errors=True)  # of the other database
             settings = root / "shop" / "shop.toml"
             settings.chmod(0o600)
             settings.write_text(f"database = {json.dumps(self.url(new))}\n")
