@@ -4,13 +4,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check dist lock clean
+.PHONY: demo test torture check dist lock clean
 
 demo: $(READY)
 	$(BIN)/modiste demo demo-shop
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# What `make test` has a quick part of: long histories, a fault at every boundary, fuzzing. Takes an hour or two.
+torture: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group torture
+	MODISTE_TORTURE=1 $(BIN)/python -m pytest -s tests/shop/test_histories.py tests/shop/test_faults.py tests/fuzz
 
 check: $(READY)
 	$(BIN)/ruff check .

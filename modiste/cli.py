@@ -1242,20 +1242,46 @@ def backup(
         _console().print(f"copied to {shop.backup(to)}", soft_wrap=True)
 
 
-@app.command(epilog="Examples: modiste recount street | modiste recount street --view 0.02 --cart 0.2")
-def recount(
+@app.command(epilog="Examples: modiste check street | modiste check street --mend")
+def check(
+    path: ShopPath,
+    mend: Annotated[bool, typer.Option("--mend", help="Make anew what can be, and delete what is left over.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Read neither the photos nor the files in cache, only the tables.")
+    ] = False,
+) -> None:
+    """Find what is stale, missing, foreign or left over: vectors, counts, photos, files. Exit with 1 if some stays.
+
+    Without --mend nothing is changed.
+    """
+    with _open(path) as shop:
+        findings = shop.check("all" if mend else "nothing", thorough=not quick)
+    console, left = _console(), [one for one in findings if not one.mended]
+    for one in findings:
+        state = "[green]mended:[/]" if one.mended else "[yellow]found:[/]"
+        console.print(f"{state} {_plain(one.said)}", highlight=False, soft_wrap=True)
+    if not findings:
+        console.print("everything is as it should be")
+    elif any(one.derived or one.kind != "missing" for one in left):
+        console.print(f"to mend: modiste check {path} --mend", highlight=False, soft_wrap=True)
+    if left:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: modiste weigh street --view 0.02 --cart 0.2")
+def weigh(
     path: ShopPath,
     purchase: Annotated[float | None, typer.Option(min=0, help="What a purchase counts; at first 1.")] = None,
     cart: Annotated[float | None, typer.Option(min=0, help="What something in a cart counts; at first 0.")] = None,
     view: Annotated[float | None, typer.Option(min=0, help="What a view counts; at first 0.")] = None,
 ) -> None:
-    """Count popularity and trendiness anew from the events, and drop the files made of the database."""
-    import shutil
-
+    """Let carts and views count in popularity too, or purchases otherwise; all of them are counted anew."""
     given = {"purchase": purchase, "cart": cart, "view": view}
+    weights = {kind: weight for kind, weight in given.items() if weight is not None}
+    if not weights:
+        raise SettingError("say what an event counts: --purchase, --cart or --view")
     with _open(path) as shop:
-        shop.purchases.weigh(**{kind: weight for kind, weight in given.items() if weight is not None})
-        shutil.rmtree(shop.path / "cache", ignore_errors=True)
+        shop.purchases.weigh(**weights)
         _console().print(f"counted {len(shop.purchases)} purchases")
 
 

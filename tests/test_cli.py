@@ -256,15 +256,20 @@ def test_a_page_shows_the_purchases_and_what_they_lead_to(type_, street, tmp_pat
     assert "because of" in shown
 
 
-def test_purchases_are_counted_anew_and_the_files_dropped(type_, street):
+def test_what_a_check_finds_is_said_and_mended_if_one_says_so(type_, street):
+    assert type_("check", "street")[:2] == (0, "everything is as it should be\n")
     (street.path / "cache").mkdir()
     (street.path / "cache" / "manifest.json").write_text("{}")
     with street.storage.writing() as writing:
         writing.execute(schema.counts.update().values(count=0))
-    code, shown, _ = type_("recount", "street")
-    assert (code, shown) == (0, "counted 32 purchases\n")
-    assert not (street.path / "cache").exists()
+    code, shown, _ = type_("check", "street", "--quick")
+    assert code == 1
+    assert "found: counts are not what the events say" in shown
+    assert shown.endswith("to mend: modiste check street --mend\n")
+    code, shown, _ = type_("check", "street", "--mend")
+    assert (code, shown.count("mended: ")) == (0, 2)
     assert street.items.browse(sort="popularity").items["count"].max() == 34
+    assert type_("check", "street")[:2] == (0, "everything is as it should be\n")
 
 
 def test_stores_and_purchases_are_added_with_what_was_not_taken(type_, street, tmp_path):
@@ -498,7 +503,7 @@ def test_status_says_what_is_there_and_what_is_next(type_, street):
 
 def test_views_count_as_much_as_one_says(type_, street):
     street.purchases.record([Event("ann", "i5", datetime(2025, 3, 1), "view")] * 4)
-    assert type_("recount", "street", "--view", "0.5")[0] == 0
+    assert type_("weigh", "street", "--view", "0.5")[0] == 0
     counts = dict(street.purchases.popularity().select("item_id", "popularity").iter_rows())
     assert counts["i5"] == 25 + 2
 

@@ -1,12 +1,15 @@
 """What leaves the repository: the wheel, the commands that install, the workflow and the hooks."""
 
+import importlib.util
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from email.parser import Parser
 from hashlib import sha256
 from importlib import metadata
@@ -160,7 +163,50 @@ def test_the_same_source_elsewhere_gives_the_same_bytes(wheel: Path, tmp_path: P
     assert sha256(again.read_bytes()).hexdigest() == sha256(wheel.read_bytes()).hexdigest()
 
 
+def test_the_wheel_holds_what_its_record_says(archive: ZipFile) -> None:
+    (record,) = [name for name in archive.namelist() if name.endswith(".dist-info/RECORD")]
+    rows = [line.split(",") for line in archive.read(record).decode().splitlines()]
+    assert {name for name, *_ in rows} == set(archive.namelist())
+    for name, digest, size in rows:
+        if name != record:
+            content = archive.read(name)
+            sha = urlsafe_b64encode(sha256(content).digest()).rstrip(b"=").decode()
+            assert (digest, int(size)) == (f"sha256={sha}", len(content)), name
+
+
+# Licences
+
+
+def test_every_package_network_and_file_that_is_not_ours_has_its_licence() -> None:
+    spec = importlib.util.spec_from_file_location("licences", ROOT / "docs" / "licences.py")
+    assert spec is not None
+    assert spec.loader is not None
+    licences = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(licences)
+    rows = dict(re.findall(r"^\| (?:\[|`)?([\w./-]+).*\| (.*) \|$", licences.PAGE.read_text("utf-8"), re.M))
+    named = {licences._required(line)[0] for lines in EXTRAS.values() for line in lines}
+    assert licences.locked().keys() | named | licences.FILES.keys() <= rows.keys(), "run: python docs/licences.py"
+    assert {file.stem for file in (ROOT / "modiste/vision/models").glob("*.onnx")} <= rows.keys()
+    for package in licences.locked():
+        with suppress(metadata.PackageNotFoundError):
+            said = licences.licence(package)
+            assert said, f"{package} doesn't say its licence; add it to docs/licences.py"
+            assert rows[package] == said or metadata.version(package) != licences.locked()[package], package
+    static = {one.relative_to(ROOT).as_posix() for one in (ROOT / "modiste/server/static").glob("*.min.*")}
+    assert static <= licences.FILES.keys()
+
+
 # The workflow, the hooks, the changes
+
+
+def test_what_is_locked_is_audited_every_week_and_when_it_changes() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/audit.yml").read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow[True].keys() == {"schedule", "push", "pull_request", "workflow_dispatch"}  # YAML reads on as True
+    assert workflow[True]["push"]["paths"] == ["requirements.lock"]
+    (job,) = workflow["jobs"].values()
+    assert "pip-audit" in job["steps"][-1]["run"]
+    assert "requirements.lock" in job["steps"][-1]["run"]
 
 
 def test_the_workflow_runs_what_ci_runs_on_every_python_that_is_named() -> None:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import uvicorn
@@ -41,6 +41,7 @@ from modiste.server.pictures import MASKS, THUMBNAILS, Cache
 from modiste.server.proxies import Proxies
 from modiste.server.readiness import Readiness
 from modiste.server.settings import Settings, is_local
+from modiste.shop import checking
 from modiste.shop.shop import Shop
 
 GRACE_S = 10
@@ -83,6 +84,7 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         state = app.state
         state.shop, state.readiness = None, Readiness(lambda: state.shop)
+        state.checking, state.ends = None, Event()
         try:
             await _open(state, shop_path, register)
             opening = None
@@ -95,8 +97,11 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
             app.state.metrics_queue = WorkQueue(1, 16)
             yield {"connections": Connections(chosen.connections, meters.dropped)}
         finally:
+            state.ends.set()
             if opening is not None:
                 opening.cancel()
+            if state.checking is not None:
+                await to_thread.run_sync(state.checking.join)
             if state.shop is not None:
                 state.shop.close()
 
@@ -135,6 +140,8 @@ async def _open(state: State, shop_path: str | Path, register: Register) -> None
     register.open(state.shop)
     with suppress(ModisteError):
         await to_thread.run_sync(state.shop.snapshot)
+    state.checking = Thread(target=_check, args=(state.shop, state.meters, state.ends), name="checking")
+    state.checking.start()
 
 
 async def _open_later(state: State, shop_path: str | Path, register: Register, error: StorageError) -> None:
@@ -146,6 +153,18 @@ async def _open_later(state: State, shop_path: str | Path, register: Register, e
             await _open(state, shop_path, register)
         except StorageError as again:
             error = again
+
+
+def _check(shop: Shop, meters: Meters, ends: Event) -> None:
+    """Mend what is derived and not right, and log what was found; the service serves whatever comes of it."""
+    try:
+        findings = checking.check(shop, "derived", thorough=False, stop=ends.is_set)
+    except (ModisteError, OSError) as error:  # it may be read-only, or gone
+        _LOG.warning("the shop can't be checked: %s", error)
+        return
+    meters.found(findings)
+    for one in findings:
+        _LOG.warning("%s%s", one.said, " (mended)" if one.mended else "")
 
 
 class _OwnFiles(StaticFiles):

@@ -1,14 +1,16 @@
 """What Prometheus reads at /metrics: how long requests take, and what the shop holds."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import product
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from modiste.shop.checking import KINDS, Finding
 from modiste.shop.status import Coverage
 
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -35,13 +37,25 @@ class Meters:
             buckets=BUCKETS,
             registry=self._own,
         )
-
+        self._found = Gauge(
+            "modiste_check_findings",
+            "What the check at the service's start found, by kind, and whether it was mended.",
+            ("kind", "mended"),
+            multiprocess_mode="max",
+            registry=self._own,
+        )
         self._dropped = Counter(
             "modiste_connections_dropped",
             "Connections that were ended: their client was late, or had too many.",
             ("why",),
             registry=self._own,
         )
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Tell what a check found."""
+        for kind, mended in product(KINDS, (False, True)):
+            count = sum(one.count for one in findings if (one.kind, one.mended) == (kind, mended))
+            self._found.labels(kind, str(mended).lower()).set(count)
 
     def dropped(self, why: str) -> None:
         """Count one connection that was ended here."""

@@ -10,6 +10,7 @@ where there was none. Other processes may see them there early, and look at none
 
 import json
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -31,7 +32,7 @@ try:
 except ImportError:  # Windows, where one process serves a shop
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 2
+FORMAT = 3
 """Of the files; others are made anew."""
 
 _MANIFEST = "manifest.json"
@@ -40,13 +41,19 @@ _MANIFEST = "manifest.json"
 class Files:
     """The saved snapshots under ``root``; ``saved`` are the matrices of the last one that was opened.
 
-    ``database`` says of which database they are: a folder's may be another one tomorrow. Safe to use from several
-    processes.
+    ``database`` says of which database they are: a folder's may be another one tomorrow. Its tables may be put back
+    to an older state; the mark of a snapshot's revision tells whether they have gone on from there. Safe to use from
+    several processes.
     """
 
     def __init__(self, root: Path, database: str) -> None:
         self.root, self.database = root, database
         self.saved: set[Path | None] = set()
+
+    @property
+    def there(self) -> bool:
+        """Whether a snapshot was saved."""
+        return (self.root / _MANIFEST).is_file()
 
     def matrix_file(self) -> Path:
         """The path of a matrix that is to be made."""
@@ -89,6 +96,7 @@ class Files:
         categories = tuple(manifest["categories"])
         return Snapshot(
             revision=int(manifest["revision"]),
+            mark=str(manifest["mark"]),
             name=shop.name,
             folder=shop.absolute(),
             taxonomy=taxonomy,
@@ -121,7 +129,7 @@ class Files:
             folder = self.root / f"items-{uuid4().hex[:12]}"
             folder.mkdir()
             try:
-                manifest = self._write(snapshot, folder)
+                manifest = self._write(snapshot, folder) | {"previous": current}
                 new = folder / _MANIFEST
                 new.write_text(json.dumps(manifest), encoding="utf-8")
                 new.replace(self.root / _MANIFEST)
@@ -164,7 +172,7 @@ class Files:
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         return {
             "format": FORMAT, "database": self.database,
-            "revision": snapshot.revision, "folder": folder.name, "rows": rows,
+            "revision": snapshot.revision, "mark": snapshot.mark, "folder": folder.name, "rows": rows,
             "categories": snapshot.categories, "store_ids": snapshot.store_ids, "day": snapshot.sales.day,
             "matrices": matrices,
         }  # fmt: skip
@@ -182,6 +190,22 @@ class Files:
                     opened.seek(4 * row * dim)
                     opened.write(vector.astype("<f4").tobytes())
         return {"file": file.name, "dim": dim, "capacity": capacity}
+
+    def strangers(self, older_than: float) -> list[Path]:
+        """What nobody will open: neither what the manifest names nor what may still be being made."""
+        try:
+            manifest = json.loads((self.root / _MANIFEST).read_text(encoding="utf-8"))
+            named = {manifest["folder"], manifest["previous"], *(one["file"] for one in manifest["matrices"].values())}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            named = set()
+        found = [*self.root.glob("items-*"), *self.root.glob("vectors-*")]
+        return sorted(one for one in found if one.name not in named and time.time() - one.stat().st_mtime > older_than)
+
+    def clear(self) -> None:
+        """Let the files be made anew."""
+        with self._locked():
+            (self.root / _MANIFEST).unlink(missing_ok=True)
+            self._remove_others(set())
 
     def _current(self) -> str:
         """The folder that the manifest names, empty where there is none."""

@@ -57,14 +57,21 @@ def connect(folder: Path) -> Engine:
 
 
 def remember(folder: Path, url: str) -> None:
-    """Write ``url`` to the folder's ``shop.toml``, for its owner's eyes only. Raises SourceError if there is one."""
-    try:
-        target = os.open(folder / "shop.toml", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise SourceError(f"{folder} is a shop already; open it, or choose another folder") from error
-    with os.fdopen(target, "w", encoding="utf-8") as file:
-        file.write(f"# Where this shop's tables lie; {ENVIRONMENT} in the environment overrides it.\n")
-        file.write(f"database = {json.dumps(url)}\n")
+    """Write ``url`` to the folder's ``shop.toml``, for its owner's eyes only.
+
+    It may be there already: making the shop was interrupted, or its tables say that it is one. Raises SourceError if
+    that is another's.
+    """
+    line, file = f"database = {json.dumps(url)}\n", folder / "shop.toml"
+    if file.exists():
+        if file.read_text("utf-8").endswith(line):
+            return
+        raise SourceError(f"{folder} is a shop already; open it, or choose another folder")
+    unfinished = file.with_suffix(".toml.unfinished")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.write(f"# Where this shop's tables lie; {ENVIRONMENT} in the environment overrides it.\n{line}")
+    unfinished.replace(file)
 
 
 def place(engine: Engine) -> str:

@@ -367,7 +367,11 @@ class Items:
         attributes = json.dumps(dict(item.attributes), sort_keys=True, ensure_ascii=False)
         paths = {"image": self._storage.relative(item.image), "mask": self._storage.relative(item.mask)}
         photos = json.dumps([self._storage.relative(one) for one in item.photos]) if item.photos else None
-        return asdict(item) | {"attributes": attributes, "stamp": _stamp(item), "photos": photos} | paths
+        return (
+            asdict(item)
+            | {"attributes": attributes, "stamp": _stamp(item.image, item.mask, item.photos), "photos": photos}
+            | paths
+        )
 
     def _store(self, writing: Writing, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
         """Insert or update items; returns how many of each. What was derived from what has changed goes."""
@@ -421,6 +425,24 @@ class Items:
                 found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
                 rows += [{**row, "popularity": counts[row["item_id"]]} for row in found]
             self._store(writing, rows)
+
+    def stamp(self, item_ids: Sequence[str]) -> None:
+        """Take the photos and masks of items as they are now; what was derived from others goes."""
+        with self._storage.writing() as writing:
+            rows: list[dict[str, Any]] = []
+            for some in chunks(item_ids):
+                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
+                for row in found:
+                    with suppress(OSError, PhotoError):  # gone since
+                        rows.append({**row, "stamp": self.stamp_of(row["image"], row["mask"], row["photos"])})
+            self._store(writing, rows)
+
+    def stamp_of(self, image: str | None, mask: str | None, photos: str | None) -> str:
+        """The fingerprint of a photo, its mask and further photos as the table of items names them, as they are now.
+
+        Raises OSError, PhotoError.
+        """
+        return _stamp(self._storage.absolute(image), self._storage.absolute(mask), self._photos(photos))
 
     def tag(self, item_id: str) -> str:
         """A fingerprint of all that is known of an item, photo included; of none, empty."""
@@ -603,22 +625,22 @@ def _tag(row: Any) -> str:
     return "" if row is None else blake2b(json.dumps(dict(row)).encode(), digest_size=16).hexdigest()
 
 
-def _stamp(item: Item) -> str:
+def _stamp(image: str | None, mask: str | None, photos: Iterable[str] = ()) -> str:
     """A fingerprint of the photo's and the mask's bytes, with another of the further photos' behind a dash; empty
     without a photo. A further photo that can't be read counts as none."""
-    if item.image is None:
+    if image is None:
         return ""
-    digest, further = blake2b(digest_size=16), blake2b(digest_size=16)
-    for path in (item.image, item.mask):
+    digest, further, photos = blake2b(digest_size=16), blake2b(digest_size=16), tuple(photos)
+    for path in (image, mask):
         if path:
             with open_regular(Path(path), MAX_BYTES) as file:
                 file_digest(file, lambda: digest)
         else:
             digest.update(b"\0")
-    for path in item.photos:
+    for path in photos:
         with suppress(OSError, PhotoError), open_regular(Path(path), MAX_BYTES) as file:
             file_digest(file, lambda: further)
-    return digest.hexdigest() + (f"-{further.hexdigest()}" if item.photos else "")
+    return digest.hexdigest() + (f"-{further.hexdigest()}" if photos else "")
 
 
 def _first(stamp: str) -> str:

@@ -29,7 +29,7 @@ from modiste.shop import schema
 from modiste.shop.arrays import Ids, Writer, mapped, mapped_for_writing, written
 from modiste.shop.cache import Files
 from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot
-from modiste.shop.storage import Storage, chunks, frame, revision_of, setting
+from modiste.shop.storage import Storage, chunks, frame, mark_of, revision_of, set_setting, setting
 from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
@@ -42,6 +42,7 @@ FILED_FROM = 20_000
 
 _COLOURLESS = bytes(2 * COLOUR_DIM)
 _CHUNK = 50_000  # rows of the database in memory at once
+_ROUNDED = 1e-5  # what a product of matrices may differ by from that of another machine
 _ROOM = 8  # a matrix has room for one more row in so many
 _LOG = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Moments:
     def __init__(self, storage: Storage, taxonomy: Taxonomy) -> None:
         self._storage, self._taxonomy = storage, taxonomy
         self._cache = storage.path / "cache"
-        self._files = Files(self._cache, storage.place)
+        self.files = Files(self._cache, storage.place)
         self._latest: Snapshot | None = None
         self._lock = Lock()
         self._filing: Thread | None = None
@@ -73,8 +74,9 @@ class Moments:
         Raises StorageError where the database is away.
         """
         while True:
+            before = self._latest
             with self._storage.reading() as connection:
-                snapshot = self._at(connection, spaces)
+                snapshot = self._at(connection, spaces, before)
                 if snapshot is not None:
                     self._read_at = datetime.now(UTC)
                     yield snapshot, connection
@@ -99,17 +101,25 @@ class Moments:
         if self._filing is not None:
             self._filing.join()
 
-    def _at(self, connection: sa.Connection, spaces: Sequence[str | VectorSpace | None]) -> Snapshot | None:
-        """The moment of ``connection``; None where another thread has gone on from there already."""
+    def _at(
+        self, connection: sa.Connection, spaces: Sequence[str | VectorSpace | None], before: Snapshot | None
+    ) -> Snapshot | None:
+        """The moment of ``connection``; None where another thread has gone on from there already.
+
+        ``before`` was the latest when the transaction hadn't begun.
+        """
         revision, latest = revision_of(connection), self._latest
-        if latest is None or latest.revision != revision or not _holds(latest, spaces):
+        mark = mark_of(connection, revision)
+        if latest is None or (latest.revision, latest.mark) != (revision, mark) or not _holds(latest, spaces):
             with self._lock:
                 latest = self._latest
                 if latest is not None and latest.revision > revision:
-                    return None
+                    if before is None or before.revision <= revision:
+                        return None
+                    latest = None  # the tables were put back to an older state
                 if latest is None:
                     latest = self._opened(connection, revision) or self._built(connection, revision)
-                if latest.revision != revision:
+                if (latest.revision, latest.mark) != (revision, mark):
                     latest = self._refreshed(connection, latest, revision) or self._built(connection, revision)
                 for wanted in spaces:
                     with suppress(LookupError):  # who asks for it is told
@@ -117,6 +127,60 @@ class Moments:
                 self._latest = latest
                 self._file_later(latest)
         return latest
+
+    # What is derived, against what it is derived from
+
+    def foreign_files(self) -> bool:
+        """Whether there are files that are not of these tables, or not whole."""
+        files = Files(self._cache, self._storage.place)
+        if not files.there:
+            return False
+        loaded = files.load(self._storage.path, self._taxonomy)
+        with self._storage.reading() as connection:
+            return loaded is None or mark_of(connection, loaded.revision) != loaded.mark
+
+    def differing(self, *spaces: VectorSpace) -> int:
+        """How many items, vectors and days' sales of the snapshot are not what the tables say."""
+        with self.now(*spaces) as (snapshot, connection):
+            walk, wrong, seen = _Walk(snapshot), 0, 0
+            names, items, vectors = _Names(snapshot.categories, snapshot.store_ids), schema.items.c, schema.vectors.c
+            wanted = sa.select(*(items[name] for name in FIELDS)).order_by(items.item_id)
+            for some in _streamed(connection, wanted):
+                rows = [snapshot.find(one[0]) for one in some]
+                here = np.array([row for row in rows if row >= 0], np.int64)
+                there = [one for one, row in zip(some, rows, strict=True) if row >= 0]
+                seen += len(here)
+                known = [
+                    list(new.values()) if (new := snapshot.changed.get(row)) else json.loads(snapshot.records[row])
+                    for row in here.tolist()
+                ]
+                alike = np.array([said == list(one) for said, one in zip(known, there, strict=True)], bool)
+                for name, values in _columns(there, names).items() if there else ():
+                    column = snapshot.column(name)[here]
+                    alike &= (column == np.asarray(values, column.dtype)) | (column != column)
+                wrong += len(some) - int(np.count_nonzero(alike))
+            wrong += snapshot.size - seen
+            for key, matrix in snapshot.matrices.items():
+                walk, has = _Walk(snapshot), np.zeros(snapshot.rows, bool)
+                stored = sa.select(vectors.item_id, vectors.vector, vectors.colour).where(vectors.space == key)
+                for some in _streamed(connection, stored.order_by(vectors.item_id)):
+                    rows_ = np.array([walk.row(one[0]) for one in some], np.int64)
+                    has[rows_] = True
+                    expected = _decoded([one[1:] for one in some], matrix.reduction)
+                    wrong += int(np.count_nonzero(np.abs(matrix.vectors[rows_] - expected).max(1) > _ROUNDED))
+                wrong += int(np.count_nonzero((matrix.has[: snapshot.rows] & snapshot.column("alive")) != has))
+            ours, theirs = snapshot.sales.all(), _read_sales(connection, snapshot).all()
+            sold = dict(zip(ours[0].tolist(), ours[1].tolist(), strict=True))
+            for day, count in zip(theirs[0].tolist(), theirs[1].tolist(), strict=True):
+                wrong += int(sold.pop(day, 0.0) != count)
+            return wrong + sum(int(count != 0) for count in sold.values())
+
+    def read_anew(self) -> None:
+        """Let everything that was made of the tables, here and in other processes, be made of them again."""
+        with self._storage.writing() as writing:
+            set_setting(writing.connection, "forgotten", writing.revision)
+        if self.files.there:
+            self.files.clear()
 
     # From the database
 
@@ -146,6 +210,7 @@ class Moments:
             row += len(some)
         snapshot = Snapshot(
             revision=revision,
+            mark=mark_of(connection, revision),
             name=self._storage.path.name,
             folder=self._storage.path.absolute(),
             taxonomy=self._taxonomy,
@@ -168,7 +233,7 @@ class Moments:
         snapshot = replace(snapshot, sales=_read_sales(connection, snapshot))
         if snapshot.spaces:
             snapshot = self._with_space(connection, snapshot, snapshot.spaces[0], filed=filed)
-        return self._files.save(snapshot) if filed else snapshot
+        return self.files.save(snapshot) if filed else snapshot
 
     def _with_space(
         self, connection: sa.Connection, snapshot: Snapshot, space: VectorSpace, *, filed: bool = False
@@ -182,7 +247,7 @@ class Moments:
         has, file, vectors = np.zeros(capacity, bool), None, np.zeros((capacity, dim), np.float32)
         if filed or snapshot.source:
             with suppress(OSError):  # the folder can't be written, or is gone
-                vectors = mapped_for_writing(path := self._files.matrix_file(), capacity, dim)
+                vectors = mapped_for_writing(path := self.files.matrix_file(), capacity, dim)
                 file = path
         table, walk = schema.vectors.c, _Walk(snapshot)
         wanted = sa.select(table.item_id, table.vector, table.colour).where(table.space == space.key)
@@ -202,7 +267,7 @@ class Moments:
 
     def _refreshed(self, connection: sa.Connection, old: Snapshot, revision: int) -> Snapshot | None:
         """What changed since ``old``, read and written beside it; None where reading everything is quicker."""
-        if revision < old.revision or setting(connection, "forgotten") > old.revision:
+        if setting(connection, "forgotten") > old.revision or mark_of(connection, old.revision) != old.mark:
             return None
         if connection.dialect.name == "postgresql":  # which would read a table whole that it hasn't analysed yet
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
@@ -223,6 +288,7 @@ class Moments:
         snapshot = replace(
             snapshot,
             revision=revision,
+            mark=mark_of(connection, revision),
             stores=_stores(connection),
             **models_of(connection),
             spaces=_spaces(connection),
@@ -253,8 +319,8 @@ class Moments:
 
     def _opened(self, connection: sa.Connection, revision: int) -> Snapshot | None:
         """The snapshot that lies in files; None where there is none that the database has gone on from."""
-        loaded = self._files.load(self._storage.path, self._taxonomy)
-        if loaded is None or loaded.revision > revision:
+        loaded = self.files.load(self._storage.path, self._taxonomy)
+        if loaded is None or loaded.revision > revision or mark_of(connection, loaded.revision) != loaded.mark:
             return None
         spaces = _spaces(connection)
         keys = {one.key for one in spaces}
@@ -269,9 +335,7 @@ class Moments:
 
     def _file_later(self, latest: Snapshot) -> None:
         """Where much has come since the files were written, have a thread write them; nobody waits for it."""
-        fresh = sum(
-            len(one.fresh) if one.file in self._files.saved else latest.rows for one in latest.matrices.values()
-        )
+        fresh = sum(len(one.fresh) if one.file in self.files.saved else latest.rows for one in latest.matrices.values())
         unfiled = len(latest.changed) + len(latest.sales.since) + fresh
         if self._refused or latest.rows < self.filed_from or unfiled < max(5000, latest.rows // 50):
             return
@@ -281,14 +345,14 @@ class Moments:
 
     def _file(self, snapshot: Snapshot) -> None:
         try:
-            filed = self._files.save(snapshot)
+            filed = self.files.save(snapshot)
         except OSError as error:
             _LOG.warning("can't write %s: %s; the shop is kept in memory", self._cache, error.strerror)
             self._refused = True
             return
         with suppress(StorageError), self._lock, self._storage.reading() as connection:  # nobody else goes on meanwhile
             revision = revision_of(connection)
-            current = filed if filed.revision == revision else self._refreshed(connection, filed, revision)
+            current = self._refreshed(connection, filed, revision)
             if current is not None and (self._latest is None or self._latest.revision <= revision):
                 self._latest = current
 

@@ -299,6 +299,12 @@ class Purchases:
         with self._storage.writing() as writing:
             _recount(writing)
 
+    def miscounted(self, connection: sa.Connection) -> dict[str, int]:
+        """How many of what is counted are not what the events say: of the items, of their days, of the shoppers, of the
+        sums over all, and of the events' pieces that were not taken back."""
+        found = {of: _number(connection, wanted) for of, wanted in _differing(connection).items()}
+        return found | {"events": len(_unsettled(connection))}
+
     def refuse_real(self, connection: sa.Connection) -> None:
         """Raises SettingError where there are purchases that nobody simulated."""
         table = schema.events.c
@@ -341,6 +347,7 @@ def _count_nothing(writing: Writing) -> None:
 
 def _recount(writing: Writing) -> None:
     table = schema.events
+    _write_kept(writing, _unsettled(writing.connection))
     _count_nothing(writing)
     last = 0
     wanted = sa.select(table).order_by(table.c.event_id).limit(_BATCH)
@@ -475,10 +482,87 @@ def _settle(writing: Writing, pairs: Sequence[tuple[str, str]]) -> None:
     kept = {event_id: n for pair in backs for event_id, n in _settled(by_pair[pair]).items()}
     if changed := [(one, kept[event_id]) for event_id, one in rows.items() if one.kept != kept[event_id]]:
         _keep(writing, changed)
+        _write_kept(writing, {one.event_id: n for one, n in changed})
+
+
+def _write_kept(writing: Writing, kept: dict[int, int]) -> None:
+    table = schema.events
+    if kept:
         writing.execute(
             table.update().where(table.c.event_id == sa.bindparam("one")).values(kept=sa.bindparam("n")),
-            [{"one": one.event_id, "n": n} for one, n in changed],
+            [{"one": event_id, "n": n} for event_id, n in kept.items()],
         )
+
+
+def _unsettled(connection: sa.Connection) -> dict[int, int]:
+    """What events should keep of their quantity that say otherwise."""
+    table, backs = schema.events.c, schema.events.alias()
+    same = sa.exists().where(
+        backs.c.shopper_id == table.shopper_id, backs.c.item_id == table.item_id, backs.c.kind.in_(_BACK)
+    )
+    alone = sa.select(table.event_id, table.quantity).where(table.kept != table.quantity, sa.not_(same))
+    wrong: dict[int, int] = {one.event_id: one.quantity for one in connection.execute(alone)}
+    by_pair: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+    pairs = sa.select(table.shopper_id, table.item_id).where(table.kind.in_(_BACK)).distinct().subquery().c
+    theirs = sa.and_(table.shopper_id == pairs.shopper_id, table.item_id == pairs.item_id)
+    wanted = sa.select(schema.events).where(table.kind.in_(("purchase", *_BACK)), theirs)
+    for one in connection.execute(wanted.order_by(table.at, table.event_id)):
+        by_pair[one.shopper_id, one.item_id].append(one)
+    for rows in by_pair.values():
+        kept = _settled(rows)
+        wrong.update((one.event_id, kept[one.event_id]) for one in rows if one.kept != kept[one.event_id])
+    return wrong
+
+
+_NEAR = 1e-6  # sums that were added in another order differ by less
+
+
+def _differing(connection: sa.Connection) -> dict[str, sa.Select[Any]]:
+    """What is counted otherwise than the events say, by what it is counted of."""
+    table, items, shoppers, settings = schema.events.c, schema.items.c, schema.shoppers.c, schema.settings.c
+    none, one = sa.literal(0).label("n"), sa.literal(1).label("n")
+    bought = sa.and_(table.kind == "purchase", table.kept > 0)
+    weights = {kind: setting(connection, f"weight_{kind}") for kind in WEIGHED}
+    worth = table.kept * sa.case(*((table.kind == kind, weight) for kind, weight in weights.items()), else_=0.0)
+    weighed = table.kind.in_([kind for kind, weight in weights.items() if weight])
+    day: Any = sa.cast(sa.func.julianday(sa.func.date(table.at)) - 1721424.5, sa.Integer)  # 1 is the first of year 1
+    if connection.dialect.name == "postgresql":
+        day = sa.literal_column("events.at::date - date '0001-01-01' + 1", sa.Integer)
+    at_start, number = sa.func.coalesce(items.popularity, 0.0), sa.cast(settings.value, sa.Float)
+
+    def differing(*parts: Any) -> sa.Select[Any]:
+        """Where the parts don't add up to nothing: what they are of, then two numbers."""
+        both = sa.union_all(*parts).subquery()
+        *names, n, x = both.c
+        unlike = sa.func.abs(sa.func.sum(x)) > _NEAR + 1e-9 * sa.func.max(sa.func.abs(x))
+        return sa.select(*names).group_by(*names).having(sa.or_(sa.func.sum(n) != 0, unlike))
+
+    counts, sales = schema.counts.c, schema.sales.c
+    return {
+        "items": differing(
+            sa.select(items.item_id, one, at_start.label("x")),
+            sa.select(table.item_id, none, worth).where(weighed),
+            sa.select(counts.item_id, sa.literal(-1), -counts.count),
+        ),
+        "days": differing(
+            sa.select(table.item_id, day.label("day"), none, worth.label("x")).where(weighed),
+            sa.select(sales.item_id, sales.day, none, -sales.bought),
+        ),
+        "shoppers": differing(
+            sa.select(table.shopper_id, one, table.normpop.label("x")).where(bought),
+            sa.select(shoppers.shopper_id, -shoppers.purchases, -shoppers.normpop),
+        ),
+        "sums": differing(
+            sa.select(sa.literal("purchases").label("name"), one, sa.literal(0.0).label("x")).where(bought),
+            sa.select(sa.literal("normpop"), none, table.normpop).where(bought),
+            sa.select(settings.name, sa.cast(-number, sa.Integer), sa.literal(0.0)).where(settings.name == "purchases"),
+            sa.select(settings.name, none, -number).where(settings.name == "normpop"),
+        ),
+    }
+
+
+def _number(connection: sa.Connection, rows: sa.Select[Any]) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(rows.subquery())).scalar_one())
 
 
 def _settled(rows: Sequence[Any]) -> dict[int, int]:

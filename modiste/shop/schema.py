@@ -154,6 +154,7 @@ vectors = Table(
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
     Column("vector", LargeBinary, nullable=False, comment="float16, little endian, of unit length"),
     Column("colour", LargeBinary, comment="float16, little endian, unit length, nothing negative; see vision.colour"),
+    Column("made_of", String, comment="the item's stamp, a space, and its category; null: not known"),
     _revision(index=False),
     Index("vectors_by_item", "item_id"),
     Index("vectors_by_revision", "space", "revision"),
@@ -165,6 +166,13 @@ failures = Table(
     Column("space", ForeignKey("spaces.key", ondelete="CASCADE"), primary_key=True),
     Column("item_id", ForeignKey("items.item_id", ondelete="CASCADE"), primary_key=True),
     Column("reason", String, nullable=False),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("mark", String, nullable=False, comment="drawn by the change: tables put back to an older state differ"),
 )
 
 removed = Table(

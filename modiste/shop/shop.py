@@ -26,6 +26,7 @@ from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.ab import AB
+from modiste.shop.checking import Finding, Mend, check
 from modiste.shop.items import FETCHED, Items
 from modiste.shop.keys import Keys
 from modiste.shop.moments import Moments
@@ -149,6 +150,17 @@ class Shop:
         words += f"{have.purchases:,} purchases"
         steps = "".join(f" · {step.said}" for step in status.steps(self.name))
         return glance(self.name, words + steps, self.items.browse(sort="popularity", limit=8).items.to_dicts())
+
+    def check(self, mend: Mend = "nothing", *, thorough: bool = True) -> list[Finding]:
+        """Find what is stale, missing, foreign or orphaned: what isn't as it should be, each with a sentence.
+
+        Vectors are compared with what they were made of, counts with the events, the files in ``cache`` with the
+        tables, and photos with what items name; a photo that was never embedded is no finding, ``status`` tells of it.
+        ``mend``: ``derived`` makes anew what can be made anew from what was given, ``all`` deletes files and events of
+        nothing as well. What was given and is lost can't be mended. Unless ``thorough``, photos are not read, nor the
+        files in ``cache``. Others may go on writing.
+        """
+        return check(self, mend, thorough=thorough)
 
     def close(self) -> None:
         """Let go of the database, once the files that are being written are."""

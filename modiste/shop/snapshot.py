@@ -228,6 +228,7 @@ class Snapshot:
     """
 
     revision: int
+    mark: str
     name: str
     folder: Path
     taxonomy: Taxonomy

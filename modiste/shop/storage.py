@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from threading import Lock
 from typing import Any, Self, TypeVar
 
@@ -34,6 +35,9 @@ LOCKED_S = 10.0
 
 MOST_REMOVED = 100_000
 """So many removed items are remembered; a snapshot that is older than the oldest of them is made anew."""
+
+MOST_REVISIONS = 100_000
+"""So many revisions are remembered by their marks; a snapshot that is older is made anew."""
 
 T = TypeVar("T")
 
@@ -97,8 +101,7 @@ class Storage:
             except BaseException:
                 storage.close()
                 raise
-            if categories is not None:
-                (folder / _TAXONOMY).replace(folder / "categories.toml")
+            _finish(folder)
         except BaseException as error:
             for name in _MADE:
                 if folder / name not in before:
@@ -120,6 +123,7 @@ class Storage:
         storage = cls(folder)
         try:
             migrations.upgrade(storage.engine)
+            _finish(folder)
         except BaseException:
             storage.close()
             raise
@@ -168,7 +172,11 @@ class Storage:
         raised = sa.cast(sa.cast(table.c.value, sa.Integer) + 1, sa.String)
         with self.aside() as connection:
             connection.execute(table.update().where(table.c.name == "revision").values(value=raised))
-            yield Writing(connection, revision_of(connection))
+            revision, marks = revision_of(connection), schema.revisions
+            connection.execute(marks.insert().values(revision=revision, mark=token_hex(8)))
+            if revision % 1000 == 0:
+                connection.execute(marks.delete().where(marks.c.revision <= revision - MOST_REVISIONS))
+            yield Writing(connection, revision)
 
     @contextmanager
     def locked(self) -> Iterator[sa.Connection]:
@@ -247,9 +255,12 @@ class Storage:
                 f"the tables of {self.path} lie in PostgreSQL; copy them with: pg_dump (see docs/how-to/backup.md)"
             )
         folder = to.resolve()
-        if folder.exists():
+        if (folder / _UNFINISHED).exists() and not database.is_shop(folder):
+            shutil.rmtree(folder)  # a copy that was interrupted
+        if folder.exists() and any(folder.iterdir()):
             raise SourceError(f"{folder} exists already; choose a new folder for the copy")
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _UNFINISHED).touch()
         try:
             if (self.path / "categories.toml").is_file():
                 shutil.copy2(self.path / "categories.toml", folder / "categories.toml")
@@ -302,6 +313,12 @@ class Storage:
         return gone
 
 
+def _finish(folder: Path) -> None:
+    """Put a new shop's taxonomy where it belongs, now that there are tables; also if making it was interrupted."""
+    with suppress(FileNotFoundError):
+        (folder / _TAXONOMY).replace(folder / "categories.toml")
+
+
 def setting(connection: sa.Connection, name: str) -> float:
     """The number that the setting ``name`` holds, one of SETTINGS."""
     table = schema.settings.c
@@ -317,6 +334,15 @@ def set_setting(connection: sa.Connection, name: str, value: float) -> None:
 def revision_of(connection: sa.Connection) -> int:
     """The revision of the last change that the connection's transaction sees."""
     return int(setting(connection, "revision"))
+
+
+def mark_of(connection: sa.Connection, revision: int) -> str:
+    """What tells a revision from one of the same number, counted on from tables that were put back to an older state.
+
+    Empty where nothing was ever written, or so much since that it isn't remembered.
+    """
+    table = schema.revisions.c
+    return connection.execute(sa.select(table.mark).where(table.revision == revision)).scalar() or ""
 
 
 def frame(connection: sa.Connection, wanted: sa.Select[Any]) -> pl.DataFrame:

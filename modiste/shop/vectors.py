@@ -127,14 +127,16 @@ class Vectors:
         self._propose(space)
         return EmbedReport(space, embedded, here, self.failures(space), remarks, perf_counter() - began)
 
-    def embed_item(self, item_id: str) -> str | None:
-        """Embed one item in the default vector space, made with the defaults if there is none; why not, or None."""
-        spaces = self.spaces()
-        if not spaces:
+    def embed_item(self, item_id: str, space: VectorSpace | None = None) -> str | None:
+        """Embed one item in a vector space, by default the latest, made with the defaults if there is none; why not, or
+        None."""
+        if space is None:
+            space = next(iter(self.spaces()), None)
+        if space is None:
             spec, parser = get_backbone(DEFAULT_BACKBONE), get_backbone(DEFAULT_PARSER)
-            spaces = [VectorSpace.of(spec, DEFAULT_MASKING, spec.crop, "auto", parser, DEFAULT_FILL)]
-            self._register(spaces[0])
-        space, vectors = spaces[0], schema.vectors.c
+            space = VectorSpace.of(spec, DEFAULT_MASKING, spec.crop, "auto", parser, DEFAULT_FILL)
+            self._register(space)
+        vectors = schema.vectors.c
         there = sa.select(vectors.item_id).where(vectors.space == space.key, vectors.item_id == item_id)
         for _ in range(_ROUNDS):  # another put may change the item meanwhile
             if self._storage.row(there) is not None:
@@ -218,7 +220,11 @@ class Vectors:
         """Store what was made of items, unless they have changed since or another process was quicker; how many.
         ``shown`` are the further photos that show an item instead of its first."""
         made = {
-            item_id: {"vector": vector.astype("<f2").tobytes(), "colour": colour.astype("<f2").tobytes()}
+            item_id: {
+                "vector": vector.astype("<f2").tobytes(),
+                "colour": colour.astype("<f2").tobytes(),
+                "made_of": f"{made_of[item_id]['stamp']} {made_of[item_id]['category'] or ''}",
+            }
             for item_id, vector, colour in zip(batch.item_ids, batch.vectors, batch.colours, strict=True)
         }
         with self._storage.writing() as writing:

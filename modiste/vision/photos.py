@@ -185,10 +185,13 @@ def _factor(size: tuple[int, int], most: int) -> int:
 def _draft(photo: Image.Image, most: int) -> int:
     """Let a JPEG of more than ``most`` pixels be decoded at a half, a quarter or an eighth; returns the cost."""
     width, height = full = photo.size
-    if photo.format in ("JPEG", "MPO"):
-        scale = next((one for one in (1, 2, 4) if width * height <= most * one**2), 8)
-        photo.draft(None, (max(1, width // scale), max(1, height // scale)))
-    return _cost(photo, full)
+    try:
+        if photo.format in ("JPEG", "MPO"):
+            scale = next((one for one in (1, 2, 4) if width * height <= most * one**2), 8)
+            photo.draft(None, (max(1, width // scale), max(1, height // scale)))
+        return _cost(photo, full)
+    except Exception as error:  # whatever a header may say, such as that a JPEG samples nothing
+        raise _damaged(error) from error
 
 
 def _cost(photo: Image.Image, full: tuple[int, int]) -> int:

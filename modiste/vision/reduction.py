@@ -9,6 +9,9 @@ import numpy as np
 from modiste.arrays import Singles
 from modiste.errors import SettingError
 
+_BLOCK = 256
+"""Vectors reduced at a time, always so many."""
+
 _ROWS = 8192
 """Vectors summed at a time, so that fitting needs no second copy of a large catalogue."""
 
@@ -26,8 +29,16 @@ class Reduction:
         return len(self.components)
 
     def apply(self, vectors: Singles) -> Singles:
-        """float32 (n, d) to float32 (n, k) of unit length, without whitening; a vector at the mean stays zero."""
-        reduced = (vectors - self.mean) @ self.components.T
+        """float32 (n, d) to float32 (n, k) of unit length, without whitening; a vector at the mean stays zero.
+
+        A vector's result has the same bits whatever others come with it: all products are of one shape.
+        """
+        reduced = np.zeros((len(vectors), self.dim), np.float32)
+        block = np.zeros((_BLOCK, len(self.mean)), np.float32)
+        for start in range(0, len(vectors), _BLOCK):
+            some = vectors[start : start + _BLOCK]
+            block[: len(some)] = some - self.mean
+            reduced[start : start + len(some)] = (block @ self.components.T)[: len(some)]
         lengths: Singles = np.linalg.norm(reduced, axis=1, keepdims=True)
         return np.divide(reduced, np.maximum(lengths, np.float32(1e-12)))
 

@@ -107,6 +107,21 @@ def test_a_refused_method_names_those_of_its_path(reading: httpx.Client, method:
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
+def test_what_a_service_finds_at_its_start_is_mended_and_counted(shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        with shop.storage.writing() as writing:
+            writing.execute(text("UPDATE counts SET count = 99"))
+        Path(shop.items["Denim-blue-men"]["image"]).unlink()
+        with running(shop_path, Settings()) as url:
+
+            def found(kind: str, mended: str) -> float:
+                return metric(ONCE.get(f"{url}/metrics").text, "modiste_check_findings", kind=kind, mended=mended)
+
+            until(lambda: found("counts", "true") == 12)
+            assert (found("missing", "false"), found("vectors", "true")) == (1, 0)
+        assert [one.kind for one in shop.check()] == ["missing"]
+
+
 def test_the_popularity_is_never_younger_than_now(service: httpx.Client) -> None:
     ahead = datetime.now(UTC) + timedelta(hours=5)
     service.post("/v1/purchases", json=ORDER | {"at": ahead.isoformat()}).raise_for_status()

@@ -213,7 +213,7 @@ def from_the_database(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[
     """The same, answered without any file."""
     with monkeypatch.context() as without, Shop.open(shop.path) as other:
         without.setattr(Moments, "filed_from", 10**9)
-        other.moments._files.root = shop.path / "no-such-folder"
+        other.moments.files.root = shop.path / "no-such-folder"
         return answers(other)
 
 

@@ -55,6 +55,7 @@ def by_hand() -> Snapshot:
     taxonomy = Taxonomy.load()
     return Snapshot(
         revision=1,
+        mark="",
         name="drawn",
         folder=Path("/nowhere"),
         taxonomy=taxonomy,

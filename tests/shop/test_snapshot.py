@@ -81,7 +81,7 @@ def anew(shop: Shop, spaces: tuple[str, ...] = ()) -> Snapshot:
     """The shop now, read from nothing but the database."""
     moments = Moments(shop.storage, shop.taxonomy)
     moments.filed_from = 10**9
-    moments._files.root = shop.path / "no-such-folder"
+    moments.files.root = shop.path / "no-such-folder"
     with moments.now(*spaces) as (snapshot, _):
         return snapshot
 
