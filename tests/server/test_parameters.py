@@ -55,7 +55,10 @@ def test_behind_a_proxy_addresses_begin_with_its_path(template: Path, tmp_path: 
     prefix = said.get("X-Forwarded-Prefix", "/modiste")
     path = copied(template, tmp_path / "street")
     with running(path, Settings(token=TOKEN, root_path="/modiste")) as url, httpx.Client(headers=said) as client:
-        for shown in ("/shoppers", "/items", "/items/Dresses-red-women", "/shoppers/1", "/search", "/docs", "/none"):
+        for shown in (
+            "/overview", "/trending", "/stores", "/shoppers", "/items", "/items/Dresses-red-women", "/shoppers/1",
+            "/search", "/docs", "/none",
+        ):  # fmt: skip
             for asked in (url + shown, url + prefix + shown):
                 page = client.get(asked, headers={"accept": "text/html"}).text
                 found = re.findall(r'(?:href|src|action|hx-get|hx-post)="([^"#]+)"', page)
@@ -64,7 +67,7 @@ def test_behind_a_proxy_addresses_begin_with_its_path(template: Path, tmp_path: 
         item = client.get(f"{url}/v1/items/Dresses-red-women").json()
         assert item["photo"] == f"{prefix}/v1/items/Dresses-red-women/photo"
         assert client.get(url + item["photo"]).headers["content-type"] == "image/png"
-        assert client.get(f"{url}/").headers["location"] == f"{prefix}/shoppers"
+        assert client.get(f"{url}/").headers["location"] == f"{prefix}/overview"
         hostile = client.get(f"{url}/items", headers={"X-Forwarded-Prefix": "//elsewhere.example"}).text
         assert "elsewhere" not in hostile
 
