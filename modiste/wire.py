@@ -5,7 +5,7 @@ OpenAPI is written from these. How to rank is asked with :class:`~modiste.ask.As
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
@@ -542,7 +542,7 @@ class Trending(BaseModel):
 class Week(BaseModel):
     """What was sold in seven days."""
 
-    begin: datetime
+    begin: date
     bought: int
 
 

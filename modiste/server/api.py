@@ -385,7 +385,7 @@ def get_overview(shop: TheShop, query: Annotated[wire.Lately, Query()]) -> wire.
     now = overview(shop, query.window)
     have, synced = now.status.coverage, now.synced
     return wire.Overview(
-        at=now.at,
+        at=_utc(now.at),
         window=now.window,
         items=have.items,
         on_offer=now.status.on_offer,
@@ -395,11 +395,11 @@ def get_overview(shop: TheShop, query: Annotated[wire.Lately, Query()]) -> wire.
         failures=now.status.failures,
         shoppers=have.shoppers,
         purchases=have.purchases,
-        weeks=[wire.Week(begin=begin, bought=bought) for begin, bought in now.weeks],
+        weeks=[wire.Week(begin=begin.date(), bought=bought) for begin, bought in now.weeks],
         rising=[wire.SalesChange(**one) for one in now.rising.to_dicts()],
         falling=[wire.SalesChange(**one) for one in now.falling.to_dicts()],
         reach=wire.Reach.model_validate(now.reach, from_attributes=True),
-        synced=None if synced is None else wire.Sync(at=synced[0], report=synced[1]),
+        synced=None if synced is None else wire.Sync(at=_utc(synced[0]), report=synced[1]),
         steps=[wire.ToDo(said=one.said, command=one.command) for one in now.status.steps(shop.name)],
     )
 
@@ -589,6 +589,11 @@ async def _chosen(photo: UploadFile | None) -> bytes | None:
 
 
 # Shaping answers
+
+
+def _utc(at: datetime | None) -> Any:
+    """A time of the shop, which are UTC, as it is sent."""
+    return at and at.replace(tzinfo=UTC)
 
 
 def _made(item_id: str, given: wire.ItemIn) -> Item:

@@ -127,7 +127,9 @@ def test_the_files_are_written_where_asked(shop, tmp_path: Path):
     report = evaluate(shop, "all", tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     stems = ["table1", "baselines", "table2", "table3"]
-    assert names == {"tables.md", "side_by_side.png", *(f"{s}.csv" for s in stems), *(f"{s}.png" for s in stems)}
+    figures = {f"{stem}{dark}.png" for stem in (*stems, "side_by_side") for dark in ("", "-dark")}
+    assert names == {"tables.md", *(f"{stem}.csv" for stem in stems), *figures}
+    assert "-dark" not in report.markdown
     for figure in report.figures:
         with Image.open(figure) as drawn:
             assert drawn.width > 200

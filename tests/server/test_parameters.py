@@ -56,7 +56,10 @@ def test_behind_a_proxy_addresses_begin_with_its_path(template: Path, tmp_path: 
     path = copied(template, tmp_path / "street")
     settings = Settings(token=TOKEN, root_path="/modiste")
     with running(path, settings) as url, httpx.Client(headers=BEARER | said) as client:
-        for shown in ("/shoppers", "/items", "/items/Dresses-red-women", "/shoppers/1", "/search", "/docs", "/none"):
+        for shown in (
+            "/overview", "/trending", "/stores", "/shoppers", "/items", "/items/Dresses-red-women", "/shoppers/1",
+            "/search", "/docs", "/none",
+        ):  # fmt: skip
             for asked in (url + shown, url + prefix + shown):
                 page = client.get(asked, headers={"accept": "text/html"}).text
                 found = re.findall(r'(?:href|src|action|hx-get|hx-post)="([^"#]+)"', page)

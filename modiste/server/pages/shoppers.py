@@ -30,13 +30,8 @@ def shoppers(request: Request, shop: TheShop) -> Response:
         told = Taste(one["theta"], one["sd"], one["told"]) if one["told"] else None
         if told is None and one["purchases"]:  # a large shop, or she bought just now
             told = shop.taste(one["shopper_id"])
-        people.append(
-            one
-            | {
-                "taste": told if told and told.purchases else None,
-                "latest": [snapshot.item(row) for row in rows if row >= 0],
-            }
-        )
+        known = [snapshot.item(row) for row in rows if row >= 0]
+        people.append(one | {"taste": told if told and told.purchases else None, "latest": known})
     name = {"people": "_people.html", "more": "_people_more.html"}.get(part_wanted(request) or "", "shoppers.html")
     return render(
         request,
