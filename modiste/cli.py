@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -131,16 +131,22 @@ def main() -> None:
     """
     try:
         app()
-    except (ModisteError, OSError) as error:
-        told = StorageError.of(error) if isinstance(error, OSError) else error
-        if told is None:
+    except ModisteError as error:
+        _end(error)
+    except OSError as error:
+        if not error.filename:
             raise
-        _console(stderr=True).print(f"[bold red]error:[/] {_plain(told)}", highlight=False, soft_wrap=True)
-        sys.exit(1 if isinstance(told, StorageError) else 2)
+        why = (error.strerror or "it is refused").lower()
+        _end(StorageError.of(error) or StorageError(f"{error.filename}: {why}", "closed"))
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _console(stderr=True).print("interrupted; what was finished is kept, the same command goes on from there")
         raise
+
+
+def _end(error: ModisteError) -> NoReturn:
+    _console(stderr=True).print(f"[bold red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+    sys.exit(1 if isinstance(error, StorageError) else 2)
 
 
 def _version(wanted: bool) -> None:

@@ -105,7 +105,8 @@ class Storage:
         except BaseException as error:
             for name in _MADE:
                 if folder / name not in before:
-                    (folder / name).unlink(missing_ok=True)
+                    with suppress(OSError):
+                        (folder / name).unlink(missing_ok=True)
             for made in (folder, *folder.parents):
                 if made not in before:
                     with suppress(OSError):

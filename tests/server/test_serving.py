@@ -154,7 +154,7 @@ def test_workers_end_with_their_parent(shop_path: Path, serve: Callable[..., Ser
         os.kill(workers[0], signal.SIGSTOP)
     served.process.kill()
     served.process.wait(120)
-    until(lambda: not any(map(is_running, workers)), 10)
+    until(lambda: not any(map(is_running, workers)))
     socket.create_server(("127.0.0.1", httpx.URL(served.url).port or 0)).close()  # the port is free
 
 

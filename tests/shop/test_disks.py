@@ -66,6 +66,12 @@ def test_a_shop_that_finds_no_room_is_not_half_made(disk: Disk, left: int) -> No
     Shop.create(disk.path / "street", categories="paper").close()
 
 
+def test_a_place_where_no_folder_can_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "street"):
+        assert str(tmp_path / "file") in told(modiste("new", place))
+
+
 def test_a_full_disk_is_said_changes_nothing_and_is_over_once_there_is_room(disk: Disk, path: Path) -> None:
     with Shop.open(path) as shop:
         disk.fill()
