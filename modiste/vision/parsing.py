@@ -90,13 +90,14 @@ def _likeliest(scores: Singles, size: tuple[int, int]) -> NDArray[np.uint8]:
     Probabilities are enlarged smoothly, one channel after another, so that edges are not staircases of the network's
     grid; channels that win nowhere on the grid are left out.
     """
+    winners = np.unique(scores.argmax(0))
+    scores = scores[winners]
     scores = np.exp(scores - scores.max(0))
     levels = (scores * (255 / scores.sum(0))).round().astype(np.uint8)
-    first, *others = np.unique(scores.argmax(0))
-    best = np.full((size[1], size[0]), first, np.uint8)
-    highest = np.asarray(Image.fromarray(levels[first]).resize(size, Image.Resampling.BILINEAR))
-    for channel in others:
-        level = np.asarray(Image.fromarray(levels[channel]).resize(size, Image.Resampling.BILINEAR))
+    best = np.full((size[1], size[0]), winners[0], np.uint8)
+    highest = np.array(Image.fromarray(levels[0]).resize(size, Image.Resampling.BILINEAR))
+    for channel, coarse in zip(winners[1:], levels[1:], strict=True):
+        level = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR))
         best[level > highest] = channel
-        highest = np.maximum(highest, level)
+        np.maximum(highest, level, out=highest)
     return best
