@@ -70,6 +70,7 @@ LEAVES = {
     "admin": """
         DELETE /v1/shoppers/{shopper_id:id}
         GET /v1/shoppers/{shopper_id:id}/export
+        GET /audit
     """,
 }
 """What every route asks for. A new one must be written down here: is it what its users may, and nobody else?"""
