@@ -26,6 +26,7 @@ from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.ab import AB
+from modiste.shop.audit import Audit
 from modiste.shop.checking import Finding, Mend, check
 from modiste.shop.items import FETCHED, Items
 from modiste.shop.keys import Keys
@@ -63,7 +64,7 @@ class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
     Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``, ``scenarios``,
-    ``storefront``, ``ab``, ``keys`` and ``users``.
+    ``storefront``, ``ab``, ``keys``, ``users`` and ``audit``.
 
     Example::
 
@@ -89,6 +90,7 @@ class Shop:
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
         self.keys = Keys(storage)
         self.users = Users(storage)
+        self.audit = Audit(storage)
 
     # Making, opening, closing
 

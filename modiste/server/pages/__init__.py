@@ -4,6 +4,7 @@ Every page works without JavaScript: forms have a button, and what htmx loads ha
 """
 
 from modiste.server.pages import (
+    audit,
     docs,
     editing,
     experiments,
@@ -34,6 +35,7 @@ _PAGES = (
     experiments,
     docs,
     login,
+    audit,
 )
 
 ROUTERS = (*(page.router for page in _PAGES), scenarios.writes)
