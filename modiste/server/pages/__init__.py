@@ -3,12 +3,16 @@
 Every page works without JavaScript: forms have a button, and what htmx loads has an address of its own.
 """
 
-from modiste.server.pages import docs, experiments, item, items, login, scenarios, search, shopper, shoppers
+from modiste.server.pages import docs, experiments, item, items, login, scenarios, search, shopper, shoppers, storefront
 from modiste.server.pages.rendering import STATIC
 
 ROUTERS = (
-    *(page.router for page in (shoppers, shopper, items, item, scenarios, search, experiments, docs, login)),
+    *(
+        page.router
+        for page in (shoppers, shopper, items, item, scenarios, search, experiments, storefront, docs, login)
+    ),
     scenarios.writes,
+    storefront.writes,
 )
 """The pages' routes."""
 
