@@ -290,13 +290,15 @@ class Shop:
         row = self.storage.row(wanted.where(table.shopper_id == shopper))
         if row is None:
             raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
-        return {**row, "events": self.purchases.events_of(shopper).to_dicts(),
-                "lists": self.storefront.known_of(shopper)}  # fmt: skip
+        with self.storage.reading() as connection:
+            names = self.storefront.names(connection, shopper)
+        events = [one for name in names for one in self.purchases.events_of(name).to_dicts()]
+        return {**row, "events": events, "lists": self.storefront.known_of(shopper)}
 
     def forget(self, shopper: str) -> list[Path]:
         """Forget a shopper: what is known of her, what she did, what was counted of it, and which lists she saw.
 
-        An anonymous visitor of the storefront is forgotten as well, by the name it has for her.
+        What she did there before she was known is forgotten with it; an anonymous visitor by the name it has for her.
 
         Nothing of her stays in the files of the shop's folder: SQLite's are written anew, which takes seconds for a
         large shop, and reports and pages in the folder that name her are deleted; returns these. On PostgreSQL the
@@ -304,9 +306,11 @@ class Shop:
         """
         table = schema.shoppers
         with self.storage.writing() as writing:
-            self.purchases.forget(writing, shopper)
-            gone = self.storefront.forget(writing, shopper)
-            if not writing.execute(table.delete().where(table.c.shopper_id == shopper)).rowcount and not gone:
+            names = self.storefront.names(writing.connection, shopper)
+            for name in names:
+                self.purchases.forget(writing, name)
+            gone = self.storefront.forget(writing, names)
+            if not writing.execute(table.delete().where(table.c.shopper_id.in_(names))).rowcount and not gone:
                 raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
         self.storage.erase()
         word = re.compile(rb"(?<![\w-])" + re.escape(shopper.encode()) + rb"(?![\w-])")
