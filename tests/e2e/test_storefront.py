@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from threading import Thread
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
@@ -83,7 +84,13 @@ def key(shop: Path, site: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def service(shop: Path, key: str) -> Iterator[str]:
+def back_end(shop: Path) -> str:
+    with Shop.open(shop) as opened:
+        return opened.keys.add("back-end", "server")
+
+
+@pytest.fixture(scope="module")
+def service(shop: Path, key: str, back_end: str) -> Iterator[str]:
     with serving(shop, logs=shop.parent) as served:
         yield served.url
 
@@ -144,7 +151,9 @@ def reports(page: Page) -> list[str]:
     return sent
 
 
-def test_a_list_is_shown_seen_and_clicked(visit: Callable[..., Page], shop: Path, axe: str) -> None:
+def test_a_list_is_shown_seen_clicked_and_bought_from(
+    visit: Callable[..., Page], shop: Path, service: str, back_end: str, axe: str
+) -> None:
     before = counted(shop)
     page = visit(consent=True)
     links = page.get_by_role("list", name="Goes with it").get_by_role("link")
@@ -172,9 +181,17 @@ def test_a_list_is_shown_seen_and_clicked(visit: Callable[..., Page], shop: Path
     page.keyboard.press("Enter")
     page.wait_for_url("**/p/*")
     until(lambda: counted(shop) == (before[0] + 1, before[1] + 1), 20)
+
+    bought = page.url.rpartition("/")[2]
+    google = {
+        "client_id": page.evaluate("localStorage.modiste"), "user_id": "ann",
+        "events": [{"name": "purchase", "params": {"transaction_id": "A-1", "items": [{"item_id": bought}]}}],
+    }  # fmt: skip
+    sent = httpx.post(f"{service}/v1/events", json=google, headers={"Authorization": f"Bearer {back_end}"})
+    assert sent.json() == {"recorded": 1, "known": 0, "refused": []}
     with Shop.open(shop) as opened:
         (row,) = opened.storefront.funnel()
-    assert (row.placement, row.scenario) == ("product-page", "product-page")
+    assert (row.placement, row.scenario, row.bought.people) == ("product-page", "product-page", 1)
 
 
 def test_without_consent_the_list_is_shown_and_nothing_is_kept_or_told(visit: Callable[..., Page], shop: Path) -> None:
