@@ -882,7 +882,7 @@ def serve(
     console = _console(stderr=True)
     console.print(f"the page: http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)", soft_wrap=True)
     if not asks:
-        console.print("nobody has a key yet: only this machine can read and write", highlight=False)
+        console.print("nobody has an account or a key yet: only this machine can read and write", highlight=False)
     service.serve(path, host, port, workers)
 
 
@@ -910,6 +910,7 @@ def add_key(
     """Make a key and print it, this once. As soon as there is one, everybody needs a key or an account."""
     with _open(path) as shop:
         print(shop.keys.add(name, role, origins=origin or (), per_minute=per_minute))
+        _note(shop, f"make a {role} key", name)
 
 
 @keys.command("list", epilog="Example: modiste key list street")
@@ -926,6 +927,7 @@ def withdraw_key(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None
     """Withdraw a key: a running service refuses it within two seconds."""
     with _open(path) as shop:
         shop.keys.remove(name)
+        _note(shop, "withdraw a key", name)
         _console().print(f"withdrew {_plain(name)}", highlight=False)
 
 
@@ -988,6 +990,7 @@ def start_test(
     with _open(path) as shop:
         made = shop.ab.start(name, a, b, placement=placement, counts=counts, days=within, rate=rate, lift=lift,
                              interleaved=interleave)  # fmt: skip
+        _note(shop, "started an A/B test", name)
     needed = "shoppers who prefer one of the two" if interleave else "shoppers"
     _console().print(
         f"{name} runs on {made.placement}; about {made.planned} {needed} find such a difference with a chance of 80%; "
@@ -1014,6 +1017,7 @@ def stop_test(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None:
     """Stop a test, and tell how it stands. To keep what won, put its scenario under the placement's name."""
     with _open(path) as shop:
         _print_standing(shop.ab.stop(name))
+        _note(shop, "stopped an A/B test", name)
 
 
 def _print_standing(found: "Standing") -> None:
@@ -1045,6 +1049,7 @@ def add_user(
     """
     with _open(path) as shop:
         shop.users.add(name, _password(), role)
+        _note(shop, f"make an account of a {role}", name)
         _console().print(f"{_plain(name)} may log in as {role}", highlight=False)
 
 
@@ -1066,6 +1071,8 @@ def change_user(
     """Give somebody another role or password; she must log in again."""
     with _open(path) as shop:
         shop.users.change(name, role=role, password=_password() if password else None)
+        given = [f"the role {role}"] * (role is not None) + ["another password"] * password
+        _note(shop, f"give an account {' and '.join(given) or 'nothing'}", name)
         _console().print(f"changed {_plain(name)}", highlight=False)
 
 
@@ -1074,7 +1081,35 @@ def remove_user(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None:
     """Take an account away, and log it out everywhere."""
     with _open(path) as shop:
         shop.users.remove(name)
+        _note(shop, "remove an account", name)
         _console().print(f"removed {_plain(name)}", highlight=False)
+
+
+@app.command(epilog="Example: modiste audit street --last 50")
+def audit(
+    path: ShopPath,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many changes.")] = 100,
+) -> None:
+    """Tell who changed what within a year, the newest first."""
+    with _open(path) as shop:
+        for one in shop.audit.frame(last).iter_rows(named=True):
+            about = f": {one['about']}" if one["about"] else ""
+            _console().print(
+                _plain(f"{one['at']:%Y-%m-%d %H:%M} {one['who']}: {one['what']}{about}"),
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _note(shop: Any, what: str, about: str = "") -> None:
+    """A line in the audit trail: whoever is logged in to this machine did it."""
+    from getpass import getuser
+
+    try:
+        who = getuser()
+    except (OSError, KeyError, ImportError):  # an account without a name, as containers have
+        who = "somebody"
+    shop.audit.add(f"{who} by command", what, about)
 
 
 def _password() -> str:
@@ -1115,10 +1150,12 @@ def forget(
     with _open(path) as shop:
         if shopper is None:
             shop.purchases.remove(purchase)
+            _note(shop, "take a purchase back")
             _console().print(f"took back {purchase}")
             return
         for page in shop.forget(shopper):
             _console().print(f"deleted {page}, which named her", soft_wrap=True)
+        _note(shop, "forget a shopper")
     _console().print("forgotten; copies of the shop and of its pages elsewhere are yours to delete")
 
 

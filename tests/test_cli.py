@@ -526,4 +526,8 @@ def test_accounts_are_made_with_a_password_from_standard_input(
     with Shop.open(tmp_path / "street") as shop:
         assert shop.users.log_in("anna", "sixteen small buttons", "here")
     assert type_("user", "remove", "street", "anna")[0] == 0
+    told = type_("audit", "street", "--last", "2")[1]
+    assert [line.partition(" by command: ")[2] for line in told.splitlines()] == [
+        "remove an account: anna", "give an account another password: anna",
+    ]  # fmt: skip
     assert type_("user", "list", "street")[1] == ""

@@ -637,8 +637,12 @@ def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
 
 def _kept(request: Request) -> dict[str, str]:
     """How long a picture may be shown without asking, and that only a publishable key's is for everybody's cache."""
-    whose = "private" if request.state.caller.may("viewer") else "public"
-    return {"Cache-Control": f"{whose}, max-age={MAX_AGE_S}", "Vary": "Authorization, Cookie, Origin"}
+    public = not request.state.caller.may("viewer")
+    return {
+        "Cache-Control": f"{'public' if public else 'private'}, max-age={MAX_AGE_S}",
+        "Cross-Origin-Resource-Policy": "cross-origin" if public else "same-origin",
+        "Vary": "Authorization, Cookie, Origin",
+    }
 
 
 def _caching(request: Request, stamp: str) -> tuple[dict[str, str], Response | None]:

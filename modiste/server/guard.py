@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modiste.server.addresses import here
 from modiste.server.auth import COOKIE, Caller, Role, leave_of
@@ -111,9 +111,12 @@ class Guard(Layer):
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        route = next((one for one in scope["app"].state.routes if one.matches(scope)[0] is Match.FULL), None)
-        if route is not None:
-            scope["route"] = route
+        route, named = None, {}
+        for one in scope["app"].state.routes:
+            match, found = one.matches(scope)
+            if match is Match.FULL:
+                scope["route"], route, named = one, one, found.get("path_params", {})
+                break
         leave = leave_of(route)
         request.state.caller = None
         try:
@@ -130,6 +133,9 @@ class Guard(Layer):
                 raise
             await answer(scope, receive, send)
             return
+        if leave in ("merchandiser", "admin") and request.method not in SAFE:
+            about = ", ".join(str(value) for name, value in named.items() if name != "shopper_id")
+            send = _noted(request, send, getattr(route, "summary", None) or str(getattr(route, "name", "")), about)
         await self.app(scope, receive, send)
 
     async def _admitted(self, request: Request, leave: Role) -> Caller:
@@ -138,7 +144,7 @@ class Guard(Layer):
         if caller is None and self._register.is_empty:
             if not is_here(request):
                 raise HTTPException(
-                    403, "nobody has a key yet, so only this machine itself is let in; set MODISTE_TOKEN, and send it"
+                    403, "nobody has an account or a key yet, so only this machine itself is let in; make one there"
                 )
             caller = OWNER
         if caller is None:
@@ -185,6 +191,18 @@ class Guard(Layer):
             top = request.query_params.get("top", "")
             if top.isdecimal() and int(top) > MOST_SHOWN:
                 raise HTTPException(403, f"with a publishable key a list has at most {MOST_SHOWN} items")
+
+
+def _noted(request: Request, send: Send, what: str, about: str) -> Send:
+    """``send``, with a line in the audit trail before an answer that says that it was done."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] < 400:
+            add = request.app.state.shop.audit.add
+            await run_in_threadpool(add, request.state.caller.name, what.replace("_", " ").lower(), about)
+        await send(message)
+
+    return sending
 
 
 async def _by_session(request: Request) -> Caller | None:

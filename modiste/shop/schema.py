@@ -276,3 +276,13 @@ attempts = Table(
     Column("address", String, nullable=False),
     Column("at", DateTime, nullable=False, index=True, comment="kept for a quarter of an hour"),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", Integer, primary_key=True, autoincrement=True),
+    Column("at", DateTime, nullable=False, index=True),
+    Column("who", String, nullable=False, comment="a user, a key, or whoever typed a command"),
+    Column("what", String, nullable=False, comment="what was done, in words"),
+    Column("about", String, nullable=False, comment="to which item, key or user; never a shopper"),
+)

@@ -24,6 +24,7 @@ from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.ab import AB
+from modiste.shop.audit import Audit
 from modiste.shop.items import Items
 from modiste.shop.keys import Keys
 from modiste.shop.moments import Moments
@@ -53,7 +54,7 @@ class Shop:
     """One shop in one folder. Open it with :meth:`open`, make it with :meth:`create`; close it or use ``with``.
 
     Its nouns are ``items``, ``stores``, ``shoppers``, ``purchases``, ``vectors``, ``tunings``, ``scenarios``,
-    ``storefront``, ``ab``, ``keys`` and ``users``.
+    ``storefront``, ``ab``, ``keys``, ``users`` and ``audit``.
 
     Example::
 
@@ -79,6 +80,7 @@ class Shop:
         self.items = Items(storage, self.taxonomy, self.vectors.embed_item)
         self.keys = Keys(storage)
         self.users = Users(storage)
+        self.audit = Audit(storage)
 
     # Making, opening, closing
 

@@ -94,6 +94,7 @@ LEAVES = {
     "admin": """
         DELETE /v1/shoppers/{shopper_id:id}
         GET /v1/shoppers/{shopper_id:id}/export
+        GET /audit
     """,
 }
 """What every route asks for. A new one must be written down here: is it what its users may, and nobody else?"""
@@ -272,6 +273,7 @@ def test_a_publishable_key_is_for_its_own_pages(shop_path: Path, keys: dict[str,
             f"{url}/v1/items/{DRESS}/thumbnail?key={key}&height=60", headers={"Sec-Fetch-Mode": "no-cors"}
         )
         assert (picture.status_code, picture.headers["cache-control"]) == (200, "public, max-age=60")
+        assert picture.headers["cross-origin-resource-policy"] == "cross-origin"
         assert ONCE.get(f"{url}{similar}?top=2&key={key}", headers=ORIGIN).status_code == 200
         assert ONCE.get(f"{url}{similar}?key={keys['server']}").status_code == 401
         assert ONCE.get(f"{url}/v1/items?key={key}", headers=ORIGIN).status_code == 401
@@ -373,4 +375,44 @@ def test_a_page_elsewhere_may_read_why_it_was_refused(shop_path: Path, keys: dic
     for answer in (named, large, full, wrong):
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
         assert answer.headers["x-request-id"]
+        assert answer.headers["x-frame-options"] == "DENY"
         assert "detail" in answer.json()
+
+
+def test_every_answer_has_the_safe_headers(shop_path: Path, keys: dict[str, str]) -> None:
+    app = create_app(shop_path, Settings(token=TOKEN))
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError
+
+    with running(app, Settings()) as url, httpx.Client(base_url=url, headers=BEARER) as client:
+        answers = [
+            client.get(path, headers={"X-Forwarded-Proto": "https"} | headers)
+            for path, headers in (
+                ("/health", {}), ("/login", {}), ("/items", {}), ("/nowhere", {}), ("/v1/nowhere", {}), ("/broken", {}),
+                ("/static/icon.svg", {}), ("/static/none", {}), (f"/v1/items/{DRESS}/thumbnail", {}),
+                ("/v1/items?limit=0", {}), ("/items", {"Authorization": "Bearer wrong"}), ("/items", {"Host": "evil"}),
+                ("/openapi.json", {}),
+                ("/v1/items/none", {}), ("/experiments/none", {}), ("/items", {"HX-Request": "true"}),
+            )
+        ]  # fmt: skip
+        answers.append(
+            client.get("/items", headers={"X-Forwarded-Proto": "https", "Accept": "text/html", "Authorization": ""})
+        )
+        answers.append(client.post("/v1/purchases", content=b"x" * 1_100_000, headers={"X-Forwarded-Proto": "https"}))
+        asks = {"X-Forwarded-Proto": "https", "Access-Control-Request-Method": "GET"}
+        answers.append(client.options("/v1/items", headers=asks | ORIGIN))
+    assert {one.status_code for one in answers} == {200, 303, 401, 404, 413, 421, 422, 500}
+    for answer in answers:
+        where = f"{answer.status_code} {answer.url}"
+        assert answer.headers["x-content-type-options"] == "nosniff", where
+        assert answer.headers["x-frame-options"] == "DENY", where
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"], where
+        assert "unsafe" not in answer.headers["content-security-policy"], where
+        assert answer.headers["referrer-policy"] == "same-origin", where
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin", where
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin", where
+        assert answer.headers["strict-transport-security"], where
+        kept = answer.headers["cache-control"]
+        assert kept == "no-store" or "/static/" in where or kept.startswith("private"), where

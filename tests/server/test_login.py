@@ -143,6 +143,24 @@ def test_guessing_is_slowed_and_told(address: str) -> None:
             assert log_in(client, nobody).status_code in (401, 422)
 
 
+def test_it_is_known_who_changed_what_and_no_shopper_is_named(address: str, shop_path: Path) -> None:
+    with httpx.Client(base_url=address) as client:
+        log_in(client, "ada")
+        own = {"Origin": address}
+        client.put("/v1/shoppers/4711", json={}, headers=own).raise_for_status()  # what a back end sends is not listed
+        client.delete("/v1/shoppers/4711", headers=own).raise_for_status()
+        assert client.delete("/v1/shoppers/4711", headers=own).status_code == 404  # nothing was changed
+        page = client.get("/audit", headers=HTML)
+        assert page.status_code == 200
+        cells = re.findall(r"<td>([^<]*)</td>", page.text)
+        assert cells == ["ada", "forget a shopper", "", "ada", "log in", ""]
+        log_in(client, "mia")
+        assert client.get("/audit").status_code == 403
+        assert "/audit" not in client.get("/items").text
+    with Shop.open(shop_path) as shop:
+        assert "4711" not in str(shop.audit.frame().to_dicts())
+
+
 def test_accounts_count_in_every_worker_and_nothing_secret_is_logged(
     shop_path: Path, serve: Callable[..., Served]
 ) -> None:

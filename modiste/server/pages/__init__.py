@@ -3,13 +3,25 @@
 Every page works without JavaScript: forms have a button, and what htmx loads has an address of its own.
 """
 
-from modiste.server.pages import docs, experiments, item, items, login, scenarios, search, shopper, shoppers, storefront
+from modiste.server.pages import (
+    audit,
+    docs,
+    experiments,
+    item,
+    items,
+    login,
+    scenarios,
+    search,
+    shopper,
+    shoppers,
+    storefront,
+)
 from modiste.server.pages.rendering import STATIC
 
 ROUTERS = (
     *(
         page.router
-        for page in (shoppers, shopper, items, item, scenarios, search, experiments, storefront, docs, login)
+        for page in (shoppers, shopper, items, item, scenarios, search, experiments, storefront, docs, login, audit)
     ),
     scenarios.writes,
     storefront.writes,

@@ -49,6 +49,7 @@ async def logged_in(
         return page
     if old := request.cookies.get(COOKIE):
         await run_in_threadpool(shop.users.log_out, old)
+    await run_in_threadpool(shop.audit.add, name, "log in")
     answer = RedirectResponse(here(next if _OURS.fullmatch(next) else "/"), 303)
     answer.set_cookie(
         COOKIE, session, max_age=round(SESSION.total_seconds()), path=PREFIX.get() or "/",

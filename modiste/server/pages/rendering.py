@@ -28,7 +28,6 @@ HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Cache-Control": "no-store",
     "Vary": "HX-Request, HX-Target",
 }
 """Sent with every page, beside those that every answer has."""
