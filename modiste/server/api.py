@@ -722,7 +722,7 @@ def _with_photo(shop: Shop, item_id: str) -> dict[str, Any]:
 
 def _kept(request: Request) -> dict[str, str]:
     """How long a picture may be shown without asking, and that only a publishable key's is for everybody's cache."""
-    public = not get_caller(request).may("viewer")
+    public = not request.state.caller.may("viewer")
     return {
         "Cache-Control": f"{'public' if public else 'private'}, max-age={MAX_AGE_S}",
         "Cross-Origin-Resource-Policy": "cross-origin" if public else "same-origin",

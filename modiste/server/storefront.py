@@ -214,7 +214,7 @@ def get_test(shop: TheShop, name: TestName) -> wire.Standing:
     return _standing(shop.ab.report(name))
 
 
-@writes.post("/v1/ab", tags=["storefront"], summary="Start an A/B test", status_code=201)
+@writes.post("/v1/ab", tags=["storefront"], summary="Start an A/B test", status_code=201, responses=_refusals(404))
 def start_test(shop: TheShop, given: wire.TestIn) -> wire.Test:
     """Start a test of two scenarios on a placement, whose shoppers are split by a hash; it says how many it needs."""
     return wire.Test.model_validate(shop.ab.start(**dict(given)), from_attributes=True)

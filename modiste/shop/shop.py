@@ -327,13 +327,15 @@ class Shop:
         row = self.storage.row(wanted.where(table.shopper_id == shopper))
         if row is None:
             raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
-        return {**row, "events": self.purchases.events_of(shopper).to_dicts(),
-                "lists": self.storefront.known_of(shopper)}  # fmt: skip
+        with self.storage.reading() as connection:
+            names = self.storefront.names(connection, shopper)
+        events = [one for name in names for one in self.purchases.events_of(name).to_dicts()]
+        return {**row, "events": events, "lists": self.storefront.known_of(shopper)}
 
     def forget(self, shopper: str) -> list[Path]:
         """Forget a shopper: what is known of her, what she did, what was counted of it, and which lists she saw.
 
-        An anonymous visitor of the storefront is forgotten as well, by the name it has for her.
+        What she did there before she was known is forgotten with it; an anonymous visitor by the name it has for her.
 
         Nothing of her stays in the files of the shop's folder: SQLite's are written anew, which takes seconds for a
         large shop, and reports, pages and lists in the folder that name her are deleted; returns these. PostgreSQL
@@ -343,11 +345,14 @@ class Shop:
         """
         table = schema.shoppers
         with self.storage.writing() as writing:
-            self.purchases.forget(writing, shopper)
-            known = self.storefront.forget(writing, shopper)
-            known |= bool(writing.execute(table.delete().where(table.c.shopper_id == shopper)).rowcount)
+            names = self.storefront.names(writing.connection, shopper)
+            for name in names:
+                self.purchases.forget(writing, name)
+            known = self.storefront.forget(writing, names)
+            known |= bool(writing.execute(table.delete().where(table.c.shopper_id.in_(names))).rowcount)
         self.storage.erase()  # of one who is gone already too: it may not have been done
-        named = [one for one in sorted(self.path.rglob("*")) if one.is_file() and _names(one, self.path, shopper)]
+        files = [one for one in sorted(self.path.rglob("*")) if one.is_file()]
+        named = [one for one in files if any(_names(one, self.path, name) for name in names)]
         for one in named:
             one.unlink()
         if not known and not named:

@@ -212,11 +212,15 @@ class Storefront:
             gone = connection.execute(lists.delete().where(lists.c.seen < _now() - timedelta(days=days)))
             return int(gone.rowcount)
 
-    def forget(self, writing: Writing, who: str) -> bool:
-        """Delete what a shopper or visitor saw and clicked, under all her names; whether there was anything."""
+    def names(self, connection: sa.Connection, who: str) -> list[str]:
+        """Under which names a shopper did what she did: her id, and what the storefront called her before."""
+        table = schema.visitors.c
+        found = sa.select(table.session).where(table.shopper_id == who).order_by(table.session)
+        return [who, *connection.execute(found).scalars()]
+
+    def forget(self, writing: Writing, names: Sequence[str]) -> bool:
+        """Delete what was seen and clicked under these names; whether there was anything."""
         visitors, lists = schema.visitors, schema.lists
-        found = sa.select(visitors.c.session).where(visitors.c.shopper_id == who)
-        names = [who, *writing.execute(found).scalars()]
         gone = 0
         for some in chunks(names):
             gone += writing.execute(lists.delete().where(lists.c.who.in_(some))).rowcount

@@ -1,22 +1,28 @@
 """A list on a page of another origin, as a shopper's browser has it: shown, seen, clicked, silent where she says so."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 from threading import Thread
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
+from modiste import Event
 from modiste.shop.shop import Shop
+from modiste.shop.storefront import Seen
 
 from ..garments import BOXES, COLOURS, drawn
 from ..running import free_port, serving, until
-from .test_journeys import ARGUMENTS, ROOT, axe
+from .test_journeys import ARGUMENTS, ROOT, WIDTHS, axe
 
 __all__ = ["axe"]
 
@@ -78,7 +84,13 @@ def key(shop: Path, site: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def service(shop: Path, key: str) -> Iterator[str]:
+def back_end(shop: Path) -> str:
+    with Shop.open(shop) as opened:
+        return opened.keys.add("back-end", "server")
+
+
+@pytest.fixture(scope="module")
+def service(shop: Path, key: str, back_end: str) -> Iterator[str]:
     with serving(shop, logs=shop.parent) as served:
         yield served.url
 
@@ -139,7 +151,9 @@ def reports(page: Page) -> list[str]:
     return sent
 
 
-def test_a_list_is_shown_seen_and_clicked(visit: Callable[..., Page], shop: Path, axe: str) -> None:
+def test_a_list_is_shown_seen_clicked_and_bought_from(
+    visit: Callable[..., Page], shop: Path, service: str, back_end: str, axe: str
+) -> None:
     before = counted(shop)
     page = visit(consent=True)
     links = page.get_by_role("list", name="Goes with it").get_by_role("link")
@@ -167,9 +181,17 @@ def test_a_list_is_shown_seen_and_clicked(visit: Callable[..., Page], shop: Path
     page.keyboard.press("Enter")
     page.wait_for_url("**/p/*")
     until(lambda: counted(shop) == (before[0] + 1, before[1] + 1), 20)
+
+    bought = page.url.rpartition("/")[2]
+    google = {
+        "client_id": page.evaluate("localStorage.modiste"), "user_id": "ann",
+        "events": [{"name": "purchase", "params": {"transaction_id": "A-1", "items": [{"item_id": bought}]}}],
+    }  # fmt: skip
+    sent = httpx.post(f"{service}/v1/events", json=google, headers={"Authorization": f"Bearer {back_end}"})
+    assert sent.json() == {"recorded": 1, "known": 0, "refused": []}
     with Shop.open(shop) as opened:
         (row,) = opened.storefront.funnel()
-    assert (row.placement, row.scenario) == ("product-page", "product-page")
+    assert (row.placement, row.scenario, row.bought.people) == ("product-page", "product-page", 1)
 
 
 def test_without_consent_the_list_is_shown_and_nothing_is_kept_or_told(visit: Callable[..., Page], shop: Path) -> None:
@@ -204,12 +226,13 @@ def test_where_there_is_no_list_the_page_has_its_own_words(visit: Callable[..., 
     expect(page.get_by_role("link", name="All dresses")).to_be_visible()
 
 
-def test_a_slow_service_holds_nothing_up(visit: Callable[..., Page], browser: Browser, service: str) -> None:
+def test_a_service_that_never_answers_holds_nothing_up(visit: Callable[..., Page]) -> None:
     page = visit(path="/private")
-    page.route(re.compile("/v1/items/"), lambda _: None)  # never answered
-    page.reload()
-    assert page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") < 2000
-    page.wait_for_function("document.querySelector('modiste-list').shadowRoot", timeout=5000)
+    unanswered: list[Route] = []
+    page.route(re.compile("/v1/items/"), lambda route: unanswered.append(route))
+    page.reload()  # which ends when the page has loaded
+    page.wait_for_function("document.querySelector('modiste-list').shadowRoot")
+    assert len(unanswered) == 1
     expect(page.get_by_role("link", name="All dresses")).to_be_visible()
 
 
@@ -226,3 +249,77 @@ def test_attributes_that_change_change_the_list(visit: Callable[..., Page]) -> N
     expect(links).to_have_count(2)
     assert len([one for one in asked if "/similar" in one]) == 1
     assert json.loads(json.dumps(links.first.locator("[part=why]").inner_text()))
+
+
+# The merchandiser's page of it
+
+
+@pytest.fixture(scope="module")
+def busy(shop: Path) -> Iterator[str]:
+    """The address of the pages of a shop whose lists were seen, clicked and bought from, with a test that runs."""
+    folder = Path(shutil.copytree(shop, shop.parent / "busy"))
+    rng = Random(0)
+    with Shop.open(folder) as opened:
+        opened.storefront.clear(0)
+        for one in opened.keys.by_digest().values():
+            opened.keys.remove(one.name)
+        opened.scenarios.put("product-page-2", {"top": 3})
+        test = opened.ab.start("winter", "product-page", "product-page-2", rate=0.2, counts="clicked")
+        seen, bought = [], []
+        for number in range(120):
+            who, place = f"s-{number}", ("product-page", "home")[number % 2]
+            scenario = None if place == "home" else place
+            _, served = opened.ab.serve(place, scenario, who, lambda name: opened.recommend(item=DRESS, scenario=name))
+            signed = opened.storefront.sign(served)
+            seen.append(Seen(signed))
+            if rng.random() < 0.4:
+                seen.append(Seen(signed, served.items[0]))
+                if rng.random() < 0.5:
+                    bought.append(Event(who, served.items[0], test.started + timedelta(hours=1), order_id=who))
+        opened.storefront.record(seen)
+        opened.purchases.record(bought)
+    with serving(folder, logs=shop.parent) as served_at:
+        yield served_at.url
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_tells_what_came_of_the_lists(browser: Browser, busy: str, axe: str, width: str, scheme: str) -> None:
+    across, down = WIDTHS[width]
+    context = browser.new_context(viewport={"width": across, "height": down}, color_scheme=scheme, base_url=busy)  # type: ignore[arg-type]
+    page = context.new_page()
+    try:
+        page.goto("/storefront")
+        expect(page.get_by_role("link", name="Storefront")).to_have_attribute("aria-current", "page")
+        expect(page.locator(".funnel")).to_have_count(3)
+        expect(page.locator(".funnel", has_text="home")).to_contain_text(re.compile(r"saw it\s*60"))
+        expect(page.get_by_text("Nothing to tell yet")).to_be_visible()
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        if folder := os.environ.get("MODISTE_SCREENSHOTS"):
+            page.screenshot(path=f"{folder}/storefront-{width}-{scheme}.png", full_page=True)
+    finally:
+        context.close()
+
+
+def test_a_test_is_started_and_stopped_on_the_page_without_scripts(browser: Browser, busy: str) -> None:
+    context = browser.new_context(base_url=busy, java_script_enabled=False)
+    page = context.new_page()
+    try:
+        page.goto("/storefront")
+        page.get_by_label("Call it").fill("spring")
+        page.get_by_label("Placement").fill("home")
+        page.get_by_label("How many do it now").fill("2,5")
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("section", has_text="spring")).to_contain_text("Nothing to tell yet")
+        page.get_by_role("button", name="Stop spring").click()
+        expect(page.locator("section", has_text="spring")).to_contain_text("stopped")
+        page.get_by_label("Call it").fill("summer")
+        page.get_by_label("Placement").fill("home")
+        page.get_by_label("How many do it now").fill("many")
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_text("rate is 'many'; write a percentage")).to_be_visible()
+    finally:
+        context.close()

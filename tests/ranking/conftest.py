@@ -127,6 +127,7 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
                 + weights.distance * near
                 + weights.together * together.get(x, 0.0)
                 + weights.newness * fresh * (0.0 if candidates.newness is None else candidates.newness[x])
+                + (0.0 if candidates.boost is None else candidates.boost[x])
             )
         best, seen = [], set()
         for place in sorted(range(len(free)), key=lambda p: (-round(scored[p], 11), candidates.item_ids[free[p]])):

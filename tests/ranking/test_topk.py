@@ -35,6 +35,19 @@ def test_the_ranking_is_the_formula_written_out(candidates, queries, weights, to
         assert np.isnan(found.relevance[row, size:]).all()
 
 
+@pytest.mark.parametrize("weights", [*PRESETS.values(), Weights(0, 0, 1), Weights(1, 0, 0, formula="choice")])
+def test_what_rules_add_counts_like_any_other_term(candidates, queries, weights, written_out):
+    rng = np.random.default_rng(5)
+    boost = np.where(rng.random(len(candidates)) < 0.3, rng.normal(0, 2, len(candidates)), 0.0)
+    boosted = candidates.updated(boost=boost)
+    found = rank(boosted, queries, weights, 7)
+    for row, expected in enumerate(written_out(boosted, queries, weights, 7)):
+        assert found.items[row, : len(expected)].tolist() == [item for item, _ in expected]
+        assert found.terms.boost[row, : len(expected)] == pytest.approx([boost[item] for item, _ in expected])
+    filled = found.items >= 0
+    assert np.abs(sum(found.terms) - found.relevance)[filled].max() < 1e-9
+
+
 def test_the_terms_add_up_to_the_relevance(candidates, queries):
     found = rank(candidates, queries, EVERY_WEIGHT, 50)
     assert np.abs(sum(found.terms) - found.relevance).max() < 1e-9

@@ -58,6 +58,7 @@ LEAVES = {
         GET /metrics
         GET /
         GET /docs
+        GET /storefront
         GET /experiments
         GET /experiments/{name}
         GET /scenarios
@@ -72,6 +73,8 @@ LEAVES = {
     "merchandiser": """
         POST /scenarios/{name}
         POST /scenarios/{name}/undo
+        POST /storefront
+        POST /storefront/{name}/stop
         POST /v1/ab
         POST /v1/ab/{name}/stop
     """,

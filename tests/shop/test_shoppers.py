@@ -162,6 +162,7 @@ def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, capl
     seen = Served("home", None, (items[0],), datetime.now(), her)
     shop.storefront.record([Seen(shop.storefront.sign(one), items[0]) for one in (seen, replace(seen, who="hers-1"))])
     shop.storefront.link({"hers-1": her})
+    shop.purchases.record([Event("hers-1", items[1], DAY)])
     shop.snapshot()
     shop.recommend(items=items[:2])
     (shop.path / "not-taken.txt").write_text(f"orders.csv, row 3: {her} bought no item\n")

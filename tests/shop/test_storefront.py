@@ -123,12 +123,14 @@ def test_forgetting_a_shopper_forgets_what_she_saw_under_all_her_names(small: Sh
     small.storefront.record([Seen(served(small, who="s-1"), "a"), Seen(served(small)), Seen(served(small, who="bob"))])
     small.storefront.link({"s-1": "ann"})
     bought(small, "ann", "a")
+    bought(small, "s-1", "b")  # before she logged in
     known = small.known_of("ann")["lists"]
+    assert [one["item_id"] for one in small.known_of("ann")["events"]] == ["a", "b"]
     assert {one["visitor"]: one["clicked"] for one in known} == {"s-1": ["a"], "ann": []}
     assert known[0]["items"] == ["a", "b", "c"]
     small.forget("ann")
     assert [row["who"] for row in small.storage.rows(sa.select(schema.lists))] == ["bob"]
-    for table in (schema.clicks, schema.visitors):
+    for table in (schema.clicks, schema.visitors, schema.events, schema.shoppers):
         assert small.storage.rows(sa.select(table)) == []
     small.forget("bob")  # who is no shopper, but saw a list
     with pytest.raises(UnknownIdError):

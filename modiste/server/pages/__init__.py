@@ -17,6 +17,7 @@ from modiste.server.pages import (
     sheets,
     shopper,
     shoppers,
+    storefront,
     stores,
 )
 from modiste.server.pages.rendering import STATIC
@@ -33,12 +34,13 @@ _PAGES = (
     scenarios,
     search,
     experiments,
+    storefront,
     docs,
     login,
     audit,
 )
 
-ROUTERS = (*(page.router for page in _PAGES), scenarios.writes)
+ROUTERS = (*(page.router for page in _PAGES), scenarios.writes, storefront.writes)
 """The pages' routes."""
 
 __all__ = ["ROUTERS", "STATIC"]
