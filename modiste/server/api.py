@@ -125,7 +125,7 @@ class ItemForm(wire.ItemIn):
 # Items
 
 
-@reads.get("/v1/items", tags=["items"], summary="List items")
+@reads.get("/v1/items", tags=["items"], summary="List items", dependencies=[Depends(Leave("viewer", here=True))])
 def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.Items:
     """One page of the catalogue in the order of ids, with how many items pass the filters."""
     page = shop.items.browse(**dict(query))
@@ -133,7 +133,10 @@ def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.It
     return wire.Items(total=page.total, limit=query.limit, offset=query.offset, items=items)
 
 
-@lists.get("/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404))
+@lists.get(
+    "/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404),
+    dependencies=[Depends(Leave("publishable", here=True))],
+)  # fmt: skip
 def similar_items(
     response: Response, shop: TheShop, caller: TheCaller, item_id: ItemId, ask: Annotated[wire.Placed, Query()]
 ) -> wire.Similar:
@@ -202,7 +205,10 @@ async def mask(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: It
     return Response(made, media_type="image/png", headers=headers)
 
 
-@reads.get("/v1/items/{item_id:id}", tags=["items"], summary="One item", responses=_refusals(404))
+@reads.get(
+    "/v1/items/{item_id:id}", tags=["items"], summary="One item", responses=_refusals(404),
+    dependencies=[Depends(Leave("viewer", here=True))],
+)  # fmt: skip
 def get_item(response: Response, shop: TheShop, item_id: ItemId) -> wire.Item:
     """What is known of an item, with its popularity now. Its ETag is for If-Match, with which to put it."""
     with suppress(StorageError):  # without it nobody can put the item, nor could she
@@ -344,7 +350,10 @@ def recommend(
     return wire.ForShopper(shopper_id=shopper_id, known=None, **answer)
 
 
-@lists.get("/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404))
+@lists.get(
+    "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404),
+    dependencies=[Depends(Leave("publishable", here=True))],
+)  # fmt: skip
 def recommend_to_guest(
     response: Response, shop: TheShop, caller: TheCaller, ask: Annotated[wire.GuestAsk, Query()]
 ) -> wire.ForGuest:
@@ -357,7 +366,7 @@ def recommend_to_guest(
 
 @lists.post(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
-    responses=_refusals(400, 404, 408, 413),
+    responses=_refusals(400, 404, 408, 413), dependencies=[Depends(Leave("publishable", here=True))],
 )  # fmt: skip
 def recommend_to_cart(
     response: Response, shop: TheShop, caller: TheCaller, cart: wire.Cart, ask: Annotated[wire.Placed, Query()]
@@ -552,7 +561,10 @@ def post_purchases(
     responses=_refusals(404),
 )  # fmt: skip
 def delete_purchase(shop: TheShop, event_id: EventId) -> None:
-    """Forget a purchase or another event that never was; a shopper's data has their ``event_id``."""
+    """Forget a purchase or another event that never was; a shopper's data has their ``event_id``.
+
+    One that is gone already, with its shopper for instance, is no error; one that never was is.
+    """
     shop.purchases.remove(event_id)
 
 

@@ -40,10 +40,14 @@ class WriteRoute(APIRoute):
 
 
 class Leave:
-    """What a route asks of its caller, as one of its ``dependencies`` or of its router's; the last one counts."""
+    """What a route asks of its caller, as one of its ``dependencies`` or of its router's; the last one counts.
 
-    def __init__(self, role: Role) -> None:
-        self.role = role
+    ``here``: or that she is on this machine, by one of its own names and through no proxy; for what tells of the
+    catalogue alone, which the shop's own pages tell everybody.
+    """
+
+    def __init__(self, role: Role, *, here: bool = False) -> None:
+        self.role, self.here = role, here
 
     async def __call__(self) -> None:
         """Nothing: Guard has asked already."""
@@ -53,8 +57,18 @@ def leave_of(route: BaseRoute | None) -> Role:
     """What a route asks for; None: an address that has no route."""
     if isinstance(route, Mount):
         return "anyone"  # the pages' own files
-    said = [one.dependency.role for one in getattr(route, "dependencies", ()) if isinstance(one.dependency, Leave)]
-    return said[-1] if said else "merchandiser" if isinstance(route, WriteRoute) else "viewer"
+    said = _said(route)
+    return said[-1].role if said else "merchandiser" if isinstance(route, WriteRoute) else "viewer"
+
+
+def is_catalogue(route: BaseRoute | None) -> bool:
+    """Whether a route is open to whoever is on this machine, without a key."""
+    said = _said(route)
+    return bool(said) and said[-1].here
+
+
+def _said(route: BaseRoute | None) -> list[Leave]:
+    return [one.dependency for one in getattr(route, "dependencies", ()) if isinstance(one.dependency, Leave)]
 
 
 async def get_caller(request: Request) -> Caller:

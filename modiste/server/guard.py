@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modiste.errors import StorageError
 from modiste.server.addresses import here
-from modiste.server.auth import COOKIE, Caller, Role, leave_of
+from modiste.server.auth import COOKIE, Caller, Role, is_catalogue, leave_of
 from modiste.server.middleware import AS_OF, Layer
 from modiste.server.origins import is_here, is_own, page_origin
 from modiste.server.rates import Rates
@@ -27,6 +27,9 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 
 OWNER = Caller("this machine", "admin")
 """Whoever sits at the machine, as long as nobody was given an account or a key."""
+
+NEIGHBOUR = Caller("somebody on this machine", "viewer")
+"""Whoever sits at the machine, once there is an account or a key: she may read the catalogue, and nothing else."""
 
 TOKEN = Caller("MODISTE_TOKEN", "admin")
 
@@ -122,7 +125,7 @@ class Guard(Layer):
         try:
             if leave != "anyone":
                 await self._register.refresh()
-                request.state.caller = await self._admitted(request, leave)
+                request.state.caller = await self._admitted(request, leave, is_catalogue(route))
             elif request.method not in SAFE and not scope["path"].startswith("/v1/"):  # pages elsewhere report there
                 _check_own(request)
         except HTTPException as error:
@@ -138,7 +141,7 @@ class Guard(Layer):
             send = _noted(request, send, getattr(route, "summary", None) or str(getattr(route, "name", "")), about)
         await self.app(scope, receive, send)
 
-    async def _admitted(self, request: Request, leave: Role) -> Caller:
+    async def _admitted(self, request: Request, leave: Role, catalogue: bool) -> Caller:
         """Who asks, if she has the leave. Raises 401 where nobody says who she is, 403 where she may not."""
         caller = self._by_key(request, leave) or await _by_session(request)
         if caller is None and self._register.is_empty:
@@ -147,9 +150,11 @@ class Guard(Layer):
                     403, "nobody has an account or a key yet, so only this machine itself is let in; make one there"
                 )
             caller = OWNER
+        if caller is None and catalogue and is_here(request):
+            caller = NEIGHBOUR
         if caller is None:
             raise _unknown("this needs a key: Authorization: Bearer $MODISTE_TOKEN; or log in")
-        if caller.person or caller is OWNER:
+        if caller.person or caller in (OWNER, NEIGHBOUR):
             _check_own(request)
         if not caller.may(leave):
             raise HTTPException(403, f"this needs the leave of: {leave}; {caller.name} has that of: {caller.role}")

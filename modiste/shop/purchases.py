@@ -47,6 +47,11 @@ _COLUMNS = ("shopper_id", "item_id", "at", "order_id", "simulated")
 BUYERS = 30
 """Of an item's buyers so many, the last ones, tell what goes with it."""
 
+_LAST_EVENT = {
+    "sqlite": sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'events'"),
+    "postgresql": sa.text("SELECT pg_sequence_last_value(pg_get_serial_sequence('events', 'event_id')::regclass)"),
+}
+
 _BATCH = 20_000  # events written at once when all are counted anew
 
 
@@ -263,10 +268,17 @@ class Purchases:
         return Counter(one.kind for one in new)
 
     def remove(self, event_id: int) -> None:
-        """Take back one event, as if it had never been. Raises UnknownIdError."""
+        """Take back one event, as if it had never been; nothing happens if it is gone already.
+
+        Raises UnknownIdError for one that never was.
+        """
         table = schema.events
         with self._storage.writing() as writing:
             one = writing.execute(sa.select(table).where(table.c.event_id == event_id)).one_or_none()
+            if one is None and event_id <= (
+                writing.execute(_LAST_EVENT[writing.connection.dialect.name]).scalar() or 0
+            ):
+                return
             if one is None:
                 raise UnknownIdError(f"no purchase {event_id} in {self._storage.path.name}")
             _keep(writing, [(one, 0)])

@@ -126,6 +126,7 @@ events = Table(
     Index("events_by_item", "item_id", "kind", "at"),
     Index("events_by_time", "kind", "at"),
     Index("events_by_order", "order_id", "shopper_id", "item_id", "line", "kind", unique=True),
+    sqlite_autoincrement=True,  # an id that was taken back is nobody else's later
 )
 
 sales = Table(

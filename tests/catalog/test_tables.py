@@ -224,7 +224,7 @@ def test_a_line_that_is_no_object_is_a_reason(tmp_path: Path) -> None:
     [
         ("items.csv", b'item_id,"ti"tle"\n1,a\n', "items.csv can't be read as CSV: line 1: "),
         ("items.csv", b"\xff\xfei", "is not text in UTF-16"),
-        ("items.csv.gz", gzip.compress(b"item_id\n1\n")[:-6], "can't be read: "),
+        ("items.csv.gz", gzip.compress(b"item_id\n1\n", mtime=0)[:-6], "can't be read: "),
         ("items.json", b'[{"item_id": 1},', "can't be read as JSON: "),
         ("items.json", b"[" * 100_000, "can't be read as JSON: "),
         ("items.parquet", b"PAR1", "can't be read as Parquet: "),

@@ -69,6 +69,14 @@ LEAVES = {
         POST /search
         GET /shoppers
         GET /shoppers/{shopper_id:path}
+        GET /v1/overview
+        GET /overview
+        GET /trending
+        GET /items.csv
+        GET /shoppers.csv
+        GET /stores.csv
+        GET /trending.csv
+        GET /stores
     """,
     "merchandiser": """
         POST /scenarios/{name}
@@ -77,6 +85,9 @@ LEAVES = {
         POST /storefront/{name}/stop
         POST /v1/ab
         POST /v1/ab/{name}/stop
+        POST /items
+        POST /items/{item_id:path}
+        POST /compare
     """,
     "server": """
         PUT /v1/scenarios/{name}
@@ -131,16 +142,25 @@ def refused(client: httpx.Client, **headers: str) -> set[tuple[str, str, str]]:
 
 CLOSED = {one for one in ROUTES if one[2] != "anyone"}
 
+CATALOGUE = {
+    ("GET", "/v1/items", "viewer"), ("GET", "/v1/items/{item_id:id}", "viewer"),
+    ("GET", "/v1/items/{item_id:id}/similar", "publishable"),
+    ("GET", "/v1/recommendations", "publishable"), ("POST", "/v1/recommendations", "publishable"),
+}  # fmt: skip
+"""What whoever is on this machine may read, without a key."""
+
 
 def test_whoever_has_no_key_gets_nowhere_and_the_token_everywhere(shop_path: Path) -> None:
     with running(shop_path, Settings(token=TOKEN)) as url, httpx.Client(base_url=url) as client:
-        assert refused(client) == CLOSED
+        assert refused(client) == CLOSED - CATALOGUE
+        assert refused(client, **{"X-Forwarded-For": "192.0.2.1"}) == CLOSED
+        assert refused(client, Origin="https://shop.example") == CLOSED
         assert refused(client, **BEARER) == set()
         for wrong in ("Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"):
-            answer = client.get("/v1/items", headers={"Authorization": wrong})
+            answer = client.get("/v1/stores", headers={"Authorization": wrong})
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), wrong
             assert TOKEN not in answer.text
-        assert client.get("/v1/items", headers={"Authorization": b"Bearer \xff"}).status_code == 401  # type: ignore[dict-item]
+        assert client.get("/v1/stores", headers={"Authorization": b"Bearer \xff"}).status_code == 401  # type: ignore[dict-item]
 
 
 def test_a_body_is_not_read_for_one_who_may_not_write(template: Path) -> None:
@@ -244,7 +264,7 @@ def bearer(key: str) -> dict[str, str]:
 
 def test_a_key_may_do_what_its_role_may_and_no_more(shop_path: Path, keys: dict[str, str]) -> None:
     with running(shop_path, Settings()) as url, httpx.Client(base_url=url) as client:
-        assert refused(client) == CLOSED  # there is a key: who sits here is no longer the owner
+        assert refused(client) == CLOSED - CATALOGUE  # there is a key: who sits here is no longer the owner
         for role, key in keys.items():
             more = ROLES[ROLES.index(role) + 1 :]  # type: ignore[arg-type]
             assert refused(client, **bearer(key), **ORIGIN) == {one for one in ROUTES if one[2] in more}, role
@@ -276,7 +296,7 @@ def test_a_publishable_key_is_for_its_own_pages(shop_path: Path, keys: dict[str,
         assert picture.headers["cross-origin-resource-policy"] == "cross-origin"
         assert ONCE.get(f"{url}{similar}?top=2&key={key}", headers=ORIGIN).status_code == 200
         assert ONCE.get(f"{url}{similar}?key={keys['server']}").status_code == 401
-        assert ONCE.get(f"{url}/v1/items?key={key}", headers=ORIGIN).status_code == 401
+        assert ONCE.get(f"{url}/v1/stores?key={key}", headers=ORIGIN).status_code == 401
         assert client.get(similar, params={"top": 51}, headers=ORIGIN).status_code == 403
 
 

@@ -99,7 +99,7 @@ def one_in_hand(app: FastAPI, url: str) -> Iterator[None]:
 
     address = httpx.URL(url)
     with socket.create_connection((address.host, address.port or 0), timeout=120) as asked:
-        asked.sendall(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        asked.sendall(b"GET /long HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\n")
         try:
             assert begun.wait(60)
             yield

@@ -334,8 +334,12 @@ def test_an_event_taken_back_is_as_if_it_had_never_been(small):
     after = Counted.of(small)
     assert after.shoppers.pop("bea") == (0, 0.0)
     assert after == before
-    with pytest.raises(UnknownIdError, match=f"no purchase {event_id}"):
-        small.purchases.remove(event_id)
+    small.purchases.remove(event_id)  # gone already
+    assert Counted.of(small) == replace(before, shoppers={**before.shoppers, "bea": (0, 0.0)})
+    small.purchases.record([Event("bea", "b", NOON)])
+    assert small.purchases.events_of("bea")["event_id"].item() > event_id, "no id has two meanings"
+    with pytest.raises(UnknownIdError, match=f"no purchase {event_id + 9}"):
+        small.purchases.remove(event_id + 9)
     first, second, _ = small.purchases.events_of("ann")["event_id"]
     small.purchases.remove(second)
     assert kept(small, "ann") == [("a", 0)], "the return takes back the other one"
