@@ -464,7 +464,8 @@ class Items:
             return
         with self._storage.writing() as writing:
             if writing.execute(sa.select(schema.items.c.item_id).where(schema.items.c.image == image)).first() is None:
-                (self._storage.path / image).unlink(missing_ok=True)
+                with suppress(OSError):  # nothing names it; a check finds it
+                    (self._storage.path / image).unlink(missing_ok=True)
 
 
 def _selected() -> sa.Select[Any]:
