@@ -271,9 +271,7 @@ class Items:
         attributes = json.dumps(dict(item.attributes), sort_keys=True, ensure_ascii=False)
         paths = {"image": self._storage.relative(item.image), "mask": self._storage.relative(item.mask)}
         photos = json.dumps([self._storage.relative(one) for one in item.photos]) if item.photos else None
-        return (
-            asdict(item) | {"attributes": attributes, "stamp": _stamp(item.image, item.mask), "photos": photos} | paths
-        )
+        return asdict(item) | {"attributes": attributes, "stamp": _stamp(item), "photos": photos} | paths
 
     def _store(self, writing: Writing, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
         """Insert or update items; returns how many of each. What was derived from what has changed goes."""
@@ -339,7 +337,7 @@ class Items:
 
     def stamp_of(self, image: str | None, mask: str | None) -> str:
         """The fingerprint of a photo and its mask as items name them, as they are now. Raises OSError, PhotoError."""
-        return _stamp(self._storage.absolute(image), self._storage.absolute(mask))
+        return _stamp(Item("", image=self._storage.absolute(image), mask=self._storage.absolute(mask)))
 
     def tag(self, item_id: str) -> str:
         """A fingerprint of all that is known of an item, photo included; of none, empty."""
@@ -476,12 +474,12 @@ def _tag(row: Any) -> str:
     return "" if row is None else blake2b(json.dumps(dict(row)).encode(), digest_size=16).hexdigest()
 
 
-def _stamp(image: str | None, mask: str | None) -> str:
+def _stamp(item: Item) -> str:
     """A fingerprint of the photo's and the mask's bytes, empty without a photo."""
-    if image is None:
+    if item.image is None:
         return ""
     digest = blake2b(digest_size=16)
-    for path in (image, mask):
+    for path in (item.image, item.mask):
         if path:
             with open_regular(Path(path), MAX_BYTES) as file:
                 file_digest(file, lambda: digest)
