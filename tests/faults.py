@@ -448,7 +448,7 @@ def trial(at_hand: Database, command: str, every: int, first: int, root: Path) -
             if code not in (0, DEAD, FAILED):
                 broken.append(f"{what}: {said}")
                 continue
-            told, wrong = looked_at(stage, command, before, code != DEAD, code == 0, end)
+            told, wrong = looked_at(stage, command, before, code != DEAD and kind != "remove", code == 0, end)
             if told or json.loads(wrong):
                 broken.append(f"{what} ({said if code == FAILED else code}): {wrong}")
             else:

@@ -596,7 +596,8 @@ class Items:
             with self._storage.locked() as connection:
                 shown = sa.or_(items.image == image, items.photos.contains(json.dumps(image), autoescape=True))
                 if connection.execute(sa.select(items.item_id).where(shown).limit(1)).first() is None:
-                    (self._storage.path / image).unlink(missing_ok=True)
+                    with suppress(OSError):  # nothing names it; a check finds it
+                        (self._storage.path / image).unlink(missing_ok=True)
 
 
 def _selected(*derived: str) -> sa.Select[Any]:
