@@ -1074,7 +1074,7 @@ def start_test(
     with _open(path) as shop:
         made = shop.ab.start(name, a, b, placement=placement, counts=counts, days=within, rate=rate, lift=lift,
                              interleaved=interleave)  # fmt: skip
-        _note(shop, "started an A/B test", name)
+        _note(shop, "start an A/B test", name)
     needed = "shoppers who prefer one of the two" if interleave else "shoppers"
     _console().print(
         f"{name} runs on {made.placement}; about {made.planned} {needed} find such a difference with a chance of 80%; "
@@ -1101,7 +1101,7 @@ def stop_test(path: ShopPath, name: Annotated[str, typer.Argument()]) -> None:
     """Stop a test, and tell how it stands. To keep what won, put its scenario under the placement's name."""
     with _open(path) as shop:
         _print_standing(shop.ab.stop(name))
-        _note(shop, "stopped an A/B test", name)
+        _note(shop, "stop an A/B test", name)
 
 
 def _print_standing(found: "Standing") -> None:

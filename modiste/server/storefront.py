@@ -46,11 +46,10 @@ writes = APIRouter(
 )
 
 
-def _body(model: str) -> dict[str, Any]:
-    """How OpenAPI tells of a body that may be one or many, and of either type."""
-    one = {"$ref": f"#/components/schemas/{model}"}
-    schema = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1000}]}
-    content = {kind: {"schema": schema} for kind in ("application/json", "text/plain")}
+def _body(**example: str) -> dict[str, Any]:
+    """How OpenAPI tells of a body that may be one or many, each judged for itself, and of either type."""
+    schema = {"anyOf": [{"type": "object"}, {"type": "array", "items": {}, "minItems": 1, "maxItems": 1000}]}
+    content = {kind: {"schema": schema, "example": [example]} for kind in ("application/json", "text/plain")}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -61,6 +60,8 @@ async def _sent(request: Request) -> list[Any]:
     except ValueError as error:
         raise HTTPException(400, "the body is no JSON; send a list of objects, such as [{...}]") from error
     many = sent if isinstance(sent, list) else [sent]
+    if not isinstance(sent, list | dict):
+        raise HTTPException(422, "the body is no object and no list of them; send a list, such as [{...}]")
     if not 1 <= len(many) <= 1000:
         raise HTTPException(422, f"the body has {len(many)} objects; send 1 to 1000")
     return many
@@ -82,21 +83,28 @@ async def component(request: Request) -> Response:
 
 
 @told_by_pages.post(
-    "/v1/impressions", tags=["storefront"], summary="Report lists that were seen", openapi_extra=_body("SeenIn")
+    "/v1/impressions",
+    tags=["storefront"],
+    summary="Report lists that were seen",
+    openapi_extra=_body(list_id="kR3…", session="2740-…"),
 )
 async def post_impressions(shop: TheShop, sent: Sent) -> wire.RecordedSome:
     """Up to 1000 lists that came into view, each by the ``list_id`` that came with it; sent again, it counts once.
 
-    The body is JSON, and may say that it is plain text.
+    Each may have a ``session``, what the page calls its visitor, and the time, ``at``. The body is JSON, and may say
+    that it is plain text.
     """
     return await run_in_threadpool(_reported, shop, wire.SeenIn, sent)
 
 
-@told_by_pages.post("/v1/clicks", tags=["storefront"], summary="Report clicks", openapi_extra=_body("ClickIn"))
+@told_by_pages.post(
+    "/v1/clicks", tags=["storefront"], summary="Report clicks", openapi_extra=_body(list_id="kR3…", item_id="0002")
+)
 async def post_clicks(shop: TheShop, sent: Sent) -> wire.RecordedSome:
-    """Up to 1000 items that were clicked, each with the ``list_id`` of its list; sent again, it counts once.
+    """Up to 1000 items that were clicked, each an ``item_id`` with its list's ``list_id``; sent again, it counts once.
 
-    The body is JSON, and may say that it is plain text. A list that was clicked was seen.
+    Each may have a ``session`` and the time, ``at``. The body is JSON, and may say that it is plain text. A list that
+    was clicked was seen.
     """
     return await run_in_threadpool(_reported, shop, wire.ClickIn, sent)
 

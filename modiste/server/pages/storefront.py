@@ -49,7 +49,7 @@ def storefront(request: Request, shop: TheShop) -> Response:
     )
 
 
-@writes.post("/storefront")
+@writes.post("/storefront", summary="Start an A/B test")
 async def start(request: Request, shop: TheShop) -> Response:
     """Start a test."""
     form = await request.form()
@@ -73,7 +73,7 @@ async def start(request: Request, shop: TheShop) -> Response:
     return RedirectResponse(here("/storefront") + "#tests", 303)
 
 
-@writes.post("/storefront/{name}/stop")
+@writes.post("/storefront/{name}/stop", summary="Stop an A/B test")
 def stop(shop: TheShop, name: str) -> Response:
     """Stop a test."""
     shop.ab.stop(name)
