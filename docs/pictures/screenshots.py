@@ -17,7 +17,7 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from modiste.server.app import create_app
+from modiste.server.app import HTTP, create_app
 from modiste.shop.shop import Shop
 
 FOLDER = Path(__file__).parent
@@ -37,7 +37,7 @@ def main(shop: Path) -> None:
         "shopper": f"/shoppers/{shopper}?alpha=1.5&beta=2&trendiness=0.9",
         "item": f"/items/{item}?shopper={shopper}",
     }
-    server = uvicorn.Server(uvicorn.Config(create_app(shop), port=PORT, log_level="warning", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(create_app(shop), port=PORT, log_level="warning", **HTTP))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

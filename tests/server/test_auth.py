@@ -337,6 +337,8 @@ def test_a_key_has_its_rate(shop_path: Path) -> None:
             headers = bearer(public) | ORIGIN | {"X-Forwarded-For": address}
             asked = [ONCE.get(f"{url}/v1/recommendations?top=1", headers=headers).status_code for _ in range(3)]
             assert asked == [200, 200, 429]
+            picture = f"{url}/v1/items/Dresses-red-women/thumbnail"
+            assert ONCE.get(picture, headers=headers).status_code == 200, "pictures are not counted"
 
 
 def test_room_comes_back_evenly() -> None:
