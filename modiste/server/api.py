@@ -100,6 +100,9 @@ Many = Annotated[
 
 KEY = Depends(HTTPBearer(auto_error=False, scheme_name="key", description="A key, or MODISTE_TOKEN."))
 
+OPEN_HERE: dict[str, Any] = {"security": [{}]}
+"""For whoever is on this machine, a key may be left out."""
+
 reads = APIRouter(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
 lists = APIRouter(
     dependencies=[KEY, Depends(check_query), Depends(Leave("publishable"))],
@@ -125,7 +128,13 @@ class ItemForm(wire.ItemIn):
 # Items
 
 
-@reads.get("/v1/items", tags=["items"], summary="List items", dependencies=[Depends(Leave("viewer", here=True))])
+@reads.get(
+    "/v1/items",
+    tags=["items"],
+    summary="List items",
+    dependencies=[Depends(Leave("viewer", here=True))],
+    openapi_extra=OPEN_HERE,
+)
 def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.Items:
     """One page of the catalogue in the order of ids, with how many items pass the filters."""
     page = shop.items.browse(**dict(query))
@@ -135,7 +144,7 @@ def list_items(shop: TheShop, query: Annotated[wire.Browse, Query()]) -> wire.It
 
 @lists.get(
     "/v1/items/{item_id:id}/similar", tags=["items"], summary="What is like an item", responses=_refusals(404),
-    dependencies=[Depends(Leave("publishable", here=True))],
+    dependencies=[Depends(Leave("publishable", here=True))], openapi_extra=OPEN_HERE,
 )  # fmt: skip
 def similar_items(
     response: Response, shop: TheShop, caller: TheCaller, item_id: ItemId, ask: Annotated[wire.Placed, Query()]
@@ -207,7 +216,7 @@ async def mask(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: It
 
 @reads.get(
     "/v1/items/{item_id:id}", tags=["items"], summary="One item", responses=_refusals(404),
-    dependencies=[Depends(Leave("viewer", here=True))],
+    dependencies=[Depends(Leave("viewer", here=True))], openapi_extra=OPEN_HERE,
 )  # fmt: skip
 def get_item(response: Response, shop: TheShop, item_id: ItemId) -> wire.Item:
     """What is known of an item, with its popularity now. Its ETag is for If-Match, with which to put it."""
@@ -352,7 +361,7 @@ def recommend(
 
 @lists.get(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest", responses=_refusals(404),
-    dependencies=[Depends(Leave("publishable", here=True))],
+    dependencies=[Depends(Leave("publishable", here=True))], openapi_extra=OPEN_HERE,
 )  # fmt: skip
 def recommend_to_guest(
     response: Response, shop: TheShop, caller: TheCaller, ask: Annotated[wire.GuestAsk, Query()]
@@ -367,6 +376,7 @@ def recommend_to_guest(
 @lists.post(
     "/v1/recommendations", tags=["recommendations"], summary="Recommend to a guest with much in her cart",
     responses=_refusals(400, 404, 408, 413), dependencies=[Depends(Leave("publishable", here=True))],
+    openapi_extra=OPEN_HERE,
 )  # fmt: skip
 def recommend_to_cart(
     response: Response, shop: TheShop, caller: TheCaller, cart: wire.Cart, ask: Annotated[wire.Placed, Query()]

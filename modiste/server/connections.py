@@ -171,7 +171,7 @@ class Connection(H11Protocol):
         if self.flow.write_paused:
             return "taking"
         if self._lingering.is_closing():
-            return None
+            return "rest" if self._is_cut() else None
         if self.conn.their_state is h11.IDLE:
             return "head"
         if self.conn.their_state is h11.SEND_BODY:

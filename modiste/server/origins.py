@@ -29,8 +29,8 @@ def page_origin(request: Request) -> str | None:
 def is_own(request: Request) -> bool:
     """Whether no page of another origin is behind it; a link there that somebody followed is not that page's doing."""
     headers = request.headers
-    if headers.get("sec-fetch-mode") == "navigate" and request.method == "GET":
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+    if headers.get("sec-fetch-mode") == "navigate" and request.method == "GET" and site not in ("same-origin", "none"):
         return headers.get("sec-fetch-dest", "document") == "document"
-    origin = headers.get("origin")
     foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
-    return not foreign and headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+    return not foreign and site in ("same-origin", "none")

@@ -367,11 +367,7 @@ class Items:
         attributes = json.dumps(dict(item.attributes), sort_keys=True, ensure_ascii=False)
         paths = {"image": self._storage.relative(item.image), "mask": self._storage.relative(item.mask)}
         photos = json.dumps([self._storage.relative(one) for one in item.photos]) if item.photos else None
-        return (
-            asdict(item)
-            | {"attributes": attributes, "stamp": _stamp(item.image, item.mask, item.photos), "photos": photos}
-            | paths
-        )
+        return asdict(item) | {"attributes": attributes, "stamp": _stamp(item), "photos": photos} | paths
 
     def _store(self, writing: Writing, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
         """Insert or update items; returns how many of each. What was derived from what has changed goes."""
@@ -442,7 +438,8 @@ class Items:
 
         Raises OSError, PhotoError.
         """
-        return _stamp(self._storage.absolute(image), self._storage.absolute(mask), self._photos(photos))
+        first, covered = self._storage.absolute(image), self._storage.absolute(mask)
+        return _stamp(Item("", image=first, mask=covered, photos=tuple(self._photos(photos))))
 
     def tag(self, item_id: str) -> str:
         """A fingerprint of all that is known of an item, photo included; of none, empty."""
@@ -470,6 +467,7 @@ class Items:
             check_photo(one)
         item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None, photos=())
         kept: list[str] = []
+        known: Any = None
         try:
             with self._storage.writing() as writing:  # what is known is read where nobody else can change it
                 wanted = _selected().where(schema.items.c.item_id == item.item_id)
@@ -491,12 +489,11 @@ class Items:
                 if further and row["image"] is None:
                     raise SourceError(f"item {item.item_id!r} has no photo that further ones follow; send that too")
                 self._store(writing, [row])
-        except BaseException:
+        except BaseException:  # it may be stored nevertheless, where only the answer was lost
             with suppress(StorageError):
-                self._drop_uploads([self._storage.relative(one) for one in kept])
+                self._drop_uploads([*map(self._storage.relative, kept), *_photos_of(known)])
             raise
-        if known is not None:
-            self._drop_uploads([known["image"], *json.loads(known["photos"] or "[]")])
+        self._drop_uploads(_photos_of(known))
         try:
             failed = self._embed(item.item_id) if row["image"] is not None else "it has no photo"
         except ModisteError as error:  # the item is there; other networks are installed than the shop was made with
@@ -564,7 +561,7 @@ class Items:
             writing.execute(removed.delete().where(removed.c.item_id == item_id))
             writing.execute(removed.insert().values(item_id=item_id, revision=writing.revision))
             _forget_removed(writing)
-        self._drop_uploads([row["image"], *json.loads(row["photos"] or "[]")])
+        self._drop_uploads(_photos_of(row))
 
     # Photos that came without a catalogue
 
@@ -622,26 +619,31 @@ def _in_state(state: str) -> sa.ColumnElement[bool]:
     return conditions[state]
 
 
+def _photos_of(row: Any) -> list[str | None]:
+    """All photos that a row names; of none, none."""
+    return [] if row is None else [row["image"], *json.loads(row["photos"] or "[]")]
+
+
 def _tag(row: Any) -> str:
     return "" if row is None else blake2b(json.dumps(dict(row)).encode(), digest_size=16).hexdigest()
 
 
-def _stamp(image: str | None, mask: str | None, photos: Iterable[str] = ()) -> str:
+def _stamp(item: Item) -> str:
     """A fingerprint of the photo's and the mask's bytes, with another of the further photos' behind a dash; empty
     without a photo. A further photo that can't be read counts as none."""
-    if image is None:
+    if item.image is None:
         return ""
-    digest, further, photos = blake2b(digest_size=16), blake2b(digest_size=16), tuple(photos)
-    for path in (image, mask):
+    digest, further = blake2b(digest_size=16), blake2b(digest_size=16)
+    for path in (item.image, item.mask):
         if path:
             with open_regular(Path(path), MAX_BYTES) as file:
                 file_digest(file, lambda: digest)
         else:
             digest.update(b"\0")
-    for path in photos:
+    for path in item.photos:
         with suppress(OSError, PhotoError), open_regular(Path(path), MAX_BYTES) as file:
             file_digest(file, lambda: further)
-    return digest.hexdigest() + (f"-{further.hexdigest()}" if photos else "")
+    return digest.hexdigest() + (f"-{further.hexdigest()}" if item.photos else "")
 
 
 def _first(stamp: str) -> str:

@@ -316,8 +316,9 @@ class Storage:
 
 def _finish(folder: Path) -> None:
     """Put a new shop's taxonomy where it belongs, now that there are tables; also if making it was interrupted."""
-    with suppress(FileNotFoundError):
-        (folder / _TAXONOMY).replace(folder / "categories.toml")
+    if (folder / _TAXONOMY).exists():  # asked first: a read-only folder refuses to rename what isn't there, too
+        with suppress(FileNotFoundError):
+            (folder / _TAXONOMY).replace(folder / "categories.toml")
 
 
 def setting(connection: sa.Connection, name: str) -> float:

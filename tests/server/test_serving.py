@@ -164,7 +164,7 @@ def test_workers_that_die_are_replaced(shop_path: Path, serve: Callable[..., Ser
     old = workers_of(served)
     for one in old:  # what comes meanwhile waits
         os.kill(one, signal.SIGKILL)
-    assert ONCE.get(f"{served.url}/v1/stores").status_code == 200
+    assert ONCE.get(f"{served.url}/v1/stores", headers=BEARER).status_code == 200
     new = workers_of(served, 4)
     assert new[:2] == old
     assert served.stop() in (0, -signal.SIGTERM)

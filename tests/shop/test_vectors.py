@@ -77,7 +77,7 @@ def test_a_photo_proposes_the_category_that_the_shop_doesn_t_say_and_never_overw
     assert (one["category"], one["proposed"], one["proposed_share"] >= 0.7) == (None, "Denim", True)
     assert shop.snapshot().item(shop.snapshot().row("Denim-blue-men-0"))["proposed"] == "Denim"
     [step] = [one for one in shop.status().next_steps("shop") if "category" in one]
-    assert "1 items have no category" in step
+    assert "items without a category: 1" in step
     assert "photos propose one for 1" in step
     assert {row["proposed"] for row in shop.items.frame().filter(category="Denim").to_dicts()} == {None}
     shop.items.put(Item("Denim-blue-men-0", "Dresses"))
