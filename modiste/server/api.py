@@ -14,7 +14,7 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPBearer
 from PIL import Image
-from pydantic import Discriminator, Field, Tag, ValidationError, WithJsonSchema
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -118,8 +118,17 @@ writes = APIRouter(
 watching = APIRouter(tags=["service"])
 
 
+def _or_empty(schema: dict[str, Any]) -> None:
+    """What may be left out of a form may be empty in it, as browsers send it."""
+    for said in schema["properties"].values():
+        if {"type": "null"} in said.get("anyOf", ()):
+            said["anyOf"].append({"type": "string", "maxLength": 0})
+
+
 class ItemForm(wire.ItemIn):
     """An item with its photos."""
+
+    model_config = ConfigDict(json_schema_extra=_or_empty)
 
     photo: UploadFile | None = Field(None, description=_PHOTO)
     photos: list[UploadFile] = Field([], max_length=20, description="Further photos, in the place of those there are.")
