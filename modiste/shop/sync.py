@@ -178,9 +178,12 @@ def _items(
         ids = {item.item_id for item in reading.items}
         unread = _written(file) - ids if reading.rejected and file.is_file() else set()
     table = schema.synced.c
-    known = {row["item_id"]: row["retired"] for row in shop.storage.rows(sa.select(table.item_id, table.retired))}
+    shown = sa.func.coalesce(schema.items.c.available, sa.true())
+    wanted = sa.select(table.item_id, table.retired, shown.label("shown")).join(schema.items)
+    rows = shop.storage.rows(wanted)
+    known = {row["item_id"]: row["retired"] for row in rows}
     here = ids
-    there = {item_id for item_id, retired in known.items() if retired is None}
+    there = {row["item_id"] for row in rows if row["retired"] is None or row["shown"]}  # put by hand since, too
     gone = there - here - unread
     left = len(there) - len(gone)
     if not confirm and len(there) >= _FEW and left < LEFT_AT_LEAST * len(there):

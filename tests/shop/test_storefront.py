@@ -11,7 +11,14 @@ from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.storefront import KEPT_DAYS, Seen, Served
 
-NOW = datetime.now(UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0)
+NOW = datetime(2026, 1, 1)
+"""The hour in which a test begins."""
+
+
+@pytest.fixture(autouse=True)
+def this_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = datetime.now(UTC).replace(tzinfo=None, minute=0, second=0, microsecond=0)
+    monkeypatch.setitem(globals(), "NOW", hour)
 
 
 def served(shop: Shop, who: str | None = "ann", items: tuple[str, ...] = ("a", "b", "c"), **said: object) -> str:
