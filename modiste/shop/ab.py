@@ -24,8 +24,9 @@ from modiste.behaviour.ab import (
     verdict,
 )
 from modiste.behaviour.interleaving import team_draft
-from modiste.errors import SettingError, UnknownIdError
+from modiste.errors import SettingError, StorageError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.moments import may_stand_in
 from modiste.shop.recommendations import Recommendations
 from modiste.shop.scenarios import Scenarios
 from modiste.shop.storage import Storage
@@ -180,8 +181,12 @@ class AB:
     def running(self, placement: str) -> Experiment | None:
         """The test that runs on a placement, as it was at most FRESH_S ago."""
         if monotonic() - self._read_at > FRESH_S:
-            rows = self._storage.rows(sa.select(schema.experiments).where(schema.experiments.c.stopped.is_(None)))
-            self._running = {one.placement: one for one in map(_experiment, rows)}
+            try:
+                rows = self._storage.rows(sa.select(schema.experiments).where(schema.experiments.c.stopped.is_(None)))
+                self._running = {one.placement: one for one in map(_experiment, rows)}
+            except StorageError as error:
+                if not may_stand_in(error):
+                    raise
             self._read_at = monotonic()
         return self._running.get(placement)
 

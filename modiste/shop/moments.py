@@ -37,6 +37,12 @@ from modiste.vision.reduction import Reduction
 STOOD_IN: ContextVar[list[datetime] | None] = ContextVar("stood in", default=None)
 """Where it is a list, the latest moment may stand in for a database that is away; then its time (UTC) is added."""
 
+
+def may_stand_in(error: StorageError) -> bool:
+    """Whether what was known last may be the answer: the database is away, and whoever asks would know that."""
+    return error.kind == "away" and STOOD_IN.get() is not None
+
+
 FILED_FROM = 20_000
 """Items from which on the snapshot lies in files; a smaller shop is read from its database in no time."""
 
@@ -90,7 +96,7 @@ class Moments:
                 found: tuple[Snapshot, sa.Connection | None] = stack.enter_context(self.now(*spaces))
             except StorageError as error:
                 known, stood_in = self._latest, STOOD_IN.get()
-                if stood_in is None or error.kind != "away" or known is None or not _holds(known, spaces):
+                if stood_in is None or not may_stand_in(error) or known is None or not _holds(known, spaces):
                     raise
                 stood_in.append(self._read_at)
                 found = known, None

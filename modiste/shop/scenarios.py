@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import sqlalchemy as sa
 
 from modiste.ask import Ask
-from modiste.errors import ChangedError, SettingError, UnknownIdError
+from modiste.errors import ChangedError, SettingError, StorageError, UnknownIdError
 from modiste.rules import near
 from modiste.scenario import Scenario, scenario_of
 from modiste.shop import schema
-from modiste.shop.moments import Moments
+from modiste.shop.moments import Moments, may_stand_in
 from modiste.shop.reports import Progress
 from modiste.shop.rules import check
 from modiste.shop.storage import Storage, Writing
@@ -61,6 +61,7 @@ class Scenarios:
 
     def __init__(self, storage: Storage, moments: Moments, preview: Callable[..., "Preview"]) -> None:
         self._storage, self._moments, self._preview = storage, moments, preview
+        self._asked: dict[str, Version] = {}  # as they were when they were last asked for
 
     # Reading
 
@@ -100,7 +101,12 @@ class Scenarios:
         """
         if ask.scenario is None:
             return ask
-        found = self[ask.scenario].scenario
+        try:
+            self._asked[ask.scenario] = self[ask.scenario]
+        except StorageError as error:
+            if not may_stand_in(error) or ask.scenario not in self._asked:
+                raise
+        found = self._asked[ask.scenario].scenario
         return ask if found is None else ask_of(found, ask, now)
 
     def preview(

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from modiste.server.settings import Settings
+from modiste.shop import ab
 
 from ..disks import mounted
 from ..garments import drawn
@@ -39,9 +40,14 @@ def away(shop: Path) -> Iterator[None]:
 
 
 def test_while_the_database_is_away_what_was_known_last_is_answered_and_no_order_taken(
-    service: httpx.Client, shop_path: Path
+    service: httpx.Client, shop_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    questions = ("/v1/shoppers/1/recommendations", f"/v1/items/{DRESS}/similar", f"/v1/recommendations?items={DRESS}")
+    monkeypatch.setattr(ab, "FRESH_S", 0.0)  # as if it had been away for longer
+    service.put("/v1/scenarios/home", json={"scenario": {"top": 5}}).raise_for_status()
+    questions = (
+        "/v1/shoppers/1/recommendations", f"/v1/items/{DRESS}/similar", f"/v1/recommendations?items={DRESS}",
+        f"/v1/items/{DRESS}/similar?scenario=home",
+    )  # fmt: skip
     for question in questions:
         now = service.get(question)
         assert (now.json()["as_of"], "x-modiste-as-of" in now.headers) == (None, False)
