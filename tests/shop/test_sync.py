@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from modiste import cli
+from modiste import Item, cli
 from modiste.catalog.readers import read_source
 from modiste.errors import SettingError, SourceError
 from modiste.shop.shop import Shop
@@ -125,6 +125,10 @@ def test_a_source_that_is_suddenly_half_empty_is_refused_until_it_is_confirmed(t
     report = sync(small, confirm=True)
     assert (report.retired, report.unchanged) == (6, 4)
     assert sync(small).retired == 0  # four of four
+    small.items.put(Item("n9", category="Denim"))  # by hand, though its source has it no more
+    assert small.items["n9"]["available"] is None
+    assert sync(small).retired == 1
+    assert small.items["n9"]["available"] is False
     assert all(small.items[item_id]["available"] is None for item_id in own)  # what no sync brought is not its business
 
 
