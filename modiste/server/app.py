@@ -20,6 +20,7 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -140,7 +141,7 @@ async def _open(state: State, shop_path: str | Path, register: Register) -> None
     register.open(state.shop)
     with suppress(ModisteError):
         await to_thread.run_sync(state.shop.snapshot)
-    state.checking = Thread(target=_check, args=(state.shop, state.meters, state.ends), name="checking")
+    state.checking = Thread(target=check_at_start, args=(state.shop, state.meters, state.ends), name="checking")
     state.checking.start()
 
 
@@ -155,12 +156,12 @@ async def _open_later(state: State, shop_path: str | Path, register: Register, e
             error = again
 
 
-def _check(shop: Shop, meters: Meters, ends: Event) -> None:
+def check_at_start(shop: Shop, meters: Meters, ends: Event) -> None:
     """Mend what is derived and not right, and log what was found; the service serves whatever comes of it."""
     try:
         findings = checking.check(shop, "derived", thorough=False, stop=ends.is_set)
-    except (ModisteError, OSError) as error:  # it may be read-only, or gone
-        _LOG.warning("the shop can't be checked: %s", error)
+    except (ModisteError, OSError, SQLAlchemyError) as error:  # it may be read-only, or gone, in whole or in part
+        _LOG.warning("the shop can't be checked: %s", getattr(error, "orig", None) or error)
         return
     meters.found(findings)
     for one in findings:

@@ -7,14 +7,16 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
 from fastapi import Request
 from sqlalchemy import create_engine, text
 
-from modiste.server.app import create_app
+from modiste.server.app import check_at_start, create_app
 from modiste.server.logs import REQUESTS, JsonFormatter
+from modiste.server.metrics import Meters
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 from modiste.shop.sync import Sources, sync
@@ -44,6 +46,18 @@ def test_a_service_without_its_database_is_alive_but_not_ready(service: httpx.Cl
     page = service.get("/shoppers", headers={"Accept": "text/html"})
     assert (page.status_code, page.headers["retry-after"]) == (503, "5")
     assert "<h1>" in page.text
+
+
+def test_a_database_that_goes_while_the_shop_is_checked_is_a_line_in_the_log(
+    shop_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Shop.open(shop_path) as shop:
+        with shop.storage.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE spaces RENAME TO gone_spaces"))
+        with caplog.at_level(logging.WARNING):
+            check_at_start(shop, Meters(), Event())
+    (line,) = caplog.messages
+    assert line.startswith("the shop can't be checked: ")
 
 
 def test_a_full_pool_is_503_and_a_fault_of_the_program_is_500(shop_path: Path) -> None:
