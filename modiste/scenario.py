@@ -1,7 +1,6 @@
 """A scenario: a named way of asking for one placement, such as a product's page, with rules for what is shown there."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from modiste.ask import Ask, sentence
+from modiste.catalog.files import MAX_TOML, read, read_toml
 from modiste.errors import SettingError, SourceError
 from modiste.rules import DOES, Rule, near
 
@@ -65,14 +65,16 @@ class Scenario:
     def load(cls, file: Path) -> Self:
         """From a TOML file, or JSON where its name ends so. Raises SourceError that names the file."""
         try:
-            text = file.read_text("utf-8")
-            data = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+            is_json = file.suffix.lower() == ".json"
+            data = json.loads(read(file, MAX_TOML)) if is_json else read_toml(file)
             if not isinstance(data, dict):
                 raise SettingError("a scenario is an object with settings and rules")
             return cls.of(data)
         except OSError as error:
             raise SourceError(f"{file} can't be read: {error.strerror}") from error
-        except (ValueError, SettingError) as error:  # both readers raise kinds of ValueError
+        except RecursionError:
+            raise SourceError(f"{file} is nested too deep; a scenario is settings and a list of rules") from None
+        except ValueError as error:  # both readers raise kinds of it, and so do settings
             raise SourceError(f"{file}: {error}") from error
 
     def as_data(self) -> dict[str, Any]:

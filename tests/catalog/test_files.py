@@ -11,6 +11,7 @@ from modiste.catalog.columns import Layout
 from modiste.catalog.files import MAX_DEPTH, MAX_TOML, open_regular, read, read_toml
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import SourceError
+from modiste.scenario import Scenario
 from modiste.shop.shop import Shop
 from modiste.shop.sync import FILE, Sources
 from modiste.vision.backbones import broken_entries, get_backbone, list_backbones, read_entry
@@ -57,6 +58,10 @@ def deep_quoted(path: Path) -> None:
     path.write_text(f"""["=".{"'a'." * 50_000}a]\n""" + "".join(f"k{number} = 1\n" for number in range(40_000)))
 
 
+def deep_json(path: Path) -> None:
+    path.write_text(f'{{"rules": {"[" * 100_000}{"]" * 100_000}}}')
+
+
 def latin(path: Path) -> None:
     path.write_bytes(b"name = '\xff\xfe'")
 
@@ -65,16 +70,21 @@ def nul(path: Path) -> None:
     path.write_bytes(b"\0" * 100)
 
 
-ODD = [fifo, sparse, endless, dangling, circle, folder, deep_lists, deep_tables, deep_header, deep_quoted, latin, nul]
+ODD = [
+    fifo, sparse, endless, dangling, circle, folder, deep_lists, deep_tables, deep_header, deep_quoted, deep_json,
+    latin, nul,
+]  # fmt: skip
 WHO: dict[str, Callable[[Path], object]] = {
     "a taxonomy": Taxonomy.load,
     "a mapping": Layout.load,
     "a network's entry": read_entry,
     "a table": lambda path: _shop(path).items.add(path),
+    "a scenario": Scenario.load,
+    "a scenario in JSON": Scenario.load,
     "sources": lambda path: Sources.of(path.parent),
     "where a shop lies": lambda path: Shop.open(path.parent),
 }
-NAMES = {"sources": FILE, "where a shop lies": "shop.toml", "a table": "odd.csv"}
+NAMES = {"sources": FILE, "where a shop lies": "shop.toml", "a table": "odd.csv", "a scenario in JSON": "odd.json"}
 
 
 def _shop(path: Path) -> Shop:
