@@ -214,10 +214,10 @@ def test_two_services_of_one_shop_see_each_others_purchases(shop_path: Path, ser
     assert ONCE.get(other.url + item).json()["popularity_now"] == 1
     order = {"shopper_id": "7", "item_id": "Dresses-red-women", "order_id": "B-1"}
     assert ONCE.post(f"{one.url}/v1/purchases", json=order).json()["recorded"] == 1
-    until(lambda: ONCE.get(other.url + item).json()["popularity_now"] == 2, seconds=1)
+    until(lambda: ONCE.get(other.url + item).json()["popularity_now"] == 2)
     assert ONCE.get(f"{other.url}/v1/shoppers/7/recommendations").json()["known"]
     assert ONCE.post(f"{other.url}/v1/purchases", json=order).json() == {"recorded": 0, "known": 1}
     ONCE.put(f"{one.url}/v1/items/new", files={"photo": ("a", drawn())}).raise_for_status()
-    until(lambda: ONCE.get(f"{other.url}/v1/items/new").status_code == 200, seconds=1)
+    until(lambda: ONCE.get(f"{other.url}/v1/items/new").status_code == 200)
     similar = ONCE.get(f"{other.url}/v1/items/new/similar", params={"top": 1, "preset": "visual"}).json()
     assert similar["recommendations"][0]["relevance"] > 0.99

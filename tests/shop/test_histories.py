@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from uuid import uuid4
 
@@ -292,6 +292,10 @@ def test_orders_are_there_once_however_often_connections_are_cut(
         fill(shop, list("abcde"))
     over, cuts = threading.Event(), Counter[str]()
 
+    def enough() -> bool:
+        """Whether anything was cut at all: on a quick machine all orders may be there before that."""
+        return cuts["cut"] > 5 and cuts["unknown"] > 0
+
     def cut() -> None:
         """End connections at random moments, in the middle of whatever they do."""
         rng = random.Random(1)
@@ -305,7 +309,7 @@ def test_orders_are_there_once_however_often_connections_are_cut(
         """Orders of two lines; each is sent until it is acknowledged, or given up: then nobody knows."""
         rng, acknowledged, unknown = random.Random(name), dict[str, list[str]](), dict[str, list[str]]()
         with Shop.open(tmp_path / "shop") as shop:
-            for number in range(orders):
+            for number in takewhile(lambda number: number < orders or not enough(), range(100 * orders)):
                 order, lines = f"{name}-{number}", rng.sample("abcde", 2)
                 events = [Event(name, item, DAY, order_id=order) for item in lines]
                 unknown[order] = lines
@@ -350,5 +354,4 @@ def test_orders_are_there_once_however_often_connections_are_cut(
         assert rest <= unknown.keys()
         assert all({(order, item) for item in unknown[order]} <= stored.keys() for order in rest), "whole or not at all"
         assert shop.check() == []
-    assert cuts["cut"] > 5
-    assert cuts["unknown"] > 0
+    assert enough()

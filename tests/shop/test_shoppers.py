@@ -3,7 +3,7 @@
 import json
 import traceback
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from unittest.mock import Mock
 
 import numpy as np
@@ -159,7 +159,7 @@ def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, capl
         shop.purchases.record([one, *others[1500 + 20 * n : 1520 + 20 * n]])
     shop.purchases.record([Event(her, items[0], DAY, "return", order_id="hers-0"), Event(her, items[1], DAY, "cancel")])
     shop.shoppers.put(her, trendiness=0.5)
-    seen = Served("home", None, (items[0],), datetime.now(), her)
+    seen = Served("home", None, (items[0],), datetime.now(UTC).replace(tzinfo=None), her)
     shop.storefront.record([Seen(shop.storefront.sign(one), items[0]) for one in (seen, replace(seen, who="hers-1"))])
     shop.storefront.link({"hers-1": her})
     shop.purchases.record([Event("hers-1", items[1], DAY)])
