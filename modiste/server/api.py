@@ -26,7 +26,7 @@ from modiste.catalog.files import open_regular
 from modiste.catalog.items import Item
 from modiste.errors import ChangedError, PhotoError, StorageError
 from modiste.server import addresses, pictures
-from modiste.server.auth import Caller, Leave, TheCaller, WriteRoute
+from modiste.server.auth import Caller, JsonRoute, Leave, TheCaller, WriteRoute
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, check_form, check_query
 from modiste.shop.moments import STOOD_IN
 from modiste.shop.overview import overview, trends
@@ -105,6 +105,7 @@ OPEN_HERE: dict[str, Any] = {"security": [{}]}
 
 reads = APIRouter(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
 lists = APIRouter(
+    route_class=JsonRoute,
     dependencies=[KEY, Depends(check_query), Depends(Leave("publishable"))],
     responses=_refusals(401, 403, 421, 422, 429, 503),
 )

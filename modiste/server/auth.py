@@ -6,10 +6,12 @@ for a viewer's, and a :class:`WriteRoute` for a merchandiser's.
 :class:`~modiste.server.guard.Guard` decides, before a body is read.
 """
 
+import json
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Mount
 
@@ -35,7 +37,43 @@ class Caller:
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
-class WriteRoute(APIRoute):
+def json_of(body: bytes) -> Any:
+    """What a body in JSON says. Raises ValueError for what is none, and 400 where a name comes twice in an object, of
+    which one would be passed over, or for more depth than anything we take has."""
+    try:
+        return json.loads(body, object_pairs_hook=_each_once)
+    except RecursionError:
+        raise HTTPException(400, "the body is nested too deep; nothing that is taken here is") from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise HTTPException(400, f"the body says {twice[:80]!r} {names.count(twice)} times in one object; say it once")
+    return found
+
+
+class _JsonRequest(Request):
+    async def json(self) -> Any:
+        return json_of(await self.body())
+
+
+class JsonRoute(APIRoute):
+    """A route whose body, if it is JSON, is read by :func:`json_of`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """As FastAPI's."""
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            return await handle(_JsonRequest(request.scope, request.receive))
+
+        return handled
+
+
+class WriteRoute(JsonRoute):
     """A route that changes the shop."""
 
 

@@ -1,9 +1,11 @@
 """What a route needs of the service, and what it demands of a request; async, or each would wait for a thread."""
 
+from collections import Counter
 from difflib import get_close_matches
-from typing import Annotated, get_origin
+from typing import Annotated, get_args, get_origin
 
 from fastapi import Depends, HTTPException, Request
+from pydantic.fields import FieldInfo
 
 from modiste.errors import StorageError
 from modiste.server.limits import WorkQueue
@@ -39,17 +41,24 @@ TheWorkQueue = Annotated[WorkQueue, Depends(get_work_queue)]
 
 
 async def check_query(request: Request) -> None:
-    """Raise 422 for a parameter that the route doesn't have, with the nearest that it has.
+    """Raise 422 for a parameter that the route doesn't have, with the nearest that it has, and for one that is given
+    twice where one counts.
 
     A route's parameters are the fields of models.
     """
     models = [field.field_info.annotation for field in request.scope["route"].dependant.query_params]
-    names = [name for model in models for name in getattr(model, "model_fields", ())]
-    for name in request.query_params:
-        if name not in names:
-            near = get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}"
+    fields = {name: one for model in models for name, one in getattr(model, "model_fields", {}).items()}
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in fields:
+            near = get_close_matches(name, fields, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(fields) or 'none'}"
             raise HTTPException(422, f"there is no parameter {name[:80]!r} here; {hint}")
+        if times > 1 and not _is_list(fields[name]):
+            raise HTTPException(422, f"{name} is given {times} times; give it once")
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return list in (get_origin(one) for one in (field.annotation, *get_args(field.annotation)))
 
 
 async def check_form(request: Request) -> None:
@@ -58,7 +67,7 @@ async def check_form(request: Request) -> None:
     for field in request.scope["route"].dependant.body_params:
         fields = getattr(field.field_info.annotation, "model_fields", {field.alias: field.field_info})
         names += fields
-        several |= {name for name, one in fields.items() if get_origin(one.annotation) is list}
+        several |= {name for name, one in fields.items() if _is_list(one)}
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in FORMS:
         async for chunk in request.stream():

@@ -5,7 +5,6 @@ Whoever reports a list needs no key: its id, which this service signed, is the l
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -20,7 +19,7 @@ from modiste.catalog.values import moment
 from modiste.errors import SettingError
 from modiste.server.api import KEY, Many, _each, _happened, _refusals
 from modiste.server.api import writes as server_writes
-from modiste.server.auth import Leave, WriteRoute
+from modiste.server.auth import Leave, WriteRoute, json_of
 from modiste.server.dependencies import TheShop, check_query
 from modiste.server.pages.rendering import STATIC
 from modiste.shop.ab import Standing
@@ -56,7 +55,7 @@ def _body(**example: str) -> dict[str, Any]:
 async def _sent(request: Request) -> list[Any]:
     """The body's objects, whatever type it says: what a page sends without asking first is plain text."""
     try:
-        sent = json.loads(await request.body())
+        sent = json_of(await request.body())
     except ValueError as error:
         raise HTTPException(400, "the body is no JSON; send a list of objects, such as [{...}]") from error
     many = sent if isinstance(sent, list) else [sent]

@@ -18,6 +18,8 @@ ROUTES = [
     for method in methods
     if path.startswith("/v1/")
 ]
+FORMS = ("/v1/items/{item_id}", "/v1/search", "/v1/ab/{name}/stop")
+"""Routes that take a form or nothing at all, though something is put or posted."""
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -48,6 +50,31 @@ def test_the_nearest_parameter_is_proposed(reading: httpx.Client, path: str, sen
 def test_an_address_without_parameters_says_so(reading: httpx.Client) -> None:
     answer = reading.get("/v1/items/Dresses-red-women", params={"top": 1})
     assert (answer.status_code, answer.json()["detail"]) == (422, "there is no parameter 'top' here; there are: none")
+
+
+def test_what_is_said_twice_where_once_counts_is_refused(reading: httpx.Client) -> None:
+    similar = "/v1/items/Dresses-red-women/similar"
+    answer = reading.get(f"{similar}?top=1&top=2")
+    assert (answer.status_code, answer.json()["detail"]) == (422, "top is given 2 times; give it once")
+    assert reading.get(f"{similar}?categories=Denim&categories=Dresses").status_code == 200
+    twice = b'{"shopper_id": "1", "item_id": "Denim-red-men", "item_id": "Dresses-red-women"}'
+    for path, body in (
+        ("purchases", twice),
+        ("events", b"[%b]" % twice),
+        ("clicks", twice),
+        ("recommendations", twice),
+    ):
+        answer = reading.post(f"/v1/{path}", content=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, "'item_id' 2 times" in answer.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize("body", [b"[" * 20_000, b'{"a":' * 20_000, b"[" * 20_000 + b"]" * 20_000])
+def test_a_body_of_any_depth_is_refused_in_words(reading: httpx.Client, body: bytes) -> None:
+    for method, path in ROUTES:
+        if method in ("POST", "PUT") and path not in FORMS:
+            address = path.format(shopper_id="1", name="home")
+            answer = reading.request(method, address, content=body, headers={"Content-Type": "application/json"})
+            assert (answer.status_code, answer.json()["detail"][:26]) == (400, "the body is nested too dee"), address
 
 
 @pytest.mark.parametrize("said", [{}, {"X-Forwarded-Prefix": "/shop/fashion"}])
