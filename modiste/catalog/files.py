@@ -49,6 +49,11 @@ def read(path: Path, most: int) -> bytes:
     return content
 
 
+def resolved(path: str | Path) -> Path:
+    """The absolute path without links; as it is where they lead in a circle, of which opening it will tell."""
+    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError there, up to Python 3.12
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file of at most MAX_TOML bytes and MAX_DEPTH.
 

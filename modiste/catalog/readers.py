@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from modiste.catalog.columns import Layout, Understood
+from modiste.catalog.files import resolved
 from modiste.catalog.folders import MASK_ENDING, read_folder
 from modiste.catalog.items import Item, Rejected
 from modiste.catalog.products import PHOTO_SUFFIXES, Found, is_address, read_items
@@ -64,15 +65,15 @@ def read_source(source: Path, taxonomy: Taxonomy, masks: Path | None = None, map
     rejected: list[Rejected] = []
     merged, understood = 0, Understood()
     if source.is_dir():
-        found, remarks = read_folder(source.resolve(), taxonomy, rejected)
+        found, remarks = read_folder(resolved(source), taxonomy, rejected)
         understood = Understood(remarks=remarks)
     elif source.exists():
-        found, rejected, merged, understood = read_items(source.parent.resolve() / source.name, taxonomy, mapping)
+        found, rejected, merged, understood = read_items(resolved(source.parent) / source.name, taxonomy, mapping)
     else:
         raise SourceError(
             f"{source} doesn't exist; give a folder of photos, or a table such as CSV, JSON, XLSX or Parquet"
         )
-    masked = _with_masks(found, masks and masks.resolve(), rejected)
+    masked = _with_masks(found, masks and resolved(masks), rejected)
     means = {word: taxonomy.canonical(word) for word in {one.item.category for one in masked}}
     for one in masked:
         if means[one.item.category] != one.item.category:

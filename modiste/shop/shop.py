@@ -22,6 +22,7 @@ from modiste.ask import Ask, SearchAsk
 from modiste.behaviour.choice import LAST
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
+from modiste.catalog.files import resolved
 from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
@@ -105,7 +106,7 @@ class Shop:
         Raises SourceError if there is a shop already, the taxonomy is not valid or the database can't be used,
         SettingError for another kind of URL, MissingExtraError without the extra ``postgres``.
         """
-        folder = Path(path).resolve()
+        folder = resolved(path)
         if categories is not None:
             categories = PAPER if str(categories) == "paper" else Path(categories)
             Taxonomy.load(categories)  # refuse a bad file before anything is written
@@ -117,7 +118,7 @@ class Shop:
 
         Raises SourceError if there is none, its database can't be used, or a newer program made it.
         """
-        return cls(Storage.open(Path(path).resolve()))
+        return cls(Storage.open(resolved(path)))
 
     @property
     def path(self) -> Path:

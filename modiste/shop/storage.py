@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import polars as pl
 import sqlalchemy as sa
 
+from modiste.catalog.files import resolved
 from modiste.errors import SettingError, SourceError, StorageError
 from modiste.shop import database, migrations, schema
 
@@ -240,7 +241,7 @@ class Storage:
         """``path`` relative to the shop's folder when inside it, so that the folder can be moved."""
         if path is None:
             return None
-        inside = Path(path).resolve()
+        inside = resolved(path)
         return inside.relative_to(self.path).as_posix() if inside.is_relative_to(self.path) else str(inside)
 
     def absolute(self, path: str | None) -> str | None:
@@ -255,7 +256,7 @@ class Storage:
             raise SettingError(
                 f"the tables of {self.path} lie in PostgreSQL; copy them with: pg_dump (see docs/how-to/backup.md)"
             )
-        folder = to.resolve()
+        folder = resolved(to)
         if (folder / _UNFINISHED).exists() and not database.is_shop(folder):
             shutil.rmtree(folder)  # a copy that was interrupted
         if folder.exists() and any(folder.iterdir()):
@@ -297,7 +298,7 @@ class Storage:
             ).fetchall()
         names = sorted(name for (name,) in found if name and not Path(name).is_absolute())
         for name in names:
-            if ".." in Path(name).parts or not (self.path / name).resolve().is_relative_to(self.path.resolve()):
+            if ".." in Path(name).parts or not resolved(self.path / name).is_relative_to(resolved(self.path)):
                 raise SourceError(f"{name!r} leads out of {self.path}; add its item again from where the photo lies")
         wanted = {folder / name for name in names} | {folder / "categories.toml"}
         for file in folder.rglob("*"):

@@ -106,6 +106,21 @@ def test_no_odd_file_stops_or_fills_anything(tmp_path: Path, who: str, make: Cal
     assert time.monotonic() - began < 10
 
 
+def test_links_in_a_circle_are_no_shop_and_no_photo(tmp_path: Path) -> None:
+    circle(tmp_path / "street")
+    circle(tmp_path / "a.png")
+    with pytest.raises((SourceError, OSError), match="street"):
+        Shop.create(tmp_path / "street")
+    with pytest.raises(SourceError, match="street"):
+        Shop.open(tmp_path / "street")
+    (tmp_path / "items.csv").write_text("item_id,image\na,a.png\nb,\n")
+    with Shop.create(tmp_path / "other") as shop:
+        report = shop.items.add(tmp_path / "items.csv")
+        assert "a.png" in "".join(map(str, report.rejected + report.photos))
+        with pytest.raises((SourceError, OSError), match="street"):
+            shop.backup(tmp_path / "street")
+
+
 def test_what_says_no_size_is_read_to_the_bound() -> None:
     if not Path("/proc/self/smaps").exists():
         pytest.skip("nothing like /proc here")
