@@ -82,7 +82,7 @@ class Input(BaseModel):
 def _json_object(attributes: Any) -> Any:
     try:
         return json.loads(attributes) if isinstance(attributes, str) else attributes
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("must be a JSON object of strings") from None
 
 

@@ -12,6 +12,9 @@ from modiste.server.limits import WorkQueue
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
 
+CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
+"""Headers with which a change is to be made only if something holds."""
+
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -41,12 +44,17 @@ TheWorkQueue = Annotated[WorkQueue, Depends(get_work_queue)]
 
 
 async def check_query(request: Request) -> None:
-    """Raise 422 for a parameter that the route doesn't have, with the nearest that it has, and for one that is given
-    twice where one counts.
+    """Raise 422 for a parameter that the route doesn't have, with the nearest that it has, for one that is given twice
+    where one counts, and for a change on a condition that the route doesn't heed.
 
     A route's parameters are the fields of models.
     """
-    models = [field.field_info.annotation for field in request.scope["route"].dependant.query_params]
+    dependant = request.scope["route"].dependant
+    heeded = {field.alias.lower() for field in dependant.header_params}
+    for name in CONDITIONS:
+        if name in request.headers and request.method not in ("GET", "HEAD") and name.lower() not in heeded:
+            raise HTTPException(422, f"{name} is not heeded here, and nothing was changed; send it without")
+    models = [field.field_info.annotation for field in dependant.query_params]
     fields = {name: one for model in models for name, one in getattr(model, "model_fields", {}).items()}
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in fields:

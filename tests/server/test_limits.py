@@ -120,6 +120,7 @@ def part(name: str, content: str) -> bytes:
         ("multipart/form-data; boundary=b", b"--b\r\n\r\n"),
         ("multipart/form-data; boundary=b; charset=utf-7", part("category", "+2AA-")),
         ("multipart/form-data; boundary=b; charset=no-such", part("photo", "x")),
+        ("multipart/form-data; boundary=b", part("attributes", '{"a":' * 20_000)),
         ("application/x-www-form-urlencoded", b"photo=x&category=%ED%A0%80%00"),
     ],
 )

@@ -68,6 +68,16 @@ def test_what_is_said_twice_where_once_counts_is_refused(reading: httpx.Client) 
         assert (answer.status_code, "'item_id' 2 times" in answer.json()["detail"]) == (400, True)
 
 
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "If-Unmodified-Since"])
+def test_a_condition_is_heeded_or_refused(service: httpx.Client, name: str) -> None:
+    said, item = {name: '"x"'}, "/v1/items/Dresses-red-women"
+    put = service.put(item, data={"category": "Denim"}, headers=said)
+    removed = service.delete(item, headers=said)
+    assert (put.status_code, removed.status_code) == (412 if name == "If-Match" else 422, 422)
+    assert f"{name} is not heeded here" in removed.json()["detail"]
+    assert service.get(item, headers=said).json()["category"] == "Dresses"
+
+
 @pytest.mark.parametrize("body", [b"[" * 20_000, b'{"a":' * 20_000, b"[" * 20_000 + b"]" * 20_000])
 def test_a_body_of_any_depth_is_refused_in_words(reading: httpx.Client, body: bytes) -> None:
     for method, path in ROUTES:
