@@ -192,11 +192,12 @@ class Sales:
     def of(self, rows: Collection[int]) -> list[tuple[int, int, float]]:
         """The days of some rows with what was bought: row, day, count; sorted."""
         wanted = set(rows)
-        keys = {key for key in self.since if key >> _DAY_BITS in wanted}
+        counted: dict[int, float] = {}
         for row in wanted:
             low, high = np.searchsorted(self.keys, [self.key(row, 0), self.key(row + 1, 0)])
-            keys.update(self.keys[low:high].tolist())
-        return [(key >> _DAY_BITS, key & ((1 << _DAY_BITS) - 1), self.count(key)) for key in sorted(keys)]
+            counted.update(zip(self.keys[low:high].tolist(), self.bought[low:high].tolist(), strict=True))
+        counted.update((key, many) for key, many in self.since.items() if key >> _DAY_BITS in wanted)
+        return [(key >> _DAY_BITS, key & ((1 << _DAY_BITS) - 1), many) for key, many in sorted(counted.items())]
 
     def all(self) -> tuple[Ints, Floats]:
         """Every key, sorted, with its count."""
