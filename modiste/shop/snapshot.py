@@ -217,6 +217,9 @@ class Sales:
         return decayed_counts(keys >> _DAY_BITS, age, half_life, np.zeros(rows), bought)
 
 
+_FOUND_AGAIN = 50_000  # ids whose rows are remembered; what sells is asked for by everybody
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """A shop at one revision. Ints are items in no order, some of them gone; :meth:`row` finds an id's.
@@ -271,9 +274,18 @@ class Snapshot:
             return -1
         if item_id in self.moved:
             return self.moved[item_id]
+        order, rows = self.kept.get("rows", (None, {}))
+        if order is not self.order:
+            order, rows = self.kept["rows"] = (self.order, {})
+        if (row := rows.get(item_id)) is not None:
+            return int(row)
         place = self.place(item_id)
-        row = int(self.order[place]) if place < len(self.order) else -1
-        return row if row >= 0 and self.item_ids[row] == item_id else -1
+        row = int(order[place]) if place < len(order) else -1
+        if row < 0 or self.item_ids[row] != item_id:
+            return -1
+        if len(rows) < _FOUND_AGAIN:
+            rows[item_id] = row
+        return row
 
     def place(self, item_id: str) -> int:
         """Where ``item_id`` is in ``order``, or would be."""
