@@ -1,4 +1,4 @@
-"""What a service on one core does under twice its load, beside 140 slow strangers, and when a worker is killed.
+"""What a service on one core does under twice its load, beside 140 slow strangers, when a worker or all is killed.
 
     python benchmarks/overload.py [--items 10000] [--seconds 10]  (needs the extra ``server``; Linux)
 
@@ -160,8 +160,9 @@ def serve(shop: Path, port: int, *words: str, core: int | None) -> "subprocess.P
     return service
 
 
-def replaced(shop: Path) -> list[tuple[float, float]]:
-    """Of five workers that died: the seconds until another one serves, and those of a core that this one needed."""
+def replaced(shop: Path) -> tuple[list[tuple[float, float]], float]:
+    """Of five workers that died: the seconds until another one serves, and those of a core that this one needed; then,
+    of the process that keeps them: the seconds until its port is free for another."""
     port = free_port()
     service, log, found = (
         serve(shop, port, "--workers", "2", core=None),
@@ -185,9 +186,15 @@ def replaced(shop: Path) -> list[tuple[float, float]]:
         seconds = time.perf_counter() - began
         used = Path(f"/proc/{pids()[-1]}/stat").read_text().rpartition(")")[2].split()[11:13]
         found.append((seconds, sum(map(int, used)) / os.sysconf("SC_CLK_TCK")))
-    service.terminate()
+    began = time.perf_counter()
+    service.kill()
     service.wait(60)
-    return found
+    while True:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+            return found, time.perf_counter() - began
+        except OSError:
+            time.sleep(0.01)
 
 
 def free_port() -> int:
@@ -232,9 +239,11 @@ def main() -> None:
         service.terminate()
         service.wait(60)
         os.sched_setaffinity(0, cores)
-        seconds, used = (sorted(some) for some in zip(*replaced(shop), strict=True))
+        found, freed = replaced(shop)
+        seconds, used = (sorted(some) for some in zip(*found, strict=True))
         print(f"a killed worker is replaced within {seconds[-1]:.1f} s (median of 5: {seconds[2]:.1f} s), "
               f"of which it needs a core for {used[2]:.1f} s")  # fmt: skip
+        print(f"the port of a service that was killed with its workers running is free after {freed:.2f} s")
         odd = Counter[int]()
         for told in (capacity, twice, light, beside):
             odd.update({status: len(times) for status, times in told.times.items() if status not in (200, 429)})

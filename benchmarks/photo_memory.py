@@ -84,7 +84,7 @@ def cases(only: str, folder: Path) -> Iterator[tuple[str, int, Path]]:
 
 
 COMMAND = """
-import sys; from modiste.cli import main
+import sys; from modiste.commands import main
 try:
     main()
 finally:

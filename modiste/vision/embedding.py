@@ -19,7 +19,7 @@ from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
 from modiste.vision.colour import COLOUR_DIM, colour_of
 from modiste.vision.ground import look
-from modiste.vision.masks import MASKINGS, Mask, decode_mask, garment_pixels, garments_of, one_thing
+from modiste.vision.masks import MASKINGS, Mask, counts_of, decode_mask, garment_pixels, garments_of, one_thing
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.preparing import BLACK, Fill, normalise, prepare
@@ -236,7 +236,7 @@ class Seen:
         """A remark where a given mask shows nothing of what the item is: it may have another tool's labels."""
         if self.labels is None or not self.given or not own:
             return ""
-        shown = [LABELS[label] for label in np.flatnonzero(np.bincount(self.labels.ravel())).tolist() if label]
+        shown = [LABELS[label] for label in np.flatnonzero(counts_of(self.labels)).tolist() if label]
         if own & {*shown}:
             return ""
         return (

@@ -135,9 +135,14 @@ def encode_mask(labels: Pixels) -> Image.Image:
     return picture
 
 
+def counts_of(labels: Pixels) -> NDArray[np.int64]:
+    """How many of a mask's pixels, uint8 (h, w), have each label, int64 (24,)."""
+    return np.array(Image.fromarray(labels).histogram()[: len(LABELS)], np.int64)  # bincount would take 8 bytes a pixel
+
+
 def shows_person(labels: Pixels) -> bool:
     """Whether a mask's labels, uint8 (h, w), have as much hair, face and skin as a dressed person shows."""
-    counts = np.bincount(labels.ravel(), minlength=len(LABELS))
+    counts = counts_of(labels)
     return bool(counts[_PERSON].sum() >= PERSON_AT_LEAST * max(1, counts[1:].sum()))
 
 
@@ -147,9 +152,9 @@ def one_thing(labels: Pixels, thing: Bools | None = None) -> Pixels:
     A parser learns its labels on bodies, and mixes them up on single things.
     ``thing`` is by default what has a label of clothes or accessories.
     """
-    counts = np.where(_KEPT["paper"], np.bincount(labels.ravel(), minlength=len(LABELS)), 0)
-    label = counts.argmax() if counts.any() else LABELS.index("top")
-    return np.where(_KEPT["paper"][labels] if thing is None else thing, label, 0).astype(np.uint8)
+    counts = np.where(_KEPT["paper"], counts_of(labels), 0)
+    label = np.uint8(counts.argmax() if counts.any() else LABELS.index("top"))
+    return np.where(_KEPT["paper"][labels] if thing is None else thing, label, np.uint8(0))
 
 
 def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) -> Bools:
@@ -185,7 +190,7 @@ def garments_of(labels: Pixels) -> dict[str, Bools]:
         return {}
     factor = max(1, -(-max(labels.shape) // _COARSE))
     small = labels[factor // 2 :: factor, factor // 2 :: factor]
-    counts, coarse = (np.bincount(one.ravel(), minlength=len(LABELS)) for one in (labels, small))
+    counts, coarse = counts_of(labels), counts_of(small)
     found: dict[str, Bools] = {}
     for number in np.argsort(-counts, kind="stable").tolist():
         if not _KEPT["paper"][number]:
@@ -201,6 +206,4 @@ def garments_of(labels: Pixels) -> dict[str, Bools]:
 
 def apply_mask(photo: Pixels, keep: Bools, fill: tuple[int, int, int] = (0, 0, 0)) -> Pixels:
     """A copy of the photo, uint8 (height, width, 3), whose removed pixels are ``fill``."""
-    left = photo.copy()
-    left[~keep] = fill
-    return left
+    return np.where(keep[..., None], photo, np.array(fill, np.uint8))  # an index would take 16 bytes a pixel
