@@ -448,7 +448,8 @@ def trial(at_hand: Database, command: str, every: int, first: int, root: Path) -
             if code not in (0, DEAD, FAILED):
                 broken.append(f"{what}: {said}")
                 continue
-            told, wrong = looked_at(stage, command, before, code != DEAD and kind != "remove", code == 0, end)
+            kept = kind == "remove"  # what can't be removed is left over, for a check to find
+            told, wrong = looked_at(stage, command, before, code != DEAD and not kept, code == 0 and not kept, end)
             if told or json.loads(wrong):
                 broken.append(f"{what} ({said if code == FAILED else code}): {wrong}")
             else:
