@@ -49,10 +49,11 @@ def main() -> None:
     except ModisteError as error:
         _end(error)
     except OSError as error:
-        if not error.filename:
+        refusal = StorageError.of(error)  # what a write met on a full disk names no file
+        if refusal is None and not error.filename:
             raise
         why = (error.strerror or "it is refused").lower()
-        _end(StorageError.of(error) or StorageError(f"{error.filename}: {why}", "closed"))
+        _end(refusal or StorageError(f"{error.filename}: {why}", "closed"))
     except SystemExit as end:
         if end.code == INTERRUPTED:
             say("interrupted; what was finished is kept, the same command goes on from there", error=True)

@@ -132,7 +132,9 @@ def remove_user(path: ShopPath, name: Name) -> None:
 def _password() -> str:
     """Asked for twice on a terminal; elsewhere the first line of standard input."""
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        from modiste.shop.users import LONGEST
+
+        return sys.stdin.readline(LONGEST + 2).rstrip("\r\n")
     return str(typer.prompt("password", hide_input=True, confirmation_prompt="once more", err=True))
 
 

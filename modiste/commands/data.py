@@ -157,12 +157,13 @@ def sync(
 
     Items that vanished from their source are retired, never deleted. Safe to run every hour.
     """
+    from modiste.catalog.files import resolved
     from modiste.catalog.products import is_address
     from modiste.shop.sync import Sources
     from modiste.shop.sync import sync as run
 
     def kept(source: str | Path | None) -> str | None:
-        return None if source is None else str(source) if is_address(str(source)) else str(Path(source).resolve())
+        return None if source is None else str(source) if is_address(str(source)) else str(resolved(source))
 
     sources = None
     if items is not None or orders is not None:

@@ -26,7 +26,7 @@ def masks(
     """Draw a contact sheet: photo, mask, and the pixels that are left (the paper's figure 2)."""
     with open_shop(path) as shop, progress_bar("drawing") as progress:
         sheet, failures = shop.vectors.contact_sheet(masking, count, progress)
-    sheet.save(out)
+    sheet.save(out, "PNG")
     say(f"drew {out}")
     print_rejected(failures, path, False)
 

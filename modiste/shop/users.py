@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UserRole = Literal["viewer", "merchandiser", "admin"]
 """What a person may do: read; also change what is shown; everything, also keys, accounts and forgetting."""
 
-SHORTEST = 12
+SHORTEST, LONGEST = 12, 1000
 """Characters of a password."""
 
 SESSION = timedelta(hours=12)
@@ -168,9 +168,9 @@ class Users:
         return self._hasher.hash(secrets.token_urlsafe(32))
 
     def _hashed(self, password: str) -> str:
-        if not SHORTEST <= len(password) <= 1000:
+        if not SHORTEST <= len(password) <= LONGEST:
             raise SettingError(
-                f"a password has from {SHORTEST} to 1000 characters; take a few words that you don't say"
+                f"a password has from {SHORTEST} to {LONGEST} characters; take a few words that you don't say"
             )
         return self._hasher.hash(_normal(password))
 
@@ -178,7 +178,7 @@ class Users:
         from argon2.exceptions import VerificationError
 
         try:
-            return self._hasher.verify(kept, _normal(password[:1000]))
+            return self._hasher.verify(kept, _normal(password[:LONGEST]))
         except VerificationError:
             return False
 
