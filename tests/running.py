@@ -20,7 +20,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from modiste.server.app import HTTP, create_app
+from modiste.server.app import HTTP, create_app, listening
 from modiste.server.settings import Settings
 
 TOKEN = "a-token-for-tests"
@@ -58,7 +58,7 @@ def running(shop: Path | FastAPI, settings: Settings) -> Iterator[str]:
     """The service over a shop (or an application made already) in a thread; its address."""
     app = create_app(shop, settings) if isinstance(shop, Path) else shop
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, **HTTP))
-    bound = socket.create_server(("127.0.0.1", 0))
+    bound = listening("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from modiste.server.app import listening
 from modiste.shop.shop import Shop
 
 from ..garments import drawn
@@ -187,6 +188,13 @@ def test_a_port_that_is_used_is_one_sentence(shop_path: Path, workers: str) -> N
     assert refused.returncode == 2
     assert f"port {port}: something else listens there" in refused.stderr
     assert (len(refused.stderr.splitlines()), refused.stdout) == (1, "")
+
+
+def test_an_answer_on_a_kept_connection_does_not_wait_for_the_one_before_to_be_acknowledged() -> None:
+    with listening("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname()):
+        accepted, _ = bound.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_an_acknowledged_purchase_survives_the_death_of_the_service(
