@@ -7,13 +7,23 @@ from pathlib import Path
 import httpx
 import polars as pl
 import pytest
+from argon2 import PasswordHasher
 
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
+from modiste.shop.users import Users
 
 from ..garments import BOXES, COLOURS, drawn
 from ..running import BEARER, TOKEN, Served, running, serving
 from ..shops import borrowed, new_database
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """Passwords are hashed in no time; how slowly they are for others, tests/shop/test_users.py knows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Users, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -30,6 +30,7 @@ def modiste(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_without_a_token_only_this_machines_addresses_are_bound(shop_path: Path, serve: Callable[..., Served]) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "shop.example"):
         refused = modiste("serve", str(shop_path), "--host", host)
@@ -83,6 +84,7 @@ def answers(url: str) -> bool:
     return False
 
 
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_with_a_token_and_a_name_any_address_is_bound(shop_path: Path, serve: Callable[..., Served]) -> None:
     nameless = modiste("serve", str(shop_path), "--host", "0.0.0.0", MODISTE_TOKEN=TOKEN)
     assert (nameless.returncode, "MODISTE_HOSTS" in nameless.stderr, nameless.stderr.count("\n")) == (2, True, 1)
@@ -98,11 +100,13 @@ def test_what_is_no_shop_is_not_served(tmp_path: Path) -> None:
     assert "modiste new" in " ".join(refused.stderr.split())
 
 
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_a_setting_that_makes_no_sense_stops_it_at_once(shop_path: Path) -> None:
     refused = modiste("serve", str(shop_path), MODISTE_IN_FLIGHT="many")
     assert (refused.returncode, "MODISTE_IN_FLIGHT" in refused.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_the_missing_extra_is_named(shop_path: Path) -> None:
     blocked = "import sys; sys.modules['fastapi'] = None; " + COMMAND
     refused = subprocess.run(
