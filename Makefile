@@ -10,12 +10,12 @@ demo: $(READY)
 	$(BIN)/modiste demo demo-shop
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # What `make test` has a quick part of: long histories, a fault at every boundary, fuzzing. Takes an hour or two.
 torture: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group torture
-	MODISTE_TORTURE=1 $(BIN)/python -m pytest -s tests/shop/test_histories.py tests/shop/test_faults.py tests/fuzz
+	MODISTE_TORTURE=1 $(BIN)/python -m pytest -s tests/shop/test_histories.py tests/shop/test_faults.py tests/fuzz tests/server/test_fuzz.py
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What every test may lean on: the shared real data, and a small look book drawn once per run."""
+"""What every test may lean on: the shared real data, a PostgreSQL, and databases that wait for no disk."""
 
 import os
 import shutil
@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from modiste.shop import database
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -20,6 +22,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared test data at {folder} (set MODISTE_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_disks() -> Iterator[None]:
+    """No test pulls the plug: SQLite doesn't wait until a commit is on the disk, nor does PostgreSQL below."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "SYNCHRONOUS", "OFF")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +44,8 @@ def postgres_server() -> Iterator[str]:
         server = pgserver.get_server(folder / "data", cleanup_mode="stop")
         try:
             server.psql(
-                "ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET full_page_writes = off; SELECT pg_reload_conf();"
+                "ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET full_page_writes = off; "
+                "ALTER SYSTEM SET synchronous_commit = off; ALTER SYSTEM SET autovacuum = off; SELECT pg_reload_conf();"
             )
             yield server.get_uri()
         finally:

@@ -34,6 +34,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
 
 from modiste import Event, Item, Shop
+from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import ModisteError, SourceError
 from modiste.shop import checking, database, schema, sync
 from modiste.shop.moments import Moments
@@ -479,6 +480,7 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--only", nargs="*", choices=COMMANDS, default=COMMANDS)
     asked = parser.parse_args()
+    Taxonomy.load()  # once, not in each fork
     faults, tried = [], 0
     postgres = server() if asked.database == "postgresql" else nullcontext()
     with tempfile.TemporaryDirectory(prefix="modiste-faults-") as folder, postgres as url:

@@ -1,4 +1,4 @@
-"""A real service on a free port over a real shop, in a thread of the test or in a process of its own."""
+"""Commands that are typed, and a real service on a free port, in a thread of the test or in a process of its own."""
 
 import json
 import os
@@ -10,8 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from io import StringIO
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from modiste.server.app import HTTP, create_app
+from modiste import commands
+from modiste.server.app import HTTP, create_app, listening
 from modiste.server.settings import Settings
 
 TOKEN = "a-token-for-tests"
@@ -53,12 +55,35 @@ def until(true: Callable[[], Any], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
+@dataclass
+class Typed:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+def typed(*words: object, folder: Path | None = None) -> Typed:
+    """Types a command in ``folder``, in this process: one of its own would spend most of its time on imports."""
+    out, err, code, given = StringIO(), StringIO(), 0, sys.argv
+    sys.argv = ["modiste", *map(str, words)]
+    try:
+        with chdir(folder or Path.cwd()), redirect_stdout(out), redirect_stderr(err):
+            commands.main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.argv = given
+    return Typed(code, out.getvalue(), err.getvalue())
+
+
 @contextmanager
 def running(shop: Path | FastAPI, settings: Settings) -> Iterator[str]:
     """The service over a shop (or an application made already) in a thread; its address."""
     app = create_app(shop, settings) if isinstance(shop, Path) else shop
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, **HTTP))
-    bound = socket.create_server(("127.0.0.1", 0))
+    bound = listening("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
     try:

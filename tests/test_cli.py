@@ -1,4 +1,4 @@
-"""The commands, run as a user runs them: a process, its output, its exit code."""
+"""The commands as a user types them: their output, their exit code."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from modiste import Ask, Event, Item, Shop, __version__, commands
+from modiste import Ask, Event, Item, Shop, __version__
 from modiste.behaviour.choice import DEFAULT
 from modiste.commands.printing import Estimate
 from modiste.demo import unpack
@@ -25,33 +25,21 @@ from modiste.shop import schema
 from modiste.shop.storefront import Seen
 
 from . import garments
-from .running import COMMAND
+from .running import COMMAND, typed
 
 
-def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own."""
     command = [sys.executable, "-c", COMMAND, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=os.environ | {"COLUMNS": "200"})
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
 
 
 @pytest.fixture
-def type_(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Types a command in this process, which is quicker: its exit code, output and complaints."""
-
-    def typed(*words: object) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(sys, "argv", ["modiste", *map(str, words)])
-        try:
-            commands.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return typed
+def type_(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[int, str, str]]:
+    """Types a command in the test's folder: its exit code, output and complaints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: astuple(typed(*words))
 
 
 @pytest.fixture(scope="module")
@@ -366,29 +354,24 @@ def test_an_error_is_one_line_without_a_traceback(tmp_path):
     assert "Traceback" not in shown.stderr
 
 
-def test_a_shop_from_photos_to_recommendations(tmp_path):
+def test_a_shop_from_photos_to_recommendations(type_, tmp_path):
     for kind, colour in (("Denim", "navy"), ("Denim", "blue"), ("Dresses", "red"), ("Dresses", "darkred")):
         (tmp_path / "photos" / kind).mkdir(parents=True, exist_ok=True)
         photo = Image.new("RGB", (60, 90), "white")
         photo.paste(colour, (15, 10, 45, 80))
         photo.save(tmp_path / "photos" / kind / f"{colour}.jpg")
     (tmp_path / "photos" / "Denim" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    assert run("new", "shop", cwd=tmp_path).returncode == 0
-    strict = run("add", "items", "shop", "photos", "--strict", cwd=tmp_path)
-    assert strict.returncode == 1
-    assert "broken.jpg" in strict.stderr
-    assert "4 added" in strict.stdout
-    assert "4 unchanged" in run("add", "items", "shop", "photos", cwd=tmp_path).stdout
-    assert "embedded 4" in run("embed", "shop", "--masking", "none", cwd=tmp_path).stdout
-    assert run("simulate", "shop", "--shoppers", 5, "--seed", 1, cwd=tmp_path).returncode == 0
-    found = run("recommend", "shop", "--item", "Denim/navy", "--top", 2, "--json", cwd=tmp_path)
-    assert len(json.loads(found.stdout)) == 2
-    told = run("recommend", "shop", "--shopper", 1, "--html", "page.html", cwd=tmp_path)
-    assert "because of" in told.stdout
+    assert type_("new", "shop")[0] == 0
+    code, shown, said = type_("add", "items", "shop", "photos", "--strict")
+    assert (code, "broken.jpg" in said, "4 added" in shown) == (1, True, True)
+    assert "4 unchanged" in type_("add", "items", "shop", "photos")[1]
+    assert "embedded 4" in type_("embed", "shop", "--masking", "none")[1]
+    assert type_("simulate", "shop", "--shoppers", 5, "--seed", 1)[0] == 0
+    assert len(json.loads(type_("recommend", "shop", "--item", "Denim/navy", "--top", 2, "--json")[1])) == 2
+    assert "because of" in type_("recommend", "shop", "--shopper", 1, "--html", "page.html")[1]
     assert "<img" in (tmp_path / "page.html").read_text()
-    refused = run("recommend", "shop", "--shopper", 1, "--penalty", 3, cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "multiple of 2" in refused.stderr
+    code, _, said = type_("recommend", "shop", "--shopper", 1, "--penalty", 3)
+    assert (code, "multiple of 2" in said) == (2, True)
 
 
 def test_masks_that_the_parser_writes_go_in_again_as_given_masks(type_, tmp_path):
@@ -415,17 +398,25 @@ def test_doctor_finds_every_shipped_model_whole():
 
 
 @pytest.mark.data
-def test_the_street_photos_go_all_the_way(shared_data, tmp_path):
-    run("new", "street", cwd=tmp_path)
-    assert "700 added" in run("add", "items", "street", shared_data / "street" / "items.csv", cwd=tmp_path).stdout
-    assert "embedded 700" in run("embed", "street", "--masks", "given", cwd=tmp_path).stdout
-    run("simulate", "street", cwd=tmp_path)
-    found = json.loads(run("recommend", "street", "--shopper", 1, "--json", cwd=tmp_path).stdout)
+def test_street_photos_go_all_the_way(type_, shared_data, tmp_path):
+    with (shared_data / "street" / "items.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))[:120]
+    for row in rows:
+        row |= {name: str(shared_data / "street" / row[name]) for name in ("image", "mask")}
+    with (tmp_path / "items.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    type_("new", "street")
+    assert "120 added" in type_("add", "items", "street", "items.csv")[1]
+    assert "embedded 120" in type_("embed", "street", "--masks", "given")[1]
+    type_("simulate", "street")
+    found = json.loads(type_("recommend", "street", "--shopper", 1, "--json")[1])
     assert len(found) == 5
     for one in found:
         assert abs(sum(one["terms"].values()) - one["relevance"]) < 1e-6
-    assert run("masks", "street", "--out", "sheet.png", "--count", 3, cwd=tmp_path).returncode == 0
-    assert run("evaluate", "street", "all", "--out", "tables", cwd=tmp_path).returncode == 0
+    assert type_("masks", "street", "--out", "sheet.png", "--count", 3)[0] == 0
+    assert type_("evaluate", "street", "all", "--out", "tables")[0] == 0
     assert (tmp_path / "tables" / "table1.csv").is_file()
 
 

@@ -8,10 +8,9 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, chdir
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,13 @@ import numpy as np
 import pytest
 
 from docs import check_links, reference
-from modiste import Shop, commands
+from modiste import Shop
 from modiste.ask import Ask
 from modiste.demo import unpack
 from modiste.ranking.topk import Queries
 from modiste.vision.backbones import BackboneSpec
 
-from .running import serving
+from .running import serving, typed
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -66,18 +65,9 @@ class Terminal:
         return ran.stdout
 
     def run(self, line: str) -> str:
-        """A command, run here: a process for each would spend most of its time on imports."""
-        output, given, code = io.StringIO(), sys.argv, None
-        sys.argv = shlex.split(line, comments=True)
-        try:
-            with redirect_stdout(output), redirect_stderr(output):
-                commands.main()
-        except SystemExit as end:
-            code = end.code
-        finally:
-            sys.argv = given
-        assert not code, f"{line}: {output.getvalue()}"
-        return output.getvalue()
+        ran = typed(*shlex.split(line, comments=True)[1:])
+        assert ran.code == 0, f"{line}: {ran.out}{ran.err}"
+        return ran.out + ran.err
 
     def ask(self, page: Path, text: str) -> None:
         """A session of Python's prompt, which must answer as the page says; its names are there for the next."""

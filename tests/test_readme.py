@@ -3,15 +3,13 @@
 import csv
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .garments import drawn
-from .running import COMMAND, ONCE, serving
+from .running import ONCE, serving, typed
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SERVE = "modiste serve street"
@@ -28,12 +26,11 @@ def section(heading: str) -> str:
     return README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
 
 
-def typed(line: str, folder: Path) -> str:
-    """The output of a command, in a process of its own."""
-    words = [sys.executable, "-c", COMMAND, *shlex.split(line)[1:]]
-    ran = subprocess.run(words, cwd=folder, capture_output=True, text=True)
-    assert ran.returncode == 0, f"{line}: {ran.stdout}{ran.stderr}"
-    return ran.stdout
+def run(line: str, folder: Path) -> str:
+    """The output of a command that succeeds."""
+    ran = typed(*shlex.split(line)[1:], folder=folder)
+    assert ran.code == 0, f"{line}: {ran.out}{ran.err}"
+    return ran.out
 
 
 def python(heading: str) -> str:
@@ -56,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert install == "pip install '.[server]'"  # as `make test` has done, with the other extras
     assert serve == SERVE
     for line in others:
-        typed(line, folder)
+        run(line, folder)
     return folder
 
 
@@ -74,12 +71,12 @@ def test_five_commands_lead_from_the_install_to_the_page(address: str) -> None:
 
 def test_what_comes_after_them_works_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (without_page,) = re.findall(r"`(modiste recommend street --item[^`]*)`", README)
-    typed(without_page, folder)
+    run(without_page, folder)
     assert "<img" in (folder / "page.html").read_text(encoding="utf-8")
     (folder / "orders.csv").write_text("shopper_id,item_id,date\n4711,0000,2025-03-31\n")
     with_orders = README.partition("With orders, recommend to shoppers:")[2]
     for line in commands(with_orders):
-        shown = typed(line, folder)
+        shown = run(line, folder)
     assert "because of 0000" in " ".join(shown.split())
     monkeypatch.chdir(folder)
     exec(compile(python("From Python"), "README.md", "exec"), {})
@@ -87,11 +84,11 @@ def test_what_comes_after_them_works_too(folder: Path, monkeypatch: pytest.Monke
 
 def test_without_orders_a_year_is_simulated_and_the_tables_worked_out(folder: Path, tmp_path: Path) -> None:
     for line in ("modiste new street", f"modiste add items street {folder}/photos/items.csv"):
-        typed(line, tmp_path)
-    typed("modiste embed street --masking none", tmp_path)
+        run(line, tmp_path)
+    run("modiste embed street --masking none", tmp_path)
     lines = commands(README.partition("Without orders, simulate")[2])
     for line in lines:
-        typed(line, tmp_path)
+        run(line, tmp_path)
     assert (tmp_path / "tables" / "tables.md").is_file()
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,7 +59,7 @@ class Taxonomy:
         category or label, a number outside [0, 1], a pair of groups written twice with two numbers (asymmetric),
         and a category or alias that stands in two places.
         """
-        return cls(**_Document(path or WIDE).taxonomy())
+        return cls(**_shipped() if path is None else _Document(path).taxonomy())
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -190,6 +191,12 @@ class Taxonomy:
     def labels(self, category: str | None) -> frozenset[str]:
         """The palette labels that are this category's own garment; empty when the taxonomy doesn't know it."""
         return self._own_labels.get(self.canonical(category) or "", frozenset())
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    """The fields of WIDE, read once: its six thousand words take longer than all else of opening a shop."""
+    return _Document(WIDE).taxonomy()
 
 
 class _Document:

@@ -255,7 +255,9 @@ def listening(host: str, port: int) -> socket.socket:
     """A socket that listens; connections wait until the shop is open. Raises SettingError, so that nothing begins."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        bound = socket.create_server((host, port), family=family, backlog=2048)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each answer on a kept connection waits 40 ms
+        return bound
     except OSError as error:
         why = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror or error
         raise SettingError(f"can't serve on {host}, port {port}: {why}; choose another with --port, --host") from error

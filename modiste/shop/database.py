@@ -23,6 +23,9 @@ from modiste.errors import MissingExtraError, SettingError, SourceError, Storage
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another one before it gives up."""
 
+SYNCHRONOUS = "FULL"
+"""SQLite's pragma: a commit is on the disk before it is told."""
+
 ENVIRONMENT = "MODISTE_DATABASE"
 """The environment variable whose URL is used in place of that in ``shop.toml``."""
 
@@ -99,7 +102,7 @@ def sqlite(file: Path) -> Engine:
     def _prepare(connection: sqlite3.Connection, record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's begin event below decides, not the driver
         record.info["file"] = _identity(file)
-        for pragma in ("foreign_keys = ON", "synchronous = FULL"):
+        for pragma in ("foreign_keys = ON", f"synchronous = {SYNCHRONOUS}"):
             connection.execute(f"PRAGMA {pragma}")
         connection.create_function(
             "lower", 1, lambda text: text and text.lower(), deterministic=True

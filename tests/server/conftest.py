@@ -1,23 +1,29 @@
 """A small real shop on either database, and services over it."""
 
-import json
-import re
-import shutil
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import polars as pl
 import pytest
+from argon2 import PasswordHasher
 
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
+from modiste.shop.users import Users
 
 from ..garments import BOXES, COLOURS, drawn
 from ..running import BEARER, TOKEN, Served, running, serving
+from ..shops import borrowed, new_database
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """Passwords are hashed in no time; how slowly they are for others, tests/shop/test_users.py knows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Users, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -53,31 +59,11 @@ def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return folder / "shop"
 
 
-def new_database(server: str, like: str | None = None) -> str:
-    """The URL of a new database on the server, empty or with all that the database ``like`` holds."""
-    import psycopg
-
-    name = f"street_{uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {like}" if like else ""))
-    return re.sub(r"/[a-z0-9_]+\?", f"/{name}?", server)
-
-
-def copied(shop: Path, to: Path) -> Path:
-    """A copy of a closed shop's folder, and of its database."""
-    folder = Path(shutil.copytree(shop, to))
-    settings = folder / "shop.toml"
-    if settings.exists():
-        url = str(tomllib.loads(settings.read_text())["database"])
-        like = re.findall(r"/([a-z0-9_]+)\?", url)[0]
-        settings.write_text(f"database = {json.dumps(new_database(url.replace(f'/{like}?', '/postgres?'), like))}\n")
-    return folder
-
-
 @pytest.fixture
-def shop_path(template: Path, tmp_path: Path) -> Path:
+def shop_path(template: Path, tmp_path: Path) -> Iterator[Path]:
     """A shop of one's own."""
-    return copied(template, tmp_path / "street")
+    with borrowed(template, tmp_path / "street") as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -93,8 +79,8 @@ def service(shop_path: Path) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def reading(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client with the token, to a service that the module's tests share and don't change."""
-    path = copied(template, tmp_path_factory.mktemp("shared") / "street")
     with (
+        borrowed(template, tmp_path_factory.mktemp("shared") / "street") as path,
         running(path, Settings(token=TOKEN)) as url,
         httpx.Client(base_url=url, headers=BEARER, timeout=120) as client,
     ):

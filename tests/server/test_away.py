@@ -16,7 +16,7 @@ from modiste.shop import ab
 from ..disks import mounted
 from ..garments import drawn
 from ..running import BEARER, TOKEN, running, until
-from .conftest import copied
+from ..shops import copied
 
 DRESS = "Dresses-red-women"
 ORDER = {"shopper_id": "7", "item_id": DRESS}

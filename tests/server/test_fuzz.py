@@ -18,10 +18,11 @@ from modiste.shop.shop import Shop
 
 from ..garments import drawn
 from ..running import BEARER, TOKEN, running
-from .conftest import copied
+from ..shops import copied
 
-EXAMPLES = int(os.environ.get("MODISTE_FUZZ_EXAMPLES", "20"))
-"""How many questions each route is asked; set the variable to look further."""
+EXAMPLES = int(os.environ.get("MODISTE_FUZZ_EXAMPLES", "200" if os.environ.get("MODISTE_TORTURE") else "5"))
+"""How many random questions each route is asked, always the same ones, after some hundred at the limits of what
+the OpenAPI allows; set the variable to look further, or ``make torture``."""
 
 CHECKS = [
     not_a_server_error,

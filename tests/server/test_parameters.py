@@ -10,7 +10,7 @@ from modiste.server.app import create_app
 from modiste.server.settings import Settings
 
 from ..running import BEARER, TOKEN, running
-from .conftest import copied
+from ..shops import copied
 
 ROUTES = [
     (method.upper(), path)

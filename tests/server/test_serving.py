@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from modiste.server.app import listening
 from modiste.shop.shop import Shop
 
 from ..garments import drawn
@@ -29,6 +30,7 @@ def modiste(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_without_a_token_only_this_machines_addresses_are_bound(shop_path: Path, serve: Callable[..., Served]) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "shop.example"):
         refused = modiste("serve", str(shop_path), "--host", host)
@@ -82,6 +84,7 @@ def answers(url: str) -> bool:
     return False
 
 
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_with_a_token_and_a_name_any_address_is_bound(shop_path: Path, serve: Callable[..., Served]) -> None:
     nameless = modiste("serve", str(shop_path), "--host", "0.0.0.0", MODISTE_TOKEN=TOKEN)
     assert (nameless.returncode, "MODISTE_HOSTS" in nameless.stderr, nameless.stderr.count("\n")) == (2, True, 1)
@@ -97,11 +100,13 @@ def test_what_is_no_shop_is_not_served(tmp_path: Path) -> None:
     assert "modiste new" in " ".join(refused.stderr.split())
 
 
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_a_setting_that_makes_no_sense_stops_it_at_once(shop_path: Path) -> None:
     refused = modiste("serve", str(shop_path), MODISTE_IN_FLIGHT="many")
     assert (refused.returncode, "MODISTE_IN_FLIGHT" in refused.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_the_missing_extra_is_named(shop_path: Path) -> None:
     blocked = "import sys; sys.modules['fastapi'] = None; " + COMMAND
     refused = subprocess.run(
@@ -187,6 +192,13 @@ def test_a_port_that_is_used_is_one_sentence(shop_path: Path, workers: str) -> N
     assert refused.returncode == 2
     assert f"port {port}: something else listens there" in refused.stderr
     assert (len(refused.stderr.splitlines()), refused.stdout) == (1, "")
+
+
+def test_an_answer_on_a_kept_connection_does_not_wait_for_the_one_before_to_be_acknowledged() -> None:
+    with listening("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname()):
+        accepted, _ = bound.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_an_acknowledged_purchase_survives_the_death_of_the_service(

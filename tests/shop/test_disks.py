@@ -1,8 +1,6 @@
 """A full disk, a read-only one, one that was taken away: it is said, leaves nothing behind, and is over in the end."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +19,7 @@ from modiste.shop.storage import ASK_AGAIN_S
 
 from ..disks import Disk, mounted
 from ..garments import drawn
-from ..running import COMMAND
+from ..running import Typed, typed
 
 
 def order(shopper: str, item: str = "a") -> Event:
@@ -43,23 +41,18 @@ def path(disk: Disk) -> Path:
     return disk.path / "street"
 
 
-def modiste(*words: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", COMMAND, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180)
-
-
-def told(ran: "subprocess.CompletedProcess[str]") -> str:
+def told(ran: Typed) -> str:
     """The one sentence that a command said as it failed."""
-    assert ran.returncode == 1, ran.stderr
-    assert ran.stderr.startswith("error: ")
-    assert ran.stderr.count("\n") == 1
-    return ran.stderr
+    assert ran.code == 1, ran.err
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
+    return ran.err
 
 
 @pytest.mark.parametrize("left", [0, 40_000])
 def test_a_shop_that_finds_no_room_is_not_half_made(disk: Disk, left: int) -> None:
     disk.fill(left)
-    assert "the disk is full" in told(modiste("new", disk.path / "shops" / "street"))
+    assert "the disk is full" in told(typed("new", disk.path / "shops" / "street"))
     with pytest.raises(StorageError, match="full"):
         Shop.create(disk.path / "street", categories="paper")
     assert [one.name for one in disk.path.iterdir()] == ["filler"]
@@ -70,7 +63,7 @@ def test_a_shop_that_finds_no_room_is_not_half_made(disk: Disk, left: int) -> No
 def test_a_place_where_no_folder_can_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "street"):
-        assert str(tmp_path / "file") in told(modiste("new", place))
+        assert str(tmp_path / "file") in told(typed("new", place))
 
 
 def test_a_full_disk_is_said_changes_nothing_and_is_over_once_there_is_room(disk: Disk, path: Path) -> None:
@@ -109,9 +102,9 @@ def test_a_read_only_shop_can_be_asked_and_says_that_it_cannot_be_changed(disk: 
         assert len(shop.purchases) == 1
         with pytest.raises(StorageError, match="readonly"):
             shop.purchases.record([order("bea")])
-        assert modiste("status", path).returncode == 0
-        assert "readonly" in told(modiste("forget", path, "--shopper", "ann"))
-        assert "read-only" in told(modiste("new", disk.path / "other"))
+        assert typed("status", path).code == 0
+        assert "readonly" in told(typed("forget", path, "--shopper", "ann"))
+        assert "read-only" in told(typed("new", disk.path / "other"))
         disk.remount("rw")
     with Shop.open(path) as shop:
         shop.purchases.record([order("bea")])

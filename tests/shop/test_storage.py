@@ -1,9 +1,11 @@
 """Both databases keep a shop alike, for several processes at once, and say what is wrong without telling a password."""
 
+import importlib.util
 import stat
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Thread
 from uuid import uuid4
@@ -195,6 +197,15 @@ def test_postgresql_converts_a_time_with_a_zone_to_utc(tmp_path, postgres_url):
 
 
 # Where it lies
+
+
+def test_a_commit_is_on_the_disk_before_it_is_told(tmp_path):
+    spec = importlib.util.find_spec("modiste.shop.database")
+    fresh = importlib.util.module_from_spec(spec)  # the tests' own has what spares them the wait
+    spec.loader.exec_module(fresh)
+    (tmp_path / "shop.db").touch()
+    with closing(fresh.sqlite(tmp_path / "shop.db").raw_connection()) as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
 
 
 def test_the_url_is_remembered_for_its_owner_alone(tmp_path, postgres_url):
