@@ -235,10 +235,12 @@ class TwoStage:
         open_[hers] = False
         rows = np.flatnonzero(open_)
         some = said[:, rows]
-        ranks = np.argsort(np.argsort(-some, axis=1, kind="stable"), axis=1)
-        best = (ranks < _PROPOSED).any(axis=0)
-        many = np.full((1, int(best.sum())), len(hers))
-        return rows[best], np.concatenate([some[:, best], np.log1p(ranks[:, best]), many]).T.astype(np.float32)
+        best = np.arange(len(rows))
+        if len(rows) > _PROPOSED:
+            best = np.unique(np.argpartition(-some, _PROPOSED - 1, axis=1)[:, :_PROPOSED])
+        above = [len(rows) - np.searchsorted(np.sort(one), one[best], side="right") for one in some]
+        many = np.full((1, len(best)), len(hers))
+        return rows[best], np.concatenate([some[:, best], np.log1p(above), many]).T.astype(np.float32)
 
     def scores(self, shoppers: Ints) -> Array:  # noqa: D102
         blocks = self._blocks(shoppers)
