@@ -60,7 +60,7 @@ class Judged:
 
     ``shopper`` and ``before`` int64 (q,): who, and how many rentals she had before. ``slope``: what the fitted utility
     should be multiplied by. ``overlap``: what two shoppers' top fives have in
-    common if only their θ differ.
+    common if only their θ differ: of all, and of those with a history, of whose θ alone anything is known.
     """
 
     names: list[str]
@@ -69,7 +69,7 @@ class Judged:
     shopper: Ints
     before: Ints
     slope: float
-    overlap: dict[str, float]
+    overlap: dict[str, tuple[float, float]]
 
 
 def judge(
@@ -127,7 +127,8 @@ def judge(
         common.append([len(_top(rest - far * bend) & _top(rest + far * bend)) / 5 for far in spread.values()])
     curve = np.polyfit(SLOPES, np.mean(slopes, axis=0), 4)
     fine = np.linspace(SLOPES[0], SLOPES[-1], 1001)
-    people = np.array(who)
+    people, shared = np.array(who), np.array(common)
+    overlap = zip(shared.mean(axis=0).tolist(), shared[people[:, 1] > 0].mean(axis=0).tolist(), strict=True)
     likelihood = np.column_stack([np.array(likelihoods), np.full(len(ranks), np.nan)])
     return fitted, Judged(
         [*columns, "the defaults", BASELINE, "θ · log popularity", "paper's popularity term, τ estimated"],
@@ -136,7 +137,7 @@ def judge(
         people[:, 0],
         people[:, 1],
         float(fine[np.argmax(np.polyval(curve, fine))]),
-        dict(zip(spread, np.mean(common, axis=0).tolist(), strict=True)),
+        dict(zip(spread, overlap, strict=True)),
     )
 
 
@@ -250,7 +251,10 @@ def report(rentals: Rentals, cut: date, days: int, sample: int) -> str:
             f"Half-life {fitted.model.half_life} days; θ ~ N({prior.mean:.2f}, {prior.sd:.2f}²).",
             f"Slope of the fitted utility: {judged.slope:.3f}.",
             "Top fives of a low and a high θ, of a hundred shoppers' the "
-            + ", the ".join(f"{who}: {share:.0%} in common" for who, share in judged.overlap.items())
+            + ", the ".join(
+                f"{who}: {share:.0%} in common ({known:.0%} with a history)"
+                for who, (share, known) in judged.overlap.items()
+            )
             + ".",
             "",
             table(list(rows(judged))),

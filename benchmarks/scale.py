@@ -40,8 +40,9 @@ BOUGHT = 20
 """Purchases of the shopper who is asked for."""
 
 
-def fill(folder: Path, items: int, database: str | None, seed: int = 42) -> None:
-    """Write a shop's rows straight into its tables."""
+def fill(folder: Path, items: int, database: str | None, seed: int = 42, purchases: int | None = None) -> None:
+    """Write a shop's rows straight into its tables; by default two purchases an item, ten a shopper."""
+    purchases = 2 * items if purchases is None else purchases
     rng = np.random.default_rng(seed)
     categories = Taxonomy.load().categories
     space = VectorSpace.of(get_backbone("modiste_s"), "none", "garment")
@@ -78,14 +79,14 @@ def fill(folder: Path, items: int, database: str | None, seed: int = 42) -> None
                 ],
             )
         counts = np.zeros(items)
-        shoppers = max(2, 2 * items // 10)
+        shoppers = max(2, purchases // 10)
         writing.execute(
             schema.shoppers.insert(),
             [{"shopper_id": f"s{n}", "simulated": False, "purchases": 10, "normpop": 1.0} for n in range(shoppers)],
         )
         sold: dict[tuple[int, int], int] = {}
-        for start in range(0, 2 * items, CHUNK):
-            size = min(CHUNK, 2 * items - start)
+        for start in range(0, purchases, CHUNK):
+            size = min(CHUNK, purchases - start)
             bought = popular[np.minimum(np.searchsorted(cumulative, rng.random(size)), items - 1)]
             when = rng.integers(0, 730, size)
             rows = []
@@ -116,7 +117,7 @@ def fill(folder: Path, items: int, database: str | None, seed: int = 42) -> None
             writing.execute(
                 schema.counts.insert(), [{"item_id": f"item-{n:08d}", "count": float(counts[n])} for n in numbers]
             )
-        for name, value in (("purchases", 2 * items), ("normpop", 0.2 * items)):
+        for name, value in (("purchases", purchases), ("normpop", 0.1 * purchases)):
             set_setting(writing.connection, name, value)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from modiste import Shop
 from modiste.arrays import Floats
 from modiste.behaviour.choice import DEFAULT, Events, History, features, likeness
-from modiste.behaviour.tuning import fit
+from modiste.behaviour.tuning import Logit, draw_sets, fit, logit, read_choices
 from modiste.evaluation.benchmark import Protocol, benchmark, items_of
 from modiste.evaluation.recommenders import Data
 
@@ -25,8 +25,8 @@ WEIGHTS = {"popularity": 0.8, "taste": 1.0, "category": 0.5, "look": 3.0, "colou
 DAYS = 365
 
 
-def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> Events:
-    """Simulated purchases: 1 to ``purchases`` a shopper, on days of their own."""
+def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[Events, Floats]:
+    """Simulated purchases, 1 to ``purchases`` a shopper, on days of their own; and the shoppers' θ."""
     rng = np.random.default_rng(seed)
     came = np.where(rng.random(data.items) < 0.5, 0, rng.integers(0, DAYS, data.items))  # half are there at first
     theta = rng.normal(DEFAULT.prior.mean, DEFAULT.prior.sd, shoppers)
@@ -52,7 +52,7 @@ def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> Events:
             found["taste"] = (theta[who] - DEFAULT.prior.mean) * found["popularity"]
             utility: Floats = sum(weight * found[name] for name, weight in WEIGHTS.items())  # type: ignore[assignment]
             item[event] = rows[np.argmax(utility + rng.gumbel(size=len(rows)))]
-    return Events(buyer, item, day)
+    return Events(buyer, item, day), theta
 
 
 def extras_of(data: Data):
@@ -62,6 +62,17 @@ def extras_of(data: Data):
         for name, vectors, scale in zip(("look", "colour"), (data.looks, data.colours), data.scales, strict=True)
         if vectors is not None
     }
+
+
+def with_theta(history: History, theta: Floats) -> Logit:
+    """The weights as they are fitted where each shopper's θ is known and not estimated from her purchases before."""
+    events = history.events
+    sampled, offsets, sets = draw_sets(history, 0.0, 20_000, 100, np.random.default_rng(42))
+    choices = read_choices(history, sampled, offsets, sets, DEFAULT.half_life, DEFAULT.prior).only(list(WEIGHTS))
+    popularity, taste = (choices.names.index(name) for name in ("popularity", "taste"))
+    above = theta[events.shopper[sampled]] - DEFAULT.prior.mean
+    choices.x[:, :, taste] = above[:, None] * choices.x[:, :, popularity]
+    return logit(choices.x, choices.offset)
 
 
 def main() -> None:
@@ -76,12 +87,16 @@ def main() -> None:
     asked = parser.parse_args()
     with Shop.open(asked.shop) as shop:
         empty = items_of(shop.snapshot(*shop.vectors.spaces()[:1]))
-    data = replace(empty, events=orders(empty, asked.shoppers, asked.purchases), shoppers=asked.shoppers)
+    events, theta = orders(empty, asked.shoppers, asked.purchases)
+    data = replace(empty, events=events, shoppers=asked.shoppers)
     history = History(data.events, data.items, category=data.category, extras=extras_of(data))
     found = fit(history, names=list(WEIGHTS), half_life=DEFAULT.half_life, prior=DEFAULT.prior)
     print(f"{len(data.events):,} purchases of {data.items:,} items by {asked.shoppers:,} shoppers")
-    for name, weight in WEIGHTS.items():
-        print(f"{name:12} given {weight:5.2f}   found {found.model.weights[name]:5.2f} ± {found.errors[name]:.2f}")
+    known = with_theta(history, theta)
+    print("| weight | given | found | with every θ known |\n| --- | --- | --- | --- |")
+    for place, (name, weight) in enumerate(WEIGHTS.items()):
+        told = f"{found.model.weights[name]:.2f} ± {found.errors[name]:.2f}"
+        print(f"| {name} | {weight:.2f} | {told} | {known.weights[place]:.2f} ± {known.errors[place]:.2f} |")
     protocol = Protocol(cuts=asked.cuts, sample=asked.sample)
     print(benchmark(data, protocol, asked.out, title="Simulated orders").markdown)
 

@@ -444,6 +444,9 @@ class Answer(BaseModel):
     placement: str | None = Field(None, description="Where it is shown.")
     scenario: str | None = Field(None, description="The scenario that was asked for, or that an A/B test chose.")
     rules: list[str] = Field([], description="What each of the scenario's rules did to this list, in order.")
+    nothing: str | None = Field(
+        None, description="Why the list is empty though something passed the filters. Null: it isn't."
+    )
     recommendations: list[Recommendation]
     as_of: datetime | None = Field(
         None, description="The database was away, and this is what was known then. Null: it is as things are now."

@@ -86,7 +86,7 @@ def fit(
     their history. ``names``: the features, by default all there are. ``half_life`` and ``prior``: given ones are kept.
     """
     events, rng = history.events, np.random.default_rng(seed)
-    if np.isfinite(until):  # what is later must not be seen, not even by the order of shoppers
+    if len(events) and events.day[-1] >= until:  # what is later must not be seen, not even by the order of shoppers
         history = cut(history, until)
         events = history.events
     last = float(events.day[-1]) if len(events) else 0.0

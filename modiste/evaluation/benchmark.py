@@ -19,8 +19,8 @@ from modiste.arrays import Array, Bools, Floats, Ints
 from modiste.behaviour.choice import Events
 from modiste.errors import SettingError
 from modiste.evaluation import figures
-from modiste.evaluation.metrics import AT, Measure, list_metrics, measure
-from modiste.evaluation.recommenders import OFFER_DAYS, Data, Factory, owned
+from modiste.evaluation.metrics import AT, Measure, list_metrics, measure, measures
+from modiste.evaluation.recommenders import MOST_DENSE, OFFER_DAYS, Data, Factory, owned
 from modiste.evaluation.tables import EvaluationReport, Row, Table
 from modiste.evaluation.tuned import recommenders
 from modiste.shop.shop import Shop
@@ -309,21 +309,19 @@ def _report(
     tables = [one for one in tables if any(row.measures for row in one.rows)]
     pictures = figures.both_schemes(tables[0], out / "accuracy.png", _SHOWN)
     notes = [*dict.fromkeys(leaks)] or ["The audits found no leak."]
-    if data.items > 8000:
-        notes.append("EASE was not run: it inverts a matrix of items by items, and there are too many.")
+    if data.items > MOST_DENSE:
+        notes.append(
+            f"EASE was not run: it inverts a matrix of items by items, and {data.items:,} are more than {MOST_DENSE:,}."
+        )
     report = EvaluationReport(title, tables, notes, pictures)
     report.write(out)
     return report
 
 
 def _measures(frame: pl.DataFrame, columns: Sequence[str], seed: int) -> dict[str, Measure]:
-    shopper = frame["shopper"].to_numpy()
-    found = {}
-    for name in columns:
-        points = frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        if not np.isnan(points).all():
-            found[name] = measure(points, shopper, seed, resamples=500)
-    return found
+    points = frame.select(pl.col(columns).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+    found = measures(points, frame["shopper"].to_numpy(), seed, resamples=500)
+    return {name: one for name, one in zip(columns, found, strict=True) if one.n}
 
 
 def _differences(results: Mapping[str, pl.DataFrame], seed: int) -> Table:

@@ -1,14 +1,18 @@
-"""Two settings against each other on what was bought: their lists interleaved, and whose pick each shopper chose."""
+"""Two settings against each other: their lists interleaved, and whose pick each shopper bought, or what each would have
+earned of the lists that were seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
+import polars as pl
 import sqlalchemy as sa
 
 from modiste.ask import Ask
 from modiste.behaviour.ab import Verdict, preferences_needed, preferred
 from modiste.behaviour.interleaving import credit, team_draft
+from modiste.behaviour.replay import Estimate, doubly_robust, ips, snips
 from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS
 from modiste.shop.lists import lists_of
@@ -16,6 +20,7 @@ from modiste.shop.question import Question
 from modiste.shop.reports import Progress
 from modiste.shop.shop import Shop
 from modiste.shop.snapshot import Snapshot
+from modiste.shop.storefront import STEPS
 
 BLOCK = 200
 """So many shoppers' lists are ranked at a time."""
@@ -68,6 +73,38 @@ def compare(
             if progress:
                 progress(min(start + BLOCK, len(chosen)), len(chosen))
     return Comparison(judged, wins["a"], wins["b"], preferred(wins["a"], wins["b"], preferences_needed(LIFT)))
+
+
+def replay(shop: Shop, a: str, b: str, counts: str = "clicked") -> Mapping[str, Mapping[str, Estimate]]:
+    """What scenario ``a`` alone and ``b`` alone would have earned, a list, of the lists that were drawn between them.
+
+    By scenario, the estimates "IPS", "SNIPS" and "DR" of the share of lists of which ``counts`` came, one of STEPS,
+    with intervals over shoppers; DR predicts each list by the mean of its placement. Only lists of A/B tests of the two
+    tell this: all others could have been no other, and what was never shown has earned nothing. Raises SettingError
+    where there are none.
+    """
+    if counts not in STEPS:
+        raise SettingError(f"one can count {', '.join(STEPS)}, not {counts!r}")
+    tests = [one.name for one in shop.ab.all() if {one.a, one.b} == {a, b} and not one.interleaved]
+    seen = [shop.storefront.outcomes(experiment=name).filter(pl.col("propensity") < 1) for name in tests]
+    if not sum(one.height for one in seen):
+        raise SettingError(
+            f"no list that was seen in {shop.name} was drawn at random between {a} and {b}, so that the log can't tell "
+            f"what the other would have earned; draw some: modiste ab start {shop.path} NAME {a} {b}"
+        )
+    rows = pl.concat(seen).with_columns(reward=pl.col(counts).cast(pl.Float64))
+    rows = rows.with_columns(usual=pl.col("reward").mean().over("placement"))
+    reward, logged, usual = (rows[name].to_numpy() for name in ("reward", "propensity", "usual"))
+    _, people = np.unique(rows["person"].to_numpy(), return_inverse=True)
+    found = {}
+    for name in (a, b):
+        target = (rows["scenario"] == name).cast(pl.Float64).to_numpy()
+        found[name] = {
+            "IPS": ips(reward, logged, target, people),
+            "SNIPS": snips(reward, logged, target, people),
+            "DR": doubly_robust(reward, logged, target, usual, usual, people),
+        }
+    return found
 
 
 def _asked(shop: Shop, name: str, top: int) -> Ask:

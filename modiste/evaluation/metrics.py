@@ -75,21 +75,36 @@ def measure(points: Floats, shopper: Ints, seed: int = 0, resamples: int = RESAM
     an interval over single recommendations would be far too narrow. ``shopper`` int64 (m,) says whose each one is.
     Raises SettingError if the lengths differ or ``resamples`` is below 1.
     """
+    return measures(points[:, None], shopper, seed, resamples)[0]
+
+
+def measures(points: Floats, shopper: Ints, seed: int = 0, resamples: int = RESAMPLES) -> list[Measure]:
+    """As :func:`measure` for each column of ``points`` (m, k), by the same resamples of the same shoppers."""
     if len(points) != len(shopper):
         raise SettingError(f"there are {len(points)} points but {len(shopper)} shoppers to resample")
     if resamples < 1:
         raise SettingError(f"resamples is {resamples}; it must be at least 1")
     judged = ~np.isnan(points)
-    values = points[judged]
-    if not len(values):
-        return Measure(np.nan, np.nan, np.nan, 0, 0)
-    _, whose = np.unique(shopper[judged], return_inverse=True)
-    sums, counts = np.bincount(whose, values), np.bincount(whose)
-    people = len(counts)
-    means = np.empty(resamples)
+    some = judged.any(axis=1)
+    points, judged, (_, whose) = points[some], judged[some], np.unique(shopper[some], return_inverse=True)
+    people, columns = int(whose.max(initial=-1)) + 1, points.shape[1]
+    sums, counts = np.zeros((people, columns)), np.zeros((people, columns))
+    np.add.at(sums, whose, np.where(judged, points, 0.0))
+    np.add.at(counts, whose, judged)
+    means = np.full((resamples, columns), np.nan)
     rng = np.random.default_rng(seed)
-    for start in range(0, resamples, 100):  # a hundred at a time: memory stays small for a million shoppers
+    # a hundred at a time: memory stays small for a million shoppers
+    for start in range(0, resamples if people else 0, 100):
         drawn = rng.multinomial(people, np.full(people, 1 / people), size=min(100, resamples - start))
-        means[start : start + len(drawn)] = (drawn @ sums) / (drawn @ counts)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Measure(float(values.mean()), float(low), float(high), len(values), people)
+        with np.errstate(invalid="ignore"):  # none of those whom a column can judge were drawn
+            means[start : start + len(drawn)] = (drawn @ sums) / (drawn @ counts)
+    found = []
+    for column in range(columns):
+        values = points[judged[:, column], column]
+        if not len(values):
+            found.append(Measure(np.nan, np.nan, np.nan, 0, 0))
+            continue
+        low, high = np.nanquantile(means[:, column], [0.025, 0.975])
+        who = int((counts[:, column] > 0).sum())
+        found.append(Measure(float(values.mean()), float(low), float(high), len(values), who))
+    return found

@@ -207,6 +207,7 @@ def _fitted(train: Data, cut: float) -> tuple[History, Fit]:
     return history, fit_choice(history, until=cut)
 
 
+@lru_cache(maxsize=1)
 def _history(train: Data) -> History:
     extras = {}
     if train.looks is not None:

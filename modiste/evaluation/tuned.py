@@ -37,9 +37,11 @@ WINDOW = 28.0
 """The days before a cut by which settings are compared, and from which the second stage learns."""
 
 _MOST_SHOPPERS = 20_000  # whose purchases settings are tried on
+_MOST_TRIED = 50_000  # of their purchases
 _JUDGED = 500  # shoppers that settings are judged by
 _PROPOSED = 100  # by each recommender of the first stage
-_LEARNT = 3_000  # shoppers that the second stage learns from
+_LEARNT = 3_000  # shoppers that the second stage learns from, and fewer where there are many items:
+_CELLS = 100_000_000  # shoppers times items
 
 GRIDS: dict[str, tuple[str, dict[str, Sequence[float]]]] = {
     "item-kNN": ("CosineKNNRecommender", {"shrinkage": (0.0, 10.0, 50.0, 200.0), "top_k": (50, 200)}),
@@ -195,7 +197,7 @@ class TwoStage:
             import lightgbm  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
             raise MissingExtraError("evaluate", "the two-stage recommender") from error
-        held = HeldOut.of(train, cut - WINDOW, _LEARNT)
+        held = HeldOut.of(train, cut - WINDOW, min(_LEARNT, max(1, _CELLS // train.items)))
         self.trees = None
         if held is not None:
             self._learn(held.train, held.day)
@@ -235,10 +237,12 @@ class TwoStage:
         open_[hers] = False
         rows = np.flatnonzero(open_)
         some = said[:, rows]
-        ranks = np.argsort(np.argsort(-some, axis=1, kind="stable"), axis=1)
-        best = (ranks < _PROPOSED).any(axis=0)
-        many = np.full((1, int(best.sum())), len(hers))
-        return rows[best], np.concatenate([some[:, best], np.log1p(ranks[:, best]), many]).T.astype(np.float32)
+        best = np.arange(len(rows))
+        if len(rows) > _PROPOSED:
+            best = np.unique(np.argpartition(-some, _PROPOSED - 1, axis=1)[:, :_PROPOSED])
+        above = [len(rows) - np.searchsorted(np.sort(one), one[best], side="right") for one in some]
+        many = np.full((1, len(best)), len(hers))
+        return rows[best], np.concatenate([some[:, best], np.log1p(above), many]).T.astype(np.float32)
 
     def scores(self, shoppers: Ints) -> Array:  # noqa: D102
         blocks = self._blocks(shoppers)
@@ -316,9 +320,23 @@ def _from(events: Events, first: int) -> Events:
 
 
 def _fewer(train: Data) -> Data:
-    """The purchases of so many shoppers that eight settings are tried in the time that one takes with all."""
-    every = -(-train.shoppers // _MOST_SHOPPERS)
+    """The purchases of so many shoppers that eight settings are tried in the time that one takes with all; where these
+    are a small part of a large shop's, among the items that are in them."""
+    events = train.events
+    tried = -(-len(events) // _MOST_TRIED)
+    every = max(-(-train.shoppers // _MOST_SHOPPERS), tried)
     if every == 1:
         return train
-    events, kept = train.events, train.events.shopper % every == 0
-    return replace(train, events=Events(events.shopper[kept], events.item[kept], events.day[kept]))
+    kept = events.shopper % every == 0
+    shopper, item, day = events.shopper[kept], events.item[kept], events.day[kept]
+    if every > tried:
+        return replace(train, events=Events(shopper, item, day))
+    rows, item = np.unique(item, return_inverse=True)
+    return replace(
+        train,
+        events=Events(shopper, item, day),
+        product=train.product[rows],
+        category=train.category[rows],
+        looks=None,
+        colours=None,
+    )

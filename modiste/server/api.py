@@ -706,7 +706,8 @@ def _served(
 
 def _sent(found: Recommendations) -> dict[str, Any]:
     """The fields of :class:`modiste.wire.Answer`."""
-    return {"scenario": found.scenario, "rules": found.rules, "recommendations": _shown(found), "as_of": _as_of()}
+    told = {"scenario": found.scenario, "rules": found.rules, "nothing": found.nothing}
+    return told | {"recommendations": _shown(found), "as_of": _as_of()}
 
 
 def _shown(found: Recommendations) -> list[wire.Recommendation]:

@@ -24,6 +24,12 @@ from modiste.vision.colour import colour_words
 FILLED_UP = "fills up the list, as too few fit"
 """Said of what a fall-back adds."""
 
+NOTHING_FITS = "Nothing fits: the best of what the filters leave suits less than a random item of the shop."
+"""Why a list is empty though something passed its filters."""
+
+RANDOM_ITEMS = 1_000
+"""The worth of a random item is the mean of at most so many, evenly spread over those on offer."""
+
 NEWS_HALF_LIFE = 30.0
 """Days after which a purchase counts half in what the paper's formula shows to a shopper nobody knows."""
 
@@ -62,6 +68,7 @@ class Question:
 
     ``distances`` are each row's, float64 in km, None where the position or the stores are not known. ``ruling`` has the
     rules in force, None without any, and ``apart`` which of those about what is shown together it doesn't meet.
+    ``personal``: it is about what somebody bought or looked at, so that nothing may fit.
     """
 
     snapshot: Snapshot
@@ -74,6 +81,7 @@ class Question:
     habitual: bool = False
     ruling: Ruling | None = None
     apart: tuple[int, ...] = ()
+    personal: bool = False
 
     # What may be asked
 
@@ -102,7 +110,7 @@ class Question:
         pairs = [together(snapshot, companions or {})] * len(rows)
         fresh = np.full(len(rows), freshness(snapshot, bought))
         queries = replace(made.queries, kinship=kinship, together=pairs, freshness=fresh)
-        return replace(made, queries=queries, habitual=True)
+        return replace(made, queries=queries, habitual=True, personal=True)
 
     @classmethod
     def for_guest(cls, snapshot: Snapshot, ask: Ask, seen: Sequence[str], trendiness: float) -> "Question":
@@ -114,7 +122,8 @@ class Question:
         if not rows:
             return cls.for_nobody(snapshot, ask, trendiness)
         newest = list(dict.fromkeys(rows[::-1]))[::-1]
-        return cls._of(snapshot, ask, newest, _own(ask, trendiness), "you looked at", None)
+        made = cls._of(snapshot, ask, newest, _own(ask, trendiness), "you looked at", None)
+        return replace(made, personal=ask.weights.formula == "choice")
 
     @classmethod
     def for_item(cls, snapshot: Snapshot, ask: Ask, item_id: str) -> "Question":
@@ -209,9 +218,13 @@ class Question:
             alone = [replace(asked, queries=asked.queries.at(np.array([one]))) for one in range(len(asked.queries))]
             return [(self.snapshot.item_ids[int(one.queries.item[0])], one.merged()) for one in alone]
         ranking, lists = asked.ranking(self.ask.top), []
+        unfit = asked._unfit(ranking)
         for query, row in enumerate(asked.queries.item.tolist()):
             places = np.flatnonzero(ranking.items[query] >= 0).tolist()
-            found = asked._list(asked._recommendation(ranking, query, place) for place in places)
+            if unfit[query]:
+                found = asked._list((), nothing=NOTHING_FITS)
+            else:
+                found = asked._list(asked._recommendation(ranking, query, place) for place in places)
             lists.append((self.snapshot.item_ids[row], found))
         return lists
 
@@ -254,8 +267,11 @@ class Question:
     def arranged(self, ranking: Ranking, found: Sequence[Sequence[int]], whole: bool) -> Recommendations | None:
         """The list, from the places ``found`` (query, position) of ``ranking``, best first; None where they are too few
         and not the ``whole`` of what there is."""
+        nothing = None
+        if len(found) and self._unfit(ranking).all():
+            found, whole, nothing = [], True, NOTHING_FITS
         if not self.arranges:
-            return self._list(self._recommendation(ranking, *one) for one in found)
+            return self._list((self._recommendation(ranking, *one) for one in found), nothing=nothing)
         walk = Walk(self.snapshot, self.ruling)
         pins = self._pins(ranking, walk)
         rest: list[Recommendation] = []
@@ -280,11 +296,36 @@ class Question:
             else:  # the list is too short for the place
                 made += [pins[one] for one in sorted(pins)]
                 break
-        return self._list(made, walk.passed)
+        return self._list(made, walk.passed, nothing)
 
-    def _list(self, found: Iterable[Recommendation], passed: Mapping[int, int] | None = None) -> Recommendations:
+    def _unfit(self, ranking: Ranking) -> Bools:
+        """Whether the best of each query is worth less than a random item of those on offer, bool (q,).
+
+        Only filters can bring that about, so that without any nothing is compared; what rules add counts on neither
+        side.
+        """
+        ask, many = self.ask, len(self.queries)
+        asked = (ask.min_price, ask.max_price, ask.within, ask.gender, ask.age)
+        if not self.personal or not (ask.categories or self.ruling or any(one is not None for one in asked)):
+            return np.zeros(many, bool)
+        offered = self.snapshot.alive if ask.sold_out else self.snapshot.on_offer
+        rows = np.arange(self.snapshot.rows) if offered is None else np.flatnonzero(offered)
+        rows = rows[:: -(-len(rows) // RANDOM_ITEMS)]
+        anybody = np.zeros(many, np.int8)
+        candidates = replace(self.candidates, allowed=None, boost=None, group=self.candidates.groups)
+        hers = np.unique(self.queries.item[self.queries.item >= 0])
+        queries = replace(self.queries, gender=anybody, children=anybody, excluded=[hers] * many)
+        usual = rank_among(candidates, queries, self.weights, [rows] * many, ranking.spans[:, :2].tolist(), len(rows))
+        best = np.fmax.reduce(ranking.relevance - ranking.terms.boost, axis=1)
+        found = usual.items >= 0
+        random = np.where(found, usual.relevance, 0.0).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+        return np.asarray(best < random)
+
+    def _list(
+        self, found: Iterable[Recommendation], passed: Mapping[int, int] | None = None, nothing: str | None = None
+    ) -> Recommendations:
         """The list, with what each rule did to it."""
-        made = Recommendations(found, scenario=self.ask.scenario)
+        made = Recommendations(found, scenario=self.ask.scenario, nothing=nothing)
         if self.ruling is not None:
             made.rules = self.ruling.told(self.snapshot.column("alive"), self.apart, passed or {}, made)
         return made

@@ -60,11 +60,15 @@ class Recommendations(list[Recommendation]):
     """A list of recommendations that shows its pictures and bars in a notebook.
 
     ``scenario`` is the one that was asked for, None without any, and ``rules`` what each of its rules did, in order.
+    ``nothing`` says why the list is empty though something passed the filters; None: it isn't, or nothing passed.
     """
 
-    def __init__(self, found: Iterable[Recommendation] = (), *, scenario: str | None = None) -> None:
+    def __init__(
+        self, found: Iterable[Recommendation] = (), *, scenario: str | None = None, nothing: str | None = None
+    ) -> None:
         super().__init__(found)
         self.scenario = scenario
+        self.nothing = None if self else nothing
         self.rules: list[str] = []
 
     def _repr_html_(self) -> str:

@@ -105,6 +105,17 @@ def test_a_shopper_is_as_trendy_as_given_or_as_estimated(service: httpx.Client) 
     assert service.put("/v1/shoppers/1", json={"trendiness": None}).json() == estimated
 
 
+def test_nothing_fits_is_an_answer_with_its_reason(reading: httpx.Client) -> None:
+    path = "/v1/shoppers/1/recommendations"
+    *better, worst = reading.get(path, params={"top": 50, "gender": "any"}).json()["recommendations"]
+    asked = {"gender": "any", "categories": worst["category"], "exclude": [one["item_id"] for one in better]}
+    answer = reading.get(path, params=asked).json()
+    assert answer["recommendations"] == []
+    assert "suits less than a random item" in answer["nothing"]
+    filled = reading.get(path, params=asked | {"fallback": "popular", "exclude": asked["exclude"][1:]}).json()
+    assert (filled["recommendations"][0]["item_id"], filled["nothing"]) == (asked["exclude"][0], None)
+
+
 def test_a_new_shopper_may_be_put(service: httpx.Client) -> None:
     put = service.put("/v1/shoppers/a%2Fb", json={"trendiness": 0})
     assert (put.status_code, put.json()["shopper_id"]) == (201, "a/b")

@@ -10,6 +10,7 @@ import pytest
 from modiste import Event, Shop
 from modiste.behaviour.ab import variant_of
 from modiste.errors import SettingError, UnknownIdError
+from modiste.evaluation.comparing import replay
 from modiste.shop.recommendations import Recommendation, Recommendations
 from modiste.shop.storefront import Seen
 
@@ -135,3 +136,26 @@ def test_interleaved_lists_tell_which_is_preferred(small: Shop) -> None:
     assert stands.a.hits == 0 < stands.b.hits
     assert stands.verdict.state == "b"
     assert stands.verdict.words.startswith("B is better: of ")
+
+
+def test_a_test_s_lists_tell_what_either_scenario_alone_would_have_earned(small: Shop) -> None:
+    with pytest.raises(SettingError, match="drawn at random between warm and cold"):
+        replay(small, "warm", "cold")
+    small.ab.start("mixed", "warm", "cold", placement="cart", interleaved=True)
+    small.ab.start("winter", "warm", "cold", placement="home", rate=0.3, lift=0.5, counts="clicked")
+    shown = {"warm": [], "cold": []}
+    rng = Random(4)
+    for number in range(120):
+        side = variant_of("winter", f"s{number}")
+        clicks = rng.random() < (0.6 if side == "a" else 0.2)
+        scenario = show(small, f"s{number}", "a" if clicks else "")
+        shown[str(scenario)].append(clicks)
+    shares = {name: sum(many) / len(many) for name, many in shown.items()}
+    found = replay(small, "warm", "cold")
+    for name, share in shares.items():
+        assert found[name]["SNIPS"].value == pytest.approx(share)
+        assert found[name]["IPS"].value == pytest.approx(share * 2 * len(shown[name]) / 120)
+        assert found[name]["DR"].low < share < found[name]["DR"].high
+    assert found["warm"]["DR"].low > found["cold"]["DR"].high
+    with pytest.raises(SettingError, match="one can count"):
+        replay(small, "warm", "cold", counts="seen")

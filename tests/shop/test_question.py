@@ -18,7 +18,7 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import ModisteError, PhotoError, SettingError, UnknownIdError
 from modiste.ranking.relevance import Scale, Terms
 from modiste.shop.arrays import Ids
-from modiste.shop.question import Question
+from modiste.shop.question import FILLED_UP, NOTHING_FITS, Question
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import FIELDS, Matrix, Sales, Snapshot
 from modiste.vision.embedding import VectorSpace
@@ -211,6 +211,38 @@ def test_nobody_in_particular_is_shown_what_is_as_popular_as_she_likes_of_each_c
         popular = Question.for_nobody(by_hand, Ask(preset=preset, top=4, trendiness=1.0), 0.0)
         assert ids(popular.spread()) == "ecbd"
     assert not Question.for_nobody(by_hand, Ask(), 0.5).of_items
+
+
+def test_nothing_fits_where_filters_leave_only_what_is_worth_less_than_a_random_item(by_hand):
+    asked = Ask(gender="any", categories=["Pants"])  # d alone, which looks unlike a and e as can be
+    for question in (
+        Question.for_shopper(by_hand, asked, someone(), on_a_day("a")),
+        Question.for_guest(by_hand, asked, ["a"], 0.5),
+    ):
+        assert (question.merged(), question.merged().nothing) == ([], NOTHING_FITS)
+        assert [(found, found.nothing) for _, found in question.each()] == [([], NOTHING_FITS)]
+    filled = Question.for_guest(by_hand, asked.model_copy(update={"fallback": "unfiltered"}), ["a"], 0.5).merged()
+    assert (ids(filled)[0], filled.nothing) == ("b", None)
+    assert all(FILLED_UP in one.rules for one in filled)
+    # by the item's own page, the paper's formula and where nothing is known of her it is still shown
+    for question in (
+        Question.for_item(by_hand, asked, "a"),
+        Question.for_guest(by_hand, Ask(preset="paper", gender="any", categories=["Pants"]), ["a"], 0.5),
+        Question.for_nobody(by_hand, asked, 1.0),
+    ):
+        assert ids(question.merged()) == "d"
+
+
+def test_filters_that_leave_something_of_each_kind_leave_what_fits(shop):
+    for asked in (
+        {"gender": "women"},
+        {"gender": "men"},
+        {"exclude": ["dress-red-women-0"]},
+        {"gender": "any", "age": "any"},
+    ):
+        for seen in shop.items.frame()["item_id"]:
+            found = shop.recommend(items=[seen], **asked)
+            assert (len(found), found.nothing) == (5, None)
 
 
 def test_a_photo_is_asked_about_by_its_vector(by_hand):

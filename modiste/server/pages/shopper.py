@@ -87,7 +87,8 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
     blocks: list[dict[str, Any]] = []
     for (item_id, best), (_, was) in list(zip(now, before, strict=True))[::-1]:
         moved, dropped = compare(best, was)
-        blocks.append({"bought": bought.get(item_id), "at": dates.get(item_id), "moved": moved, "dropped": dropped})
+        block = {"bought": bought.get(item_id), "at": dates.get(item_id), "moved": moved, "dropped": dropped}
+        blocks.append(block | {"nothing": best.nothing or "Nothing to recommend."})
     values: dict[str, Any] = {
         "shopper": known,
         "ask": ask,
