@@ -38,6 +38,7 @@ from modiste.server.guard import Cors, Guard, Register
 from modiste.server.limits import WorkQueue
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
+from modiste.server.pages.kept import Kept
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
 from modiste.server.proxies import Proxies
 from modiste.server.rates import Rates
@@ -128,6 +129,7 @@ def create_app(shop_path: str | Path, settings: Settings | None = None, rates: R
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings, app.state.meters, app.state.rates = chosen, meters, counted
+    app.state.kept = Kept()
     app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
     own_pages = (storefront.told_by_pages, storefront.reads, storefront.writes)
     routers = (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)
