@@ -593,6 +593,8 @@ class Overview(BaseModel):
     rising: list[SalesChange] = Field(description="Items that rise by more than chance, the least probable first.")
     falling: list[SalesChange]
     reach: Reach
+    never_sold: int = Field(description="Items on offer that nobody bought, here or before.")
+    lists: "list[Funnel]" = Field(description="What came of the lists seen on the shop's pages in the last 7 days.")
     synced: Sync | None
     steps: list[ToDo] = Field(description="What to do next, the first thing first.")
 

@@ -428,6 +428,8 @@ def get_overview(shop: TheShop, query: Annotated[wire.Lately, Query()]) -> wire.
         rising=[wire.SalesChange(**one) for one in now.rising.to_dicts()],
         falling=[wire.SalesChange(**one) for one in now.falling.to_dicts()],
         reach=wire.Reach.model_validate(now.reach, from_attributes=True),
+        never_sold=now.never_sold,
+        lists=[wire.Funnel.model_validate(one, from_attributes=True) for one in now.lists],
         synced=None if synced is None else wire.Sync(at=_utc(synced[0]), report=synced[1]),
         steps=[wire.ToDo(said=one.said, command=one.command) for one in now.status.steps(shop.name)],
     )

@@ -38,8 +38,10 @@ from modiste.server.guard import Cors, Guard, Register
 from modiste.server.limits import WorkQueue
 from modiste.server.metrics import Meters
 from modiste.server.middleware import middlewares
+from modiste.server.pages.kept import Kept
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
 from modiste.server.proxies import Proxies
+from modiste.server.rates import Rates
 from modiste.server.readiness import Readiness
 from modiste.server.settings import Settings, is_local
 from modiste.shop import checking
@@ -76,9 +78,12 @@ All but `/health` needs `Authorization: Bearer` with a key, or an account. Error
 an `X-Request-ID`, which the log has too. An id may be any text without control characters; a slash in it is `%2F`."""
 
 
-def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastAPI:
-    """The application over the shop in the folder ``shop_path``; the shop is opened when the application starts."""
-    chosen, meters = settings or Settings(), Meters()
+def create_app(shop_path: str | Path, settings: Settings | None = None, rates: Rates | None = None) -> FastAPI:
+    """The application over the shop in the folder ``shop_path``; the shop is opened when the application starts.
+
+    ``rates`` are counted with other workers; by default it counts alone.
+    """
+    chosen, meters, counted = settings or Settings(), Meters(), rates or Rates()
     register = Register(chosen.token)
 
     @asynccontextmanager
@@ -115,7 +120,7 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
             Middleware(Proxies, trusted=chosen.proxies),
             *middlewares(chosen, meters, Middleware(Cors, register=register)),
             Middleware(ExceptionMiddleware, handlers=HANDLERS),  # what Guard refuses looks like what a route refuses
-            Middleware(Guard, register=register),
+            Middleware(Guard, register=register, rates=counted),
         ],
         exception_handlers=HANDLERS,
         docs_url=None,  # these pages come from elsewhere on the net
@@ -123,7 +128,8 @@ def create_app(shop_path: str | Path, settings: Settings | None = None) -> FastA
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.settings, app.state.meters = chosen, meters
+    app.state.settings, app.state.meters, app.state.rates = chosen, meters, counted
+    app.state.kept = Kept()
     app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
     own_pages = (storefront.told_by_pages, storefront.reads, storefront.writes)
     routers = (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)
@@ -182,7 +188,9 @@ def factory() -> FastAPI:
     """The application that the environment names; each worker of ``modiste serve`` makes its own."""
     _end_with_parent()
     logs.log_threads()
-    return create_app(os.environ["MODISTE_SHOP"], Settings.from_environment(os.environ))
+    counters = os.environ.get("MODISTE_RATES")
+    rates = Rates(Path(counters)) if counters else None
+    return create_app(os.environ["MODISTE_SHOP"], Settings.from_environment(os.environ), rates)
 
 
 def _end_with_parent() -> None:
@@ -209,6 +217,7 @@ def serve(shop_path: Path, bound: socket.socket, workers: int) -> None:
         os.environ["MODISTE_SHOP"] = str(shop_path.resolve())
         if counters is not None:  # read by prometheus_client as it is imported, in each worker
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = counters
+            os.environ["MODISTE_RATES"] = str(Path(counters) / "rates")
         config = uvicorn.Config(
             "modiste.server.app:factory",
             factory=True,

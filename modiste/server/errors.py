@@ -15,6 +15,7 @@ from starlette.responses import Response
 from modiste.errors import ChangedError, ModisteError, StorageError, UnknownIdError
 from modiste.server.limits import BusyError
 from modiste.server.logs import REQUESTS
+from modiste.server.pages.kept import Kept
 from modiste.server.pages.rendering import error_page
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -91,6 +92,9 @@ async def _no_storage(request: Request, error: StorageError) -> Response:
         "away": (503, "Not now", "the database doesn't answer; nothing was changed; try again soon"),
     }[error.kind]
     headers = {"Retry-After": "5"}
+    kept: Kept = request.app.state.kept
+    if error.kind == "away" and (known := kept.again(request)) is not None:
+        return known
     if _wants_page(request):
         return error_page(request, status, title, f"{detail[0].upper()}{detail[1:]}.", headers)
     return problem(status, detail, headers, request_id)

@@ -17,7 +17,7 @@ from modiste.errors import StorageError
 from modiste.server.addresses import here
 from modiste.server.auth import COOKIE, Caller, Role, is_catalogue, leave_of
 from modiste.server.middleware import AS_OF, Layer
-from modiste.server.origins import is_here, is_own, page_origin
+from modiste.server.origins import is_here, is_own, network_of, page_origin
 from modiste.server.rates import Rates
 from modiste.shop.keys import Key, digest
 from modiste.shop.shop import Shop
@@ -36,8 +36,15 @@ TOKEN = Caller("MODISTE_TOKEN", "admin")
 FRESH_S = 2.0
 """For so long a worker believes what it knows of keys: a withdrawn one is refused after it."""
 
+NEW_S = 0.1
+"""Where a key isn't known, what was read so long ago is read again: a new one is taken at once."""
+
 MOST_SHOWN = 50
 """The longest list that a publishable key may ask for."""
+
+
+MOST_PEOPLE = 1000
+"""So many who are logged in each worker remembers, for when the database is away."""
 
 
 class Register:
@@ -55,10 +62,11 @@ class Register:
         """From now on, tell of this shop's."""
         self._shop = shop
 
-    async def refresh(self) -> None:
-        """Read what there is, if it was long ago. Raises StorageError if the database never told anything."""
+    async def refresh(self, fresh: float = FRESH_S) -> None:
+        """Read what there is, unless that was done ``fresh`` seconds ago. Raises StorageError if the database never
+        told anything."""
         async with self._reading:
-            if self._shop is None or monotonic() - self._read_at < FRESH_S:
+            if self._shop is None or monotonic() - self._read_at < fresh:
                 return
             try:
                 self._keys = await run_in_threadpool(self._shop.keys.by_digest)
@@ -108,9 +116,10 @@ class Cors(CORSMiddleware):
 class Guard(Layer):
     """Nobody comes further without leave."""
 
-    def __init__(self, app: ASGIApp, register: Register) -> None:
+    def __init__(self, app: ASGIApp, register: Register, rates: Rates) -> None:
         super().__init__(app)
-        self._register, self._rates = register, Rates()
+        self._register, self._rates = register, rates
+        self._people: dict[str, Caller] = {}  # by their sessions, as the database said last
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -143,7 +152,7 @@ class Guard(Layer):
 
     async def _admitted(self, request: Request, leave: Role, catalogue: bool) -> Caller:
         """Who asks, if she has the leave. Raises 401 where nobody says who she is, 403 where she may not."""
-        caller = self._by_key(request, leave) or await _by_session(request)
+        caller = await self._by_key(request, leave) or await self._by_session(request)
         if caller is None and self._register.is_empty:
             if not is_here(request):
                 raise HTTPException(
@@ -160,7 +169,25 @@ class Guard(Layer):
             raise HTTPException(403, f"this needs the leave of: {leave}; {caller.name} has that of: {caller.role}")
         return caller
 
-    def _by_key(self, request: Request, leave: Role) -> Caller | None:
+    async def _by_session(self, request: Request) -> Caller | None:
+        """Who is logged in; while the database is away, whoever looks at something is believed for as long as keys."""
+        session, known = request.cookies.get(COOKIE), self._people
+        if not session:
+            return None
+        try:
+            user = await run_in_threadpool(request.app.state.shop.users.whose, session)
+        except StorageError as error:
+            if error.kind != "away" or request.method not in SAFE or digest(session) not in known:
+                raise
+            return known[digest(session)]
+        known.pop(digest(session), None)
+        if user is None:
+            return None
+        if len(known) >= MOST_PEOPLE:
+            del known[next(iter(known))]
+        return known.setdefault(digest(session), Caller(user.name, user.role, person=True))
+
+    async def _by_key(self, request: Request, leave: Role) -> Caller | None:
         """Whose key is sent; None: there is none. A publishable one may stand in the address too, as ``key``."""
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         in_address = request.query_params.get("key") if leave == "publishable" else None
@@ -171,6 +198,9 @@ class Guard(Layer):
             parts = request.scope["query_string"].split(b"&")
             request.scope["query_string"] = b"&".join(one for one in parts if one.partition(b"=")[0] != b"key")
         found = self._register.key(secret.strip())
+        if found is None:  # it may have been made just now
+            await self._register.refresh(NEW_S)
+            found = self._register.key(secret.strip())
         if found is None:
             raise _unknown("there is no such key; it may have been withdrawn")
         caller, key = found
@@ -183,7 +213,7 @@ class Guard(Layer):
     def _heed(self, request: Request, key: Key) -> None:
         """Raise 429 for too many requests, and 403 for what a publishable key doesn't do."""
         public = key.role == "publishable"
-        who = (key.name, request.client and request.client.host) if public else key.name
+        who = (key.name, network_of(request)) if public else key.name
         picture = public and request.url.path.endswith(("/thumbnail", "/photo"))  # a list has one for each item
         wait = 0.0 if picture else self._rates.take(who, key.per_minute)
         if wait:
@@ -210,12 +240,6 @@ def _noted(request: Request, send: Send, what: str, about: str) -> Send:
         await send(message)
 
     return sending
-
-
-async def _by_session(request: Request) -> Caller | None:
-    session = request.cookies.get(COOKIE)
-    user = await run_in_threadpool(request.app.state.shop.users.whose, session) if session else None
-    return None if user is None else Caller(user.name, user.role, person=True)
 
 
 def _check_own(request: Request) -> None:

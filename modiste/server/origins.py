@@ -4,12 +4,18 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
+from modiste.server import connections
 from modiste.server.settings import is_local, name_of
 
 
 def client_of(request: Request) -> str:
     """The address of the machine that asks."""
     return request.client.host if request.client else ""
+
+
+def network_of(request: Request) -> str:
+    """The same, but of IPv6 the network that one customer is given (the first 64 bits): her addresses are countless."""
+    return connections.client_of(client_of(request))
 
 
 def is_here(request: Request) -> bool:

@@ -5,6 +5,7 @@ Whoever reports a list needs no key: its id, which this service signed, is the l
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,13 +22,19 @@ from modiste.server.api import KEY, Many, _each, _happened, _refusals
 from modiste.server.api import writes as server_writes
 from modiste.server.auth import Leave, WriteRoute, json_of
 from modiste.server.dependencies import TheShop, check_query
+from modiste.server.origins import network_of
 from modiste.server.pages.rendering import STATIC
+from modiste.server.rates import Rates
 from modiste.shop.ab import Standing
 from modiste.shop.shop import Shop
 from modiste.shop.storefront import Funnel, Seen
 
 COMPONENT = (STATIC / "modiste-list.js").read_bytes()
 """The web component ``<modiste-list>``."""
+
+A_MINUTE, AT_ONCE = 60, 3000
+"""What an address may report without a key, and what may be reported of one list that says of nobody for whom it was
+made: so much at once, and so much a minute after that. Whatever a page does, it fills no disk."""
 
 _TAG = f'"{hashlib.blake2b(COMPONENT, digest_size=8).hexdigest()}"'
 _ANY_PAGE = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
@@ -53,7 +60,10 @@ def _body(**example: str) -> dict[str, Any]:
 
 
 async def _sent(request: Request) -> list[Any]:
-    """The body's objects, whatever type it says: what a page sends without asking first is plain text."""
+    """The body's objects, whatever type it says: what a page sends without asking first is plain text.
+
+    Raises 429 where an address reports more than it may.
+    """
     try:
         sent = json_of(await request.body())
     except ValueError as error:
@@ -63,6 +73,10 @@ async def _sent(request: Request) -> list[Any]:
         raise HTTPException(422, "the body is no object and no list of them; send a list, such as [{...}]")
     if not 1 <= len(many) <= 1000:
         raise HTTPException(422, f"the body has {len(many)} objects; send 1 to 1000")
+    who = "reports", network_of(request)
+    if wait := request.app.state.rates.take(who, A_MINUTE, count=len(many), burst=AT_ONCE):
+        detail = f"an address reports {AT_ONCE:,} at once and {A_MINUTE} a minute; a back end sends to /v1/events"
+        raise HTTPException(429, detail, {"Retry-After": str(math.ceil(wait))})
     return many
 
 
@@ -87,38 +101,43 @@ async def component(request: Request) -> Response:
     summary="Report lists that were seen",
     openapi_extra=_body(list_id="kR3…", session="2740-…"),
 )
-async def post_impressions(shop: TheShop, sent: Sent) -> wire.RecordedSome:
+async def post_impressions(request: Request, shop: TheShop, sent: Sent) -> wire.RecordedSome:
     """Up to 1000 lists that came into view, each by the ``list_id`` that came with it; sent again, it counts once.
 
     Each may have a ``session``, what the page calls its visitor, and the time, ``at``. The body is JSON, and may say
     that it is plain text.
     """
-    return await run_in_threadpool(_reported, shop, wire.SeenIn, sent)
+    return await run_in_threadpool(_reported, shop, request.app.state.rates, wire.SeenIn, sent)
 
 
 @told_by_pages.post(
     "/v1/clicks", tags=["storefront"], summary="Report clicks", openapi_extra=_body(list_id="kR3…", item_id="0002")
 )
-async def post_clicks(shop: TheShop, sent: Sent) -> wire.RecordedSome:
+async def post_clicks(request: Request, shop: TheShop, sent: Sent) -> wire.RecordedSome:
     """Up to 1000 items that were clicked, each an ``item_id`` with its list's ``list_id``; sent again, it counts once.
 
     Each may have a ``session`` and the time, ``at``. The body is JSON, and may say that it is plain text. A list that
     was clicked was seen.
     """
-    return await run_in_threadpool(_reported, shop, wire.ClickIn, sent)
+    return await run_in_threadpool(_reported, shop, request.app.state.rates, wire.ClickIn, sent)
 
 
-def _reported(shop: Shop, model: type[wire.SeenIn], sent: Sequence[Any]) -> wire.RecordedSome:
+def _reported(shop: Shop, rates: Rates, model: type[wire.SeenIn], sent: Sequence[Any]) -> wire.RecordedSome:
     taken, refused = _each(model, sent)
-    return _noted(shop, [(line, Seen(**dict(one))) for line, one in taken], refused)
+    return _noted(shop, [(line, Seen(**dict(one))) for line, one in taken], refused, rates)
 
 
-def _noted(shop: Shop, seen: Sequence[tuple[int, Seen]], refused: list[wire.Refused]) -> wire.RecordedSome:
-    """Record what can be, and name the others beside those ``refused`` before."""
+def _noted(
+    shop: Shop, seen: Sequence[tuple[int, Seen]], refused: list[wire.Refused], rates: Rates | None = None
+) -> wire.RecordedSome:
+    """Record what can be, and name the others beside those ``refused`` before; ``rates`` bound what pages report."""
     right = []
     for line, one in seen:
         try:
-            shop.storefront.check(one)
+            served = shop.storefront.check(one)
+            if rates and served.who is None and rates.take(("list", one.list_id), A_MINUTE, burst=AT_ONCE):
+                refused.append(wire.Refused(line=line, detail="too many report this list, which was made for nobody"))
+                continue
             right.append(one)
         except SettingError as error:
             refused.append(wire.Refused(line=line, detail=str(error)))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from time import monotonic
 from typing import Any
 
 import polars as pl
@@ -34,9 +33,6 @@ from modiste.shop.storefront import STEPS, WINDOW, Served, Storefront
 
 LIFT = 0.1
 """The change that a test is planned to find, where nobody says another."""
-
-FRESH_S = 1.0
-"""A process knows after so many seconds that another one started or stopped a test."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _DID = {"clicked": "clicked", "cart": "put something of the list into the cart", "bought": "bought from the list"}
@@ -88,8 +84,7 @@ class AB:
 
     def __init__(self, storage: Storage, storefront: Storefront, scenarios: Scenarios) -> None:
         self._storage, self._storefront, self._scenarios = storage, storefront, scenarios
-        self._running: dict[str, Experiment] = {}
-        self._read_at = -FRESH_S
+        self._running: dict[str, Experiment] = {}  # as they were when somebody last asked
 
     # What there is
 
@@ -155,7 +150,6 @@ class AB:
             if running := [one.name for one in others if one.stopped is None and one.placement == place]:
                 raise SettingError(f"{running[0]} runs on {place}; stop it first: modiste ab stop SHOP {running[0]}")
             writing.execute(table.insert(), [row])
-        self._read_at = -FRESH_S
         return made
 
     def stop(self, name: str) -> Standing:
@@ -164,7 +158,6 @@ class AB:
         with self._storage.writing() as writing:
             wanted = (table.c.name == name) & table.c.stopped.is_(None)
             writing.execute(table.update().where(wanted).values(stopped=_now()))
-        self._read_at = -FRESH_S
         return self.report(name)
 
     def _measured(self, placement: str, counts: str, days: float) -> float:
@@ -179,15 +172,13 @@ class AB:
     # Serving
 
     def running(self, placement: str) -> Experiment | None:
-        """The test that runs on a placement, as it was at most FRESH_S ago."""
-        if monotonic() - self._read_at > FRESH_S:
-            try:
-                rows = self._storage.rows(sa.select(schema.experiments).where(schema.experiments.c.stopped.is_(None)))
-                self._running = {one.placement: one for one in map(_experiment, rows)}
-            except StorageError as error:
-                if not may_stand_in(error):
-                    raise
-            self._read_at = monotonic()
+        """The test that runs on a placement; where the database is away and that is allowed, the one that ran last."""
+        try:
+            rows = self._storage.rows(sa.select(schema.experiments).where(schema.experiments.c.stopped.is_(None)))
+            self._running = {one.placement: one for one in map(_experiment, rows)}
+        except StorageError as error:
+            if not may_stand_in(error):
+                raise
         return self._running.get(placement)
 
     def serve(

@@ -45,8 +45,11 @@ from modiste.vision.photos import MAX_BYTES, check_photo
 SORTS = ("id", "title", "popularity", "unpopular", "cheap", "dear", "stock")
 """How a page of items may be sorted."""
 
-STATES = ("on offer", "off", "hidden", "not available", "sold out", "no photo", "no vector", "no category")
-"""What items may be looked for that are in a state; off is what is hidden, not available or sold out."""
+STATES = (
+    "on offer", "off", "hidden", "not available", "sold out", "never sold", "no photo", "no vector", "no category",
+)  # fmt: skip
+"""What items may be looked for that are in a state; off is what is hidden, not available or sold out, never sold what
+is on offer and was bought neither here nor before."""
 
 FACETS = ("brand", "colour", "size", "age_group", "view")
 """Columns that are looked for as attributes are."""
@@ -606,12 +609,15 @@ def _in_state(state: str) -> sa.ColumnElement[bool]:
     items, vectors = schema.items.c, schema.vectors.c
     latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1).scalar_subquery()
     embedded = sa.select(vectors.item_id).where(vectors.item_id == items.item_id, vectors.space == latest).exists()
+    counts = schema.counts.c
+    sold = sa.exists().where(counts.item_id == items.item_id, counts.count > 0).correlate(schema.items)
     conditions: dict[str, sa.ColumnElement[bool]] = {
         "on offer": schema.ON_OFFER,
         "off": sa.not_(schema.ON_OFFER),
         "hidden": items.hidden.is_(True),
         "not available": items.available.is_(False),
         "sold out": items.stock <= 0,
+        "never sold": schema.ON_OFFER & sa.not_(sold),
         "no photo": items.image.is_(None),
         "no vector": items.image.is_not(None) & sa.not_(embedded),
         "no category": items.category.is_(None),

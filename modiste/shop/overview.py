@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -19,6 +19,7 @@ from modiste.shop.question import Question
 from modiste.shop.shop import Shop
 from modiste.shop.snapshot import STATES, Snapshot
 from modiste.shop.status import Status
+from modiste.shop.storefront import Funnel
 from modiste.shop.trends import by_week, compared, grouped, unusual
 
 WEEKS = 26
@@ -29,6 +30,9 @@ WINDOW = 28.0
 
 SHOWN = 8
 """So many items that rise, and that fall."""
+
+SEEN_DAYS = 7
+"""Of so many days it is told what came of the lists on the shop's pages."""
 
 SAMPLE = 400
 """So many lists tell what is recommended, half of them shoppers', half of them on items' pages, if time allows."""
@@ -70,7 +74,8 @@ class Overview:
 
     ``at`` is the last purchase's time, to which ``weeks`` (each with its begin) and the windows of ``window`` days
     lead. ``rising`` and ``falling`` have the columns of :func:`~modiste.shop.trends.compared`, with title, category and
-    image. ``synced`` are the time (UTC) of the last sync and what came of it.
+    image. ``synced`` are the time (UTC) of the last sync and what came of it. ``never_sold`` are items on offer that
+    nobody bought; ``lists`` is what came of those that were seen on the shop's pages in the last SEEN_DAYS.
     """
 
     status: Status
@@ -81,6 +86,8 @@ class Overview:
     falling: pl.DataFrame
     reach: Reach
     synced: tuple[datetime, dict[str, int]] | None
+    never_sold: int
+    lists: list[Funnel]
 
 
 def overview(shop: Shop, window: float = WINDOW) -> Overview:
@@ -93,7 +100,9 @@ def overview(shop: Shop, window: float = WINDOW) -> Overview:
     status = shop.status()
     have = status.coverage
     synced = None if have.last_sync is None else (have.last_sync, have.synced)
-    return Overview(status, at, window, weeks, rising, falling, reach(shop), synced)
+    never_sold = shop.items.browse(state="never sold", limit=0).total
+    lists = shop.storefront.funnel(datetime.now(UTC).replace(tzinfo=None) - timedelta(days=SEEN_DAYS))
+    return Overview(status, at, window, weeks, rising, falling, reach(shop), synced, never_sold, lists)
 
 
 def trends(shop: Shop, by: str = "item", window: float = WINDOW) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from threading import Thread
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from modiste import Event
 from modiste.shop.shop import Shop
@@ -22,9 +22,8 @@ from modiste.shop.storefront import Seen
 
 from ..garments import BOXES, COLOURS, drawn
 from ..running import free_port, serving, until
-from .test_journeys import ARGUMENTS, ROOT, WIDTHS, axe
-
-__all__ = ["axe"]
+from .conftest import ROOT
+from .test_journeys import WIDTHS
 
 DRESS = "Dresses-red-women"
 GUIDE = (ROOT / "docs/how-to/storefront.md").read_text()
@@ -93,17 +92,6 @@ def back_end(shop: Path) -> str:
 def service(shop: Path, key: str, back_end: str) -> Iterator[str]:
     with serving(shop, logs=shop.parent) as served:
         yield served.url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium here (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 @pytest.fixture

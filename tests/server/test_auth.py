@@ -343,10 +343,17 @@ def test_a_key_has_its_rate(shop_path: Path) -> None:
 
 def test_room_comes_back_evenly() -> None:
     now = 0.0
-    rates = Rates(lambda: now)
+    rates = Rates(clock=lambda: now)
     assert [rates.take("a", 60) for _ in range(61)] == [0.0] * 60 + [1.0]
     now = 1.5
     assert [rates.take("a", 60), rates.take("a", 60), rates.take("b", 60)] == [0.0, 0.5, 0.0]
+    assert rates.take("c", 60, count=3000, burst=3000) == 0.0
+    assert rates.take("c", 60, count=1000, burst=3000) == 1000.0, "what is refused takes no room"
+
+
+def test_workers_count_what_is_asked_of_any_of_them(tmp_path: Path) -> None:
+    one, other = Rates(tmp_path / "rates", lambda: 5.0), Rates(tmp_path / "rates", lambda: 5.0)
+    assert [rates.take("a", 4) for rates in (one, other, one, other, one)] == [0.0] * 4 + [15.0]
 
 
 def test_the_service_may_be_public_with_a_key(

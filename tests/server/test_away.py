@@ -11,12 +11,13 @@ import psycopg
 import pytest
 
 from modiste.server.settings import Settings
-from modiste.shop import ab
+from modiste.shop.shop import Shop
 
 from ..disks import mounted
 from ..garments import drawn
 from ..running import BEARER, TOKEN, running, until
 from ..shops import copied
+from .test_login import HTML, SECRET, log_in
 
 DRESS = "Dresses-red-women"
 ORDER = {"shopper_id": "7", "item_id": DRESS}
@@ -40,9 +41,8 @@ def away(shop: Path) -> Iterator[None]:
 
 
 def test_while_the_database_is_away_what_was_known_last_is_answered_and_no_order_taken(
-    service: httpx.Client, shop_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: httpx.Client, shop_path: Path
 ) -> None:
-    monkeypatch.setattr(ab, "FRESH_S", 0.0)  # as if it had been away for longer
     service.put("/v1/scenarios/home", json={"scenario": {"top": 5}}).raise_for_status()
     questions = (
         "/v1/shoppers/1/recommendations", f"/v1/items/{DRESS}/similar", f"/v1/recommendations?items={DRESS}",
@@ -74,6 +74,36 @@ def test_while_the_database_is_away_what_was_known_last_is_answered_and_no_order
     until(lambda: service.post("/v1/purchases", json=ORDER).status_code == 200, 20)
     assert service.get("/v1/shoppers/7/recommendations").json()["known"]
     assert service.get("/v1/items").status_code == 200
+
+
+def test_a_page_says_of_when_it_is_while_the_database_is_away(shop_path: Path) -> None:
+    with Shop.open(shop_path) as shop:
+        for name in ("mia", "vera"):
+            shop.users.add(name, SECRET, "merchandiser")
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url, headers=HTML, timeout=60) as client:
+        log_in(client, "vera")
+        client.get("/items?q=denim")
+        log_in(client, "mia")
+        pages = ("/overview", "/items?q=dress", f"/items/{DRESS}", "/scenarios")
+        for page in pages:
+            assert "database" not in client.get(page).raise_for_status().text
+        client.get("/shoppers/1").raise_for_status()
+        with away(shop_path):
+            for page in pages:
+                answer = client.get(page)
+                assert answer.status_code == 200
+                assert answer.headers["x-modiste-as-of"]
+                said = re.findall(r'role="alert">(.*?)</p>', answer.text)
+                assert "doesn't answer" in said[0]
+                assert "changes are not taken" in said[0]
+            hidden = client.post(f"/items/{DRESS}", data={"do": "hide"}, headers={"Origin": url})
+            assert (hidden.status_code, "nothing was changed" in hidden.text) == (503, True)
+            for other in ("/items?q=skirts", "/items?q=denim", "/shoppers/1"):  # never seen, another's, a shopper's
+                assert client.get(other).status_code == 503
+            client.cookies.clear()
+            assert client.get("/overview", follow_redirects=False).status_code in (303, 503)
+        log_in(client, "mia")
+        until(lambda: "database" not in client.get("/overview").text, 20)
 
 
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)

@@ -56,6 +56,23 @@ def test_a_page_reports_what_was_seen_and_clicked_once(service: httpx.Client) ->
     assert service.post("/v1/impressions", content=b"{").status_code == 400
 
 
+def test_what_pages_report_is_bounded_by_address_and_by_list(service: httpx.Client) -> None:
+    anybodys = service.get(f"/v1/items/{DRESS}/similar").json()["list_id"]
+    hers = service.get(f"/v1/items/{DRESS}/similar", params={"session": "s-1"}).json()["list_id"]
+
+    def reported(address: str, list_id: str, many: int = 1) -> httpx.Response:
+        sent = json.dumps([{"list_id": list_id, "session": "s-2"}] * many)
+        return service.post("/v1/impressions", content=sent, headers={**NOBODY, "X-Forwarded-For": address})
+
+    assert [reported("192.0.2.1", anybodys, 1000).status_code for _ in range(3)] == [200, 200, 200]
+    late = reported("192.0.2.1", hers)
+    assert (late.status_code, late.headers["retry-after"]) == (429, "1")
+    assert reported("192.0.2.2", anybodys).json()["refused"][0]["detail"].startswith("too many report this list")
+    assert reported("192.0.2.2", hers).json()["recorded"] == 1
+    assert reported("2001:db8::1", hers, 1000).status_code == 200
+    assert [reported(f"2001:db8::{n}", hers, 1000).status_code for n in (2, 3, 4)] == [200, 200, 429], "one network"
+
+
 def test_what_is_bought_of_a_click_is_told_and_taken_back(service: httpx.Client) -> None:
     answer = service.get("/v1/recommendations", params={"placement": "home", "session": "s-1"}).json()
     item = answer["recommendations"][0]["item_id"]

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 from modiste.server.addresses import here
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import number, render
-from modiste.shop.overview import WINDOW, overview, trends
+from modiste.shop.overview import SEEN_DAYS, WINDOW, overview, trends
 from modiste.shop.trends import GROUPS, UNUSUAL
 
 MOST = 50
@@ -30,7 +30,8 @@ def overview_page(request: Request, shop: TheShop) -> Response:
     """How the shop does: sales, what rises and falls, what is recommended and what never is, and what to do."""
     snapshot, now = shop.snapshot(), overview(shop)
     never = [snapshot.item(row) for one in now.reach.never if (row := snapshot.find(one)) >= 0]
-    return render(request, "overview.html", now=now, steps=now.status.steps(shop.name), never=never)
+    steps = now.status.steps(shop.name)
+    return render(request, "overview.html", now=now, steps=steps, never=never, seen_days=SEEN_DAYS)
 
 
 @router.get("/trending")

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlencode
@@ -10,10 +11,12 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 
 from modiste.behaviour.taste import HIGHEST, LOWEST
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server.addresses import address, here, item_page, shopper_page, thumbnail
+from modiste.shop.moments import STOOD_IN
 from modiste.shop.recommendations import TERMS, Recommendation
 
 MOST_TOP = 20
@@ -108,8 +111,22 @@ def render(request: Request, name: str, *, status: int = 200, **values: Any) -> 
         "shop_name": request.app.state.shop.name,
         "here": request.url.path.split("/")[1],
         "caller": getattr(request.state, "caller", None),
+        "as_of": min(STOOD_IN.get() or (), default=None),
+        "part": part_wanted(request) is not None,
     }
-    return HTMLResponse(_environment.get_template(name).render(common | values), status, headers=HEADERS)
+    page = HTMLResponse(_environment.get_template(name).render(common | values), status, headers=HEADERS)
+    request.app.state.kept.keep(request, page)
+    return page
+
+
+def notice(said: str) -> str:
+    """A sentence that somebody must see."""
+    return f'<p class="notice" role="alert">{escape(said)}</p>'
+
+
+def notice_of(at: datetime) -> str:
+    """What a page says that is of another time, as the database is away."""
+    return _environment.get_template("_away.html").render(as_of=at)
 
 
 def part_wanted(request: Request) -> str | None:

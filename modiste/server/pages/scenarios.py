@@ -14,7 +14,7 @@ from modiste.ranking.relevance import PRESETS
 from modiste.rules import DOES, Rule
 from modiste.scenario import FIELDS, Scenario
 from modiste.server.addresses import here
-from modiste.server.auth import WriteRoute
+from modiste.server.auth import Caller, WriteRoute
 from modiste.server.dependencies import TheShop, TheWorkQueue
 from modiste.server.pages.rendering import render, term_bars
 from modiste.shop.preview import SAMPLE, Preview
@@ -42,6 +42,16 @@ MORE = {
 
 PRESET_WORDS = {
     "balanced": "balanced: looks, colour, what sells and what she buys",
+WORDS = {
+    "about": "For which place", "top": "How many", "preset": "What counts", "variety": "Variety",
+    "fallback": "When too few fit", "gender": "For whom", "age": "Of what age", "min_price": "Price from",
+    "max_price": "Price to", "match": "Category and price", "sold_out": "Sold out",
+    "categories": "Only these categories", "exclude": "Never these items",
+    **{name: said for name, (said, _) in WEIGHTS.items()},
+    **{name: said.split(",")[0] for name, said in MORE.items()},
+}  # fmt: skip
+"""What the settings are called in the list of versions."""
+
     "paper": "paper: the formula of the paper",
     "visual": "visual: looks and colour alone",
 }
@@ -82,7 +92,7 @@ async def changed(request: Request, shop: TheShop, queue: TheWorkQueue, name: st
         made = shop.scenarios.checked(name, read(form))
         if form.get("action") == "publish":
             shop.scenarios.put(
-                name, made, author=_text(form, "author"), reason=_text(form, "reason"), expected=_expected(form)
+                name, made, author=_author(request, form), reason=_text(form, "reason"), expected=_expected(form)
             )
             return RedirectResponse(here(f"/scenarios/{name}"), 303)
         if form.get("action") == "preview":
@@ -110,7 +120,7 @@ async def undone(request: Request, shop: TheShop, name: str) -> Response:
     to = _text(form, "to")
     if not to.isdecimal():
         raise SettingError("say which version to bring back")
-    author, reason = _text(form, "author"), _text(form, "reason")
+    author, reason = _author(request, form), _text(form, "reason")
     await run_in_threadpool(
         lambda: (
             shop.scenarios.remove(name, author=author, reason=reason, expected=_expected(form))
@@ -173,6 +183,12 @@ def _expected(form: FormData) -> int | None:
 
 
 # What a form shows
+
+
+def _author(request: Request, form: FormData) -> str:
+    """Who is logged in or, where nobody is, who she says she is."""
+    caller: Caller = request.state.caller
+    return caller.name if caller.person else _text(form, "author")
 
 
 def filled(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,6 +269,7 @@ def _page(
         remark=remark,
         **bars,
     )
+        words_of=WORDS,
 
 
 def _photos(shop: Shop, told: Preview | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 // <modiste-list scenario="product-page" item="0002">: recommendations on any page; see docs/how-to/storefront.md
 (() => {
+if (customElements.get("modiste-list")) return
 const home = document.currentScript?.src.split("/storefront/")[0]
 const lists = new Set(), style = new CSSStyleSheet()
 style.replaceSync(`
