@@ -42,10 +42,11 @@ def colour_of(photo: NDArray[np.uint8], keep: Bools | None = None) -> Singles:
     with its chroma compressed and lightness counting less; a patterned garment has all its colours.
     Raises ValueError where nothing is kept.
     """
-    pixels = photo.reshape(-1, 3) if keep is None else photo[keep]
-    if not len(pixels):
+    pixels = photo.reshape(-1, 3)
+    places = np.arange(len(pixels)) if keep is None else np.flatnonzero(keep)
+    if not len(places):
         raise ValueError("no pixel to take a colour from")
-    shares = _shares(pixels[:: -(-len(pixels) // _PIXELS)]).mean(0)
+    shares = _shares(pixels[places[:: -(-len(places) // _PIXELS)]]).mean(0)
     vector: Singles = np.sqrt(shares / shares.sum()).astype(np.float32)
     return vector
 

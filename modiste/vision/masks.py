@@ -137,7 +137,7 @@ def encode_mask(labels: Pixels) -> Image.Image:
 
 def shows_person(labels: Pixels) -> bool:
     """Whether a mask's labels, uint8 (h, w), have as much hair, face and skin as a dressed person shows."""
-    counts = np.bincount(labels.ravel(), minlength=len(LABELS))
+    counts = _counts(labels)
     return bool(counts[_PERSON].sum() >= PERSON_AT_LEAST * max(1, counts[1:].sum()))
 
 
@@ -147,9 +147,9 @@ def one_thing(labels: Pixels, thing: Bools | None = None) -> Pixels:
     A parser learns its labels on bodies, and mixes them up on single things.
     ``thing`` is by default what has a label of clothes or accessories.
     """
-    counts = np.where(_KEPT["paper"], np.bincount(labels.ravel(), minlength=len(LABELS)), 0)
+    counts = np.where(_KEPT["paper"], _counts(labels), 0)
     label = counts.argmax() if counts.any() else LABELS.index("top")
-    return np.where(_KEPT["paper"][labels] if thing is None else thing, label, 0).astype(np.uint8)
+    return (_KEPT["paper"].take(labels) if thing is None else thing) * np.uint8(label)
 
 
 def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) -> Bools:
@@ -165,13 +165,18 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
     if masking == "none":
         return np.ones(labels.shape, dtype=bool)
     if masking != "own":
-        return _KEPT[masking][labels]
-    clothes = _KEPT["clothes"][labels]
-    kept: Bools = np.array([label in own for label in LABELS])[labels]
+        return _KEPT[masking].take(labels)
+    mine, counts = np.array([label in own for label in LABELS]), _counts(labels)
     sure = SMALL_AT_LEAST if own <= _SMALL else OWN_AT_LEAST
-    if kept.any() and kept.sum() >= sure * clothes.sum():
-        return kept
-    return clothes if clothes.any() else _KEPT["paper"][labels]
+    clothes = counts[_KEPT["clothes"]].sum()
+    if counts[mine].sum() >= max(1, sure * clothes):
+        return mine.take(labels)
+    return _KEPT["clothes" if clothes else "paper"].take(labels)
+
+
+def _counts(labels: Pixels) -> NDArray[np.int64]:
+    """How many pixels have each label, int64 (24,)."""
+    return np.array(Image.fromarray(labels).histogram()[: len(LABELS)])
 
 
 def garments_of(labels: Pixels) -> dict[str, Bools]:
@@ -185,7 +190,7 @@ def garments_of(labels: Pixels) -> dict[str, Bools]:
         return {}
     factor = max(1, -(-max(labels.shape) // _COARSE))
     small = labels[factor // 2 :: factor, factor // 2 :: factor]
-    counts, coarse = (np.bincount(one.ravel(), minlength=len(LABELS)) for one in (labels, small))
+    counts, coarse = _counts(labels), _counts(small)
     found: dict[str, Bools] = {}
     for number in np.argsort(-counts, kind="stable").tolist():
         if not _KEPT["paper"][number]:
@@ -201,6 +206,6 @@ def garments_of(labels: Pixels) -> dict[str, Bools]:
 
 def apply_mask(photo: Pixels, keep: Bools, fill: tuple[int, int, int] = (0, 0, 0)) -> Pixels:
     """A copy of the photo, uint8 (height, width, 3), whose removed pixels are ``fill``."""
-    left = photo.copy()
-    left[~keep] = fill
-    return left
+    left = Image.new("RGB", photo.shape[1::-1], fill)
+    left.paste(Image.fromarray(photo), mask=Image.fromarray(keep))
+    return np.array(left)
