@@ -43,10 +43,12 @@ def colour_of(photo: NDArray[np.uint8], keep: Bools | None = None) -> Singles:
     Raises ValueError where nothing is kept.
     """
     pixels = photo.reshape(-1, 3)
-    places = range(len(pixels)) if keep is None else np.flatnonzero(keep)
-    if not len(places):
+    many = len(pixels) if keep is None else int(np.count_nonzero(keep))
+    if not many:
         raise ValueError("no pixel to take a colour from")
-    shares = _shares(pixels[list(places[:: -(-len(places) // _PIXELS)])]).mean(0)
+    step = -(-many // _PIXELS)
+    places = np.arange(0, many, step) if keep is None else np.flatnonzero(keep)[::step]
+    shares = _shares(pixels[places]).mean(0)
     vector: Singles = np.sqrt(shares / shares.sum()).astype(np.float32)
     return vector
 

@@ -37,7 +37,8 @@ class Scene:
 def look(photo: Image.Image) -> Scene:
     """Look at an RGB photo's border, and where it is plain, for what stands before it; some milliseconds."""
     factor = max(1, -(-max(photo.size) // _SIDE))
-    small = np.asarray(photo.reduce(factor) if factor > 1 else photo).astype(np.int16)
+    pixels = np.asarray(photo.reduce(factor) if factor > 1 else photo)
+    small = np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.int16)
     if _is_empty(small):
         return Scene(True)
     ground = _ground(small)
@@ -54,12 +55,12 @@ def look(photo: Image.Image) -> Scene:
 
 
 def _is_empty(small: NDArray[np.int16]) -> bool:
-    """One flat colour, or a sign in a second tone on one."""
-    if min(small.shape[:2]) < 8 or np.ptp(small, axis=(0, 1)).max() <= 2 * _FLAT:
+    """One flat colour, or a sign in a second tone on one; of pixels, int16 (3, h, w)."""
+    if min(small.shape[1:]) < 8 or np.ptp(small, axis=(1, 2)).max() <= 2 * _FLAT:
         return True
-    if np.ptp(small, axis=2).max() > 2 * _TINT:
+    if np.ptp(small, axis=0).max() > 2 * _TINT:
         return False
-    levels = np.bincount(small[..., 1].ravel() // 8, minlength=32) / small[..., 1].size
+    levels = np.bincount(small[1].ravel() // 8, minlength=32) / small[1].size
     first = int(levels.argmax())
     ground = levels[max(0, first - 1) : first + 2].sum()
     levels[max(0, first - 1) : first + 2] = 0
@@ -70,19 +71,17 @@ def _is_empty(small: NDArray[np.int16]) -> bool:
 
 def _ground(small: NDArray[np.int16]) -> Bools | None:
     """The plain ground, bool (h, w): what is of the border's colour or its shadow, and hangs together with it."""
-    high, wide = small.shape[:2]
+    high, wide = small.shape[1:]
     rim = np.zeros((high, wide), bool)
     rim[:2], rim[-2:], rim[:, :2], rim[:, -2:] = True, True, True, True
-    border = small[rim]
-    colour = np.median(border[border.sum(1) >= np.median(border.sum(1))], axis=0).astype(np.int16)
-    gap = small - colour
-    tint = np.ptp(gap, axis=2)
-    brightness = small.sum(2, dtype=np.float32) / max(1, int(colour.sum()))
-    like = (tint <= _TINT) & (brightness >= _SHADOW) & (brightness <= 1.15)
-    flat = np.abs(gap).max(2) <= _FLAT
-    if (like & (brightness > 0.85))[rim].mean() < _PLAIN:
+    border = small[:, rim]
+    colour = np.median(border[:, border.sum(0) >= np.median(border.sum(0))], axis=1).astype(np.int16)
+    like, brightness, _ = _alike(border, colour)
+    if (like & (brightness > 0.85)).mean() < _PLAIN:
         return None
-    grey = small.sum(2, dtype=np.int32)
+    like, _, gap = _alike(small, colour)
+    flat = gap <= _FLAT
+    grey = small.sum(0, dtype=np.int32)
     steps = np.zeros((high, wide), np.int32)
     for axis in (0, 1):
         step = np.abs(np.diff(grey, axis=axis)) // 3
@@ -95,24 +94,38 @@ def _ground(small: NDArray[np.int16]) -> Bools | None:
         np.maximum(steps[after], step, out=steps[after])
     passable = flat | (like & (steps <= _STEP))
     ground = flooded(rim & like, passable)
-    noise = np.abs(gap[ground & flat]).mean() if (ground & flat).any() else _FLAT
+    even = ground & flat
+    noise = np.abs(small[:, even] - colour[:, None]).mean() if even.any() else _FLAT
     return ground | flat if noise < 1 else ground  # seen through a handle, an even ground is known again
+
+
+def _alike(
+    pixels: NDArray[np.int16], colour: NDArray[np.int16]
+) -> tuple[Bools, NDArray[np.float32], NDArray[np.int16]]:
+    """Of pixels, int16 (3, …), whether they are of a colour or its shadow, their brightness beside it, and how far
+    their channels lie from it at most, each (…)."""
+    gaps = pixels - colour.reshape(-1, *[1] * (pixels.ndim - 1))
+    brightness = pixels.sum(0, dtype=np.float32) / max(1, int(colour.sum()))
+    tint = gaps.max(0) - gaps.min(0)
+    like = (tint <= _TINT) & (brightness >= _SHADOW) & (brightness <= 1.15)
+    return like, brightness, np.abs(gaps).max(0)
 
 
 def flooded(seeds: Bools, through: Bools) -> Bools:
     """What can be reached from ``seeds`` over ``through`` pixels, up, down, left and right; both bool (h, w)."""
     reached = seeds & through
+    ways = []
+    for turned in (False, True):
+        for back in (False, True):
+            one, free = (reached.T, through.T) if turned else (reached, through)
+            one, free = (one[:, ::-1], free[:, ::-1]) if back else (one, free)
+            place = np.arange(one.shape[1], dtype=np.int32)
+            ways.append((one, place, np.maximum.accumulate(np.where(free, -1, place), axis=1)))
     while True:
-        before = int(reached.sum())
-        for turned in (False, True):
-            for back in (False, True):
-                one, free = (reached.T, through.T) if turned else (reached, through)
-                one, free = (one[:, ::-1], free[:, ::-1]) if back else (one, free)
-                place = np.arange(one.shape[1], dtype=np.int32)
-                seed = np.maximum.accumulate(np.where(one, place, -1), axis=1)
-                wall = np.maximum.accumulate(np.where(free, -1, place), axis=1)
-                one |= seed > wall
-        if int(reached.sum()) == before:
+        before = np.count_nonzero(reached)
+        for one, place, wall in ways:
+            one |= np.maximum.accumulate(np.where(one, place, -1), axis=1) > wall
+        if np.count_nonzero(reached) == before:
             return reached
 
 
@@ -129,6 +142,6 @@ def largest_piece(some: Bools) -> int:
 
 def _skin(small: NDArray[np.int16]) -> Bools:
     """Pixels that may be skin: red above green above blue, as much as skin of any tone is."""
-    red, green, blue = np.moveaxis(small, 2, 0)
+    red, green, blue = small
     warm = (red > green + 8) & (green >= blue) & (red > 60)
     return np.asarray(warm & (red - blue > 20) & (red - green < 0.35 * red) & (green - blue < 0.28 * red))

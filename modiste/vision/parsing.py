@@ -40,7 +40,7 @@ class Parser:
         scores = run(self._session, self.spec, normalise(square[None], self.spec))
         if scores.ndim != 4 or scores.shape[:2] != (1, len(self._label)):
             raise SourceError(f"{self.spec.name} gave {scores.shape}, its entry promises (n, {len(self._label)}, h, w)")
-        return self._label[_likeliest(scores[0], photo.size)]
+        return self._label.take(_likeliest(scores[0], photo.size))
 
     def labels(self, photo: Image.Image, scene: Scene) -> NDArray[np.uint8]:
         """What an RGB photo shows, as :meth:`parse`, with what was seen at first sight.
@@ -90,14 +90,18 @@ def _likeliest(scores: Singles, size: tuple[int, int]) -> NDArray[np.uint8]:
     Probabilities are enlarged smoothly, one channel after another, so that edges are not staircases of the network's
     grid; channels that win nowhere on the grid are left out.
     """
-    winners = np.unique(scores.argmax(0))
-    scores = scores[winners]
-    scores = np.exp(scores - scores.max(0))
-    levels = (scores * (255 / scores.sum(0))).round().astype(np.uint8)
-    best = np.full((size[1], size[0]), winners[0], np.uint8)
-    highest = np.array(Image.fromarray(levels[0]).resize(size, Image.Resampling.BILINEAR))
-    for channel, coarse in zip(winners[1:], levels[1:], strict=True):
-        level = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR))
-        best[level > highest] = channel
-        np.maximum(highest, level, out=highest)
-    return best
+    highest, undecided, winners = scores.max(0), np.ones(scores.shape[1:], bool), []
+    for channel, score in enumerate(scores):  # of equal scores the first wins, as in argmax, which is slow here
+        wins = (score == highest) & undecided
+        if wins.any():
+            winners.append(channel)
+            undecided ^= wins
+    chances = scores[winners] - highest
+    np.exp(chances, out=chances)
+    chances *= 255 / chances.sum(0)
+    levels = np.rint(chances, out=chances).astype(np.uint8)
+    keys = np.zeros((size[1], size[0]), np.uint16)  # the level, and the channel so that of equal levels the first wins
+    for channel, coarse in zip(winners, levels, strict=True):
+        level = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR)).astype(np.uint16)
+        np.maximum(keys, (level << 8) + np.uint16(255 - channel), out=keys)
+    return (~keys).astype(np.uint8)
