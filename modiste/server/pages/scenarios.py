@@ -16,8 +16,10 @@ from modiste.scenario import FIELDS, Scenario
 from modiste.server.addresses import here
 from modiste.server.auth import Caller, WriteRoute
 from modiste.server.dependencies import TheShop, TheWorkQueue
+from modiste.server.pages.coming import as_it_comes
 from modiste.server.pages.rendering import render, term_bars
-from modiste.shop.preview import SAMPLE, Preview
+from modiste.shop.preview import Preview
+from modiste.shop.reports import Progress
 from modiste.shop.scenarios import Version, ask_of, changes
 from modiste.shop.shop import Shop
 
@@ -40,8 +42,6 @@ MORE = {
 }
 """Settings that few need."""
 
-PRESET_WORDS = {
-    "balanced": "balanced: looks, colour, what sells and what she buys",
 WORDS = {
     "about": "For which place", "top": "How many", "preset": "What counts", "variety": "Variety",
     "fallback": "When too few fit", "gender": "For whom", "age": "Of what age", "min_price": "Price from",
@@ -52,6 +52,8 @@ WORDS = {
 }  # fmt: skip
 """What the settings are called in the list of versions."""
 
+PRESET_WORDS = {
+    "balanced": "balanced: looks, colour, what sells and what she buys",
     "paper": "paper: the formula of the paper",
     "visual": "visual: looks and colour alone",
 }
@@ -85,7 +87,7 @@ def scenario(request: Request, shop: TheShop, name: str) -> Response:
 async def changed(request: Request, shop: TheShop, queue: TheWorkQueue, name: str) -> Response:
     """Try what the form says, or publish it."""
     form = await request.form()
-    values, told = _as_typed(form), None
+    values, told, everybody = _as_typed(form), None, form.get("everybody") == "1"
 
     def act() -> Response | None:
         nonlocal told
@@ -95,8 +97,8 @@ async def changed(request: Request, shop: TheShop, queue: TheWorkQueue, name: st
                 name, made, author=_author(request, form), reason=_text(form, "reason"), expected=_expected(form)
             )
             return RedirectResponse(here(f"/scenarios/{name}"), 303)
-        if form.get("action") == "preview":
-            told = shop.scenarios.preview(name, made, sample=None if form.get("everybody") == "1" else SAMPLE)
+        if form.get("action") == "preview" and not everybody:
+            told = shop.scenarios.preview(name, made)
         return None
 
     remark = ""
@@ -107,10 +109,16 @@ async def changed(request: Request, shop: TheShop, queue: TheWorkQueue, name: st
     except ModisteError as error:
         remark = str(error)
 
-    def page() -> Response:
-        return _page(request, shop, name, _versions(shop, name), values, told, remark, form)
+    def page(told: Preview | None, coming: bool = False) -> Response:
+        return _page(request, shop, name, _versions(shop, name), values, told, remark, form, coming)
 
-    return await run_in_threadpool(page)
+    if form.get("action") != "preview" or not everybody or remark:
+        return await run_in_threadpool(page, told)
+
+    def exactly(progress: Progress) -> Response:
+        return page(shop.scenarios.preview(name, read(form), sample=None, progress=progress))
+
+    return as_it_comes(await run_in_threadpool(page, None, True), queue, exactly)
 
 
 @writes.post("/scenarios/{name}/undo")
@@ -177,18 +185,18 @@ def _text(form: FormData, name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
+def _author(request: Request, form: FormData) -> str:
+    """Who is logged in or, where nobody is, who she says she is."""
+    caller: Caller = request.state.caller
+    return caller.name if caller.person else _text(form, "author")
+
+
 def _expected(form: FormData) -> int | None:
     """The version that the form was filled with."""
     return int(said) if (said := _text(form, "version")).isdecimal() else None
 
 
 # What a form shows
-
-
-def _author(request: Request, form: FormData) -> str:
-    """Who is logged in or, where nobody is, who she says she is."""
-    caller: Caller = request.state.caller
-    return caller.name if caller.person else _text(form, "author")
 
 
 def filled(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,6 +241,7 @@ def _page(
     told: Preview | None = None,
     remark: str = "",
     form: FormData | None = None,
+    coming: bool = False,
 ) -> Response:
     latest = versions[0] if versions else None
     preset = values.get("preset") or "balanced"
@@ -260,16 +269,17 @@ def _page(
         weights={one: (*about, getattr(usual, one)) for one, about in WEIGHTS.items()},
         presets=PRESET_WORDS,
         more=MORE,
+        words_of=WORDS,
         categories=shop.items.categories(),
         genders=shop.items.genders(),
         does=DOES,
         fallbacks=get_args(Ask.model_fields["fallback"].annotation),
         told=told,
+        coming=coming,
         photos=_photos(shop, told),
         remark=remark,
         **bars,
     )
-        words_of=WORDS,
 
 
 def _photos(shop: Shop, told: Preview | None) -> dict[str, Any]:
