@@ -117,7 +117,7 @@ def _left_out(
     shop: Shop, snapshot: Snapshot, connection: sa.Connection, who: str, asks: Sequence[Ask]
 ) -> tuple[str, list[Question], str] | None:
     """A shopper's questions as they were before her last purchase, and its product; None: she had bought it before."""
-    *before, (last, _) = shop.purchases.bought(connection, who)
+    *before, (last, _) = shop.purchases.bought(connection, [who])[who]
     products = {snapshot.item(snapshot.row(item_id))["product"] for item_id, _ in before}
     bought = str(snapshot.item(snapshot.row(last))["product"])
     if bought in products:

@@ -23,7 +23,7 @@ from modiste.shop.question import Question
 from modiste.shop.recommendations import SHOWN, TERMS, Recommendation
 from modiste.shop.reports import Progress
 from modiste.shop.snapshot import Snapshot
-from modiste.shop.storage import chunks, present
+from modiste.shop.storage import chunks
 from modiste.shop.storefront import Served
 
 if TYPE_CHECKING:
@@ -190,12 +190,10 @@ def questions_of(
 
     Where what is near a shopper's own position is asked for, those without one are left out.
     """
-    if any(_by_own_place(ask) for ask in asks):
-        there = _placed(connection, shopper_ids)
-    else:
-        there = present(connection, schema.shoppers.c.shopper_id, shopper_ids)
-    many = {one: shop.questions_of(snapshot, connection, one, asks) for one in shopper_ids if one in there}
-    return [{who: questions[place] for who, questions in many.items()} for place in range(len(asks))]
+    people = shop.shoppers.those(connection, shopper_ids)
+    placed = any(_by_own_place(ask) for ask in asks)
+    there = {who: people[who] for who in shopper_ids if who in people and (people[who].position or not placed)}
+    return shop.questions_of(snapshot, connection, there, asks)
 
 
 def lists_of(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:

@@ -27,7 +27,8 @@ SAMPLE = 500
 MOST_MOVED = 10
 """Items that are told to rise, and to fall."""
 
-_BLOCK = 1000  # shoppers whose lists are made at a time
+_BLOCK = 1000  # shoppers whose lists are of one moment
+_AT_ONCE = 250  # and made in one go; then it is told how far it is
 _THIRDS = ("avoid what others buy", "take what comes", "follow what others buy")
 
 
@@ -120,7 +121,8 @@ def preview(
 ) -> Preview:
     """What asking by ``scenario`` instead of ``before`` does to the lists of ``sample`` shoppers, drawn by ``seed``.
 
-    With ``sample`` None to those of all. All is of one moment, where the sample is no larger than 1000.
+    With ``sample`` None to those of all. All is of one moment, where the sample is no larger than 1000. It ends with
+    what ``progress`` raises.
     """
     table = schema.shoppers.c
     with shop.storage.reading() as connection:
@@ -133,18 +135,19 @@ def preview(
     lists: list[tuple[list[str], list[str]]] = []
     taste: list[float] = []
     looked_at: list[Example] = []
-    for start in range(0, len(ids), _BLOCK):
-        some = ids[start : start + _BLOCK]
+    for block in range(0, len(ids), _BLOCK):
         with shop.moments.now(*(one.space for one in asks)) as (snapshot, connection):
-            questions = questions_of(shop, snapshot, connection, asks, some)
-        was, now = (lists_of(one) for one in questions)
-        for who, after in now.items():
-            taste.append(float(questions[1][who].queries.trendiness[0]))
-            lists.append(([one.item_id for one in was[who]], [one.item_id for one in after]))
-            if start == 0:
-                looked_at.append(Example(who, was[who], *compare(after, was[who])))
-        if progress:
-            progress(min(start + _BLOCK, len(ids)), len(ids))
+            for start in range(block, min(block + _BLOCK, len(ids)), _AT_ONCE):
+                some = ids[start : min(start + _AT_ONCE, block + _BLOCK)]
+                questions = questions_of(shop, snapshot, connection, asks, some)
+                was, now = (lists_of(one) for one in questions)
+                for who, after in now.items():
+                    taste.append(float(questions[1][who].queries.trendiness[0]))
+                    lists.append(([one.item_id for one in was[who]], [one.item_id for one in after]))
+                    if block == 0:
+                        looked_at.append(Example(who, was[who], *compare(after, was[who])))
+                if progress:
+                    progress(min(start + _AT_ONCE, len(ids)), len(ids))
     measure = _Measure(shop.snapshot(), lists)
     order = np.argsort(np.array(taste), kind="stable")
     parts = [np.sort(part) for part in np.array_split(order, 3)] if len(lists) >= 3 else []

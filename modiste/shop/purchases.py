@@ -117,10 +117,13 @@ class Purchases:
         )
         return [{**row, "line": row["line"] or None} for row in self._storage.rows(wanted.order_by(table.event_id))]
 
-    def bought(self, connection: sa.Connection, shopper_id: str) -> list[tuple[str, int]]:
-        """What a shopper bought, each with its day, in the order in which she did."""
-        wanted = _made().where(schema.events.c.shopper_id == shopper_id)
-        return [(row.item_id, day_of(row.at)) for row in connection.execute(wanted)]
+    def bought(self, connection: sa.Connection, shopper_ids: Collection[str]) -> dict[str, list[tuple[str, int]]]:
+        """What each of some shoppers bought, each with its day, in the order in which she did."""
+        found: dict[str, list[tuple[str, int]]] = {one: [] for one in shopper_ids}
+        for some in chunks(shopper_ids):
+            for row in connection.execute(_made().where(schema.events.c.shopper_id.in_(some))):
+                found[row.shopper_id].append((row.item_id, day_of(row.at)))
+        return found
 
     def companions(
         self, connection: sa.Connection, shopper_id: str, item_ids: Sequence[str]

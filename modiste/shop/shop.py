@@ -6,7 +6,7 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -37,7 +37,7 @@ from modiste.shop.purchases import Purchases
 from modiste.shop.question import Garment, Question, SearchResult
 from modiste.shop.recommendations import Recommendations, glance
 from modiste.shop.scenarios import Scenarios
-from modiste.shop.shoppers import Shoppers, mean_trendiness
+from modiste.shop.shoppers import Shopper, Shoppers, mean_trendiness
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.status import Coverage, Status, coverage_of, status_of
 from modiste.shop.storage import UPLOADS, Storage, setting
@@ -268,7 +268,7 @@ class Shop:
         """How far a shopper follows the crowd, as her purchases tell, with its uncertainty. Raises UnknownIdError."""
         with self.moments.now() as (snapshot, connection):
             self.shoppers.read(connection, shopper)
-            return taste_of(snapshot, self.purchases.bought(connection, shopper))
+            return taste_of(snapshot, self.purchases.bought(connection, [shopper])[shopper])
 
     def tastes(self) -> pl.DataFrame:
         """All shoppers by id, with their tastes.
@@ -290,23 +290,27 @@ class Shop:
 
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""
-        return self.questions_of(snapshot, connection, shopper, [ask])[0]
+        known = self.shoppers.read(connection, shopper)
+        return self.questions_of(snapshot, connection, {shopper: known}, [ask])[0][shopper]
 
     def questions_of(
-        self, snapshot: Snapshot, connection: sa.Connection, shopper: str, asks: Sequence[Ask]
-    ) -> list[Question]:
-        """The same in several ways; what is known of her is read once."""
-        known = self.shoppers.read(connection, shopper)
-        bought = self.purchases.bought(connection, shopper)
-        if not bought:
-            return [Question.for_nobody(snapshot, ask, known.trendiness, known.position) for ask in asks]
-        latest = list(dict.fromkeys(item_id for item_id, _ in bought))[-LAST:]
+        self, snapshot: Snapshot, connection: sa.Connection, people: Mapping[str, Shopper], asks: Sequence[Ask]
+    ) -> list[dict[str, Question]]:
+        """The same of many shoppers, by their ids, for each of several ways to ask; what is known of them is read at
+        once."""
+        bought = self.purchases.bought(connection, people)
         together = any(ask.weights.together for ask in asks)
-        companions = self.purchases.companions(connection, shopper, latest) if together else {}
-        return [
-            Question.for_shopper(snapshot, ask, known, bought, companions if ask.weights.together else {})
-            for ask in asks
-        ]
+        questions: list[dict[str, Question]] = [{} for _ in asks]
+        for who, known in people.items():
+            latest = list(dict.fromkeys(item_id for item_id, _ in bought[who]))[-LAST:]
+            others = self.purchases.companions(connection, who, latest) if together else {}
+            for ask, those in zip(asks, questions, strict=True):
+                if bought[who]:
+                    carried = others if ask.weights.together else {}
+                    those[who] = Question.for_shopper(snapshot, ask, known, bought[who], carried)
+                else:
+                    those[who] = Question.for_nobody(snapshot, ask, known.trendiness, known.position)
+        return questions
 
     def coverage(self) -> Coverage:
         """How many items, photos, vectors, shoppers and purchases there are; vectors are those of the default space."""

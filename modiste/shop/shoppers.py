@@ -1,5 +1,6 @@
 """``shop.shoppers``: what is known of them, and how far they follow trends."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from modiste.behaviour.trendiness import STRENGTH, estimated_trendiness
 from modiste.catalog.values import identifier, position, share
 from modiste.errors import UnknownIdError
 from modiste.shop import schema
-from modiste.shop.storage import Storage, frame, setting
+from modiste.shop.storage import Storage, chunks, frame, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +56,27 @@ class Shoppers:
 
     def read(self, connection: sa.Connection, shopper_id: str) -> Shopper:
         """What the transaction of ``connection`` knows of a shopper. Raises UnknownIdError."""
-        table = schema.shoppers
-        row = connection.execute(sa.select(table).where(table.c.shopper_id == shopper_id)).mappings().one_or_none()
-        if row is None:
+        found = self.those(connection, [shopper_id])
+        if shopper_id not in found:
             raise UnknownIdError(f"no shopper {shopper_id!r} in {self._storage.path.name}")
-        given = row["trendiness"]
-        if given is not None:
-            trendiness = float(given)
-        elif row["purchases"]:
-            trendiness = estimated_trendiness(row["normpop"], float(row["purchases"]), _mean_normpop(connection))
-        else:
-            trendiness = mean_trendiness(connection)
-        return Shopper(
-            shopper_id, trendiness, given is None, row["latitude"], row["longitude"], row["simulated"], row["purchases"]
-        )
+        return found[shopper_id]
+
+    def those(self, connection: sa.Connection, shopper_ids: Collection[str]) -> dict[str, Shopper]:
+        """What the transaction of ``connection`` knows of those of some shoppers that there are."""
+        table, found, means = schema.shoppers, dict[str, Shopper](), dict[bool, float]()
+        for some in chunks(shopper_ids):
+            for row in connection.execute(sa.select(table).where(table.c.shopper_id.in_(some))).mappings():
+                known, trendiness = bool(row["purchases"]), row["trendiness"]
+                if trendiness is None:
+                    if known not in means:
+                        means[known] = _mean_normpop(connection) if known else mean_trendiness(connection)
+                    many = float(row["purchases"])
+                    trendiness = estimated_trendiness(row["normpop"], many, means[True]) if known else means[False]
+                found[row["shopper_id"]] = Shopper(
+                    row["shopper_id"], float(trendiness), row["trendiness"] is None, row["latitude"], row["longitude"],
+                    row["simulated"], row["purchases"],
+                )  # fmt: skip
+        return found
 
     def frame(self) -> pl.DataFrame:
         """All shoppers by id.

@@ -53,6 +53,7 @@ MOST_HALF_LIVES = 8
 MOST_SELLING = 4
 """And for how many what sells by the choice model."""
 
+_PLACE, _NOWHERE = ("store_id", "latitude", "longitude"), (np.nan, np.nan)
 Key = TypeVar("Key", int, Ints)
 _DAY_BITS = 22  # of a key of sales: item's row and day in one number, up to the year 9999
 
@@ -333,10 +334,14 @@ class Snapshot:
         """Each row's distance to its store, float64 (rows,), NaN where it has none; None where nothing is known."""
         if position is None or self.stores.is_empty():
             return None
-        km = distances_km(position, self.stores.select("latitude", "longitude").to_numpy())
-        away = dict(zip(self.stores["store_id"].to_list(), km.tolist(), strict=True))
-        by_store = np.array([*(away.get(one, np.nan) for one in self.store_ids), np.nan])
-        return by_store[self.column("store")]
+        return distances_km(position, self._places)[self.column("store")]
+
+    @cached_property
+    def _places(self) -> Floats:
+        """Where each of ``store_ids`` is, degrees, float64 (stores + 1, 2), NaN where that isn't known; the last one is
+        no store."""
+        known = {name: (latitude, longitude) for name, latitude, longitude in self.stores.select(*_PLACE).iter_rows()}
+        return np.array([*(known.get(one, _NOWHERE) for one in self.store_ids), _NOWHERE])
 
     # Vectors
 

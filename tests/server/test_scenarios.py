@@ -1,11 +1,25 @@
 """Scenarios over HTTP: put, listed, compared, undone, and asked for by name."""
 
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from threading import Event
+from time import sleep
+from typing import Any
+
 import httpx
 import pytest
+from fastapi import FastAPI, Response
 
 from modiste.client import Client
+from modiste.server.connections import Connections
+from modiste.server.limits import WorkQueue
+from modiste.server.pages.coming import as_it_comes
+from modiste.server.settings import Settings
+from modiste.shop.reports import Progress
 
-from ..running import TOKEN
+from ..running import TOKEN, running, until
 
 PIN = {"name": "Winter", "do": "pin", "items": ["Denim-blue-women"], "place": 1}
 SAID = {"top": 3, "gender": "any", "rules": [PIN]}
@@ -183,3 +197,44 @@ def test_a_form_changes_nothing_for_who_may_not_write(service: httpx.Client) -> 
         answer = httpx.post(f"{service.base_url}{path}", data=FORM | {"action": "publish"})
         assert answer.status_code == 401
     assert service.get("/v1/scenarios").json()["scenarios"] == []
+
+
+def test_a_preview_of_everybody_tells_how_far_it_is(service: httpx.Client) -> None:
+    form = {"top": "2", "action": "preview", "everybody": "1"}
+    page = service.post("/scenarios/home", data=form, headers={"Accept": "text/html"}).text
+    assert re.findall(r"<p>(\d+ of \d+ shoppers)</p>", page) == ["2 of 2 shoppers"]
+    assert "of the lists change</strong>, of 2 shoppers" in page
+    assert (page.count('id="preview"'), page.count("</html>")) == (1, 1)
+    wrong = service.post("/scenarios/home", data=form | {"top": "many"}, headers={"Accept": "text/html"})
+    assert (wrong.status_code, "Nothing was published" in wrong.text) == (422, True)
+
+
+def test_work_that_nobody_waits_for_ends() -> None:
+    ended = Event()
+
+    def work(progress: Progress) -> Response:
+        try:
+            for done in count():
+                progress(done, 1000)
+                sleep(0.01)
+        finally:
+            ended.set()
+        return Response()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        yield {"connections": Connections(10, lambda _: None)}
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/")
+    def long() -> Response:
+        return as_it_comes(Response(b"<p>begun</p><!-- so far --><!-- what came -->"), WorkQueue(1, 0), work)
+
+    with running(app, Settings()) as url, httpx.stream("GET", url) as answer:
+        lines = answer.iter_text()
+        assert next(lines) == "<p>begun</p>"
+        assert "of 1,000 shoppers" in next(lines)
+        assert not ended.is_set()
+        answer.close()
+        until(ended.is_set, 20)

@@ -353,7 +353,7 @@ def test_views_and_carts_count_as_much_as_they_weigh(small):
     assert popularity(small) == {"a": 0, "b": 0, "c": 1, "d": 0, "e": 0}
     assert len(small.purchases) == small.shoppers["ann"].purchases == 1
     with small.moments.now() as (_, connection):
-        assert [one for one, _ in small.purchases.bought(connection, "ann")] == ["c"]
+        assert [one for one, _ in small.purchases.bought(connection, ["ann"])["ann"]] == ["c"]
     small.purchases.weigh(view=0.25, cart=0.5, purchase=2)
     expected = {"a": 0.75, "b": 1, "c": 2, "d": 0, "e": 0}
     with Shop.open(small.path) as other:
