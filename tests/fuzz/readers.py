@@ -2,8 +2,9 @@
 
     python -m tests.fuzz.readers READER [--seconds 60]
 
-needs atheris (libFuzzer for Python). It starts from ``corpus/READER.zip`` and adds to it what reached new code; what
-broke a reader is added as ``crash-*``. ``test_readers.py`` reads the corpus again without atheris.
+needs atheris (libFuzzer for Python). It starts from ``corpus/READER.zip`` and adds to it what reached new code, less
+what reaches nothing that others don't; what broke a reader is added as ``crash-*``. ``test_readers.py`` reads the
+corpus again without atheris.
 """
 
 import argparse
@@ -22,6 +23,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 CORPUS = Path(__file__).parent / "corpus"
 LARGEST = 4096
 """Bytes of an input in the corpus."""
+
+LIMITS = ("-timeout=20", "-rss_limit_mb=3000")
+"""Seconds and memory that one input may take."""
 
 try:
     import atheris
@@ -121,28 +125,43 @@ def corpus(name: str) -> dict[str, bytes]:
         return {one: archive.read(one) for one in archive.namelist()}
 
 
+def fuzz(reader: str, *options: str) -> None:
+    """Be the process that libFuzzer ends, or starts again with options of its own."""
+    command = f"{sys.executable} -m tests.fuzz.readers {reader} --child"
+    atheris.Setup([command, *options], lambda content: read(reader, bytes(content)))
+    atheris.Fuzz()
+
+
 def main() -> int:
     """Fuzz one reader for some time."""
+    if "--child" in sys.argv:
+        fuzz(sys.argv[1], *sys.argv[3:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reader", choices=READERS)
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if atheris is None:
         sys.exit("needs atheris: pip install atheris")
-    if asked.folder is not None:  # the process that libFuzzer ends
-        options = [f"-max_total_time={asked.seconds}", f"-max_len={LARGEST}", "-timeout=20", "-rss_limit_mb=3000"]
-        options += [f"-artifact_prefix={asked.folder}/"]
-        atheris.Setup([sys.argv[0], str(asked.folder), *options], lambda content: read(asked.reader, bytes(content)))
-        atheris.Fuzz()
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+        found, small = Path(made, "found"), Path(made, "small")
+        for folder in (found, small):
+            folder.mkdir()
         for name, content in corpus(asked.reader).items():
-            (folder / name).write_bytes(content)
-        again = [sys.executable, "-m", "tests.fuzz.readers", asked.reader, "--seconds", str(asked.seconds)]
-        ended = subprocess.run([*again, "--folder", folder], check=False).returncode
+            (found / name).write_bytes(content)
+        child = [
+            sys.executable,
+            "-m",
+            "tests.fuzz.readers",
+            asked.reader,
+            "--child",
+            "-timeout=20",
+            "-rss_limit_mb=3000",
+        ]
+        options = [f"-max_total_time={asked.seconds}", f"-max_len={LARGEST}", f"-artifact_prefix={found}/"]
+        ended = subprocess.run([*child, found, *options], check=False).returncode
+        subprocess.run([*child, "-merge=1", small, found], check=True)
         with ZipFile(CORPUS / f"{asked.reader}.zip", "w", ZIP_DEFLATED, compresslevel=9) as archive:
-            for file in sorted(folder.iterdir()):
+            for file in sorted([*small.iterdir(), *found.glob("crash-*")], key=lambda one: one.name):
                 if file.stat().st_size <= LARGEST:
                     archive.writestr(ZipInfo(file.name), file.read_bytes(), ZIP_DEFLATED)
     return ended

@@ -12,7 +12,6 @@ import pytest
 
 from modiste.catalog.events import Event
 from modiste.catalog.items import Item
-from modiste.commands import main
 from modiste.errors import StorageError
 from modiste.shop.shop import Shop
 from modiste.shop.storage import ASK_AGAIN_S
@@ -111,18 +110,12 @@ def test_a_read_only_shop_can_be_asked_and_says_that_it_cannot_be_changed(disk: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full here")
-def test_a_full_disk_elsewhere_is_said_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk_elsewhere_is_said_too(tmp_path: Path) -> None:
     with Shop.create(tmp_path / "street") as shop:
         for name in "ab":
             shop.items.put(Item(name, "Dresses", "women"))
-    words = ["recommend", str(tmp_path / "street"), "--item", "a", "--html", "/dev/full"]
-    monkeypatch.setattr(sys, "argv", ["modiste", *words])
-    with pytest.raises(SystemExit, match="1"):
-        main()
-    said = capsys.readouterr().err
-    assert (said.startswith("error: the disk is full"), said.count("\n")) == (True, 1)
+    said = told(typed("recommend", tmp_path / "street", "--item", "a", "--html", "/dev/full"))
+    assert said.startswith("error: the disk is full")
 
 
 def test_a_database_that_was_taken_away_is_not_written_to_nor_made_anew(tmp_path: Path) -> None:

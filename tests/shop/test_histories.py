@@ -1,6 +1,6 @@
 """Whatever is done in whatever order, by however many: the shop is what a dictionary would be, its counts exact.
 
-``MODISTE_TORTURE`` (see ``make torture``) has more of all of it.
+``MODISTE_TORTURE`` (see ``make torture``) has more of all of it, at 0.5 half as much as at 1.
 """
 
 import csv
@@ -32,7 +32,14 @@ from .. import garments
 
 pytestmark = pytest.mark.usefixtures("quick_network")
 
-TORTURE = bool(os.environ.get("MODISTE_TORTURE"))
+TORTURE = float(os.environ.get("MODISTE_TORTURE") or 0)
+
+
+def many(least: int, most: int) -> int:
+    """How many there are of something: ``least``, but as ``make torture`` asks for its share of ``most``."""
+    return max(least, round(TORTURE * most))
+
+
 DAY = datetime(2026, 1, 1, 12)
 ITEMS, SHOPPERS = ("a", "b", "ç", "d'"), ("ann", "bea")
 KINDS = list(garments.BOXES)
@@ -224,7 +231,7 @@ def test_whatever_is_done_the_shop_is_what_a_dictionary_would_be(
     run_state_machine_as_test(
         lambda: Machine(url, photos),
         settings=settings(
-            max_examples=300 if TORTURE else 8, stateful_step_count=60 if TORTURE else 30, deadline=None,
+            max_examples=many(8, 300), stateful_step_count=60 if TORTURE else 30, deadline=None,
             suppress_health_check=list(HealthCheck), print_blob=True,
             phases=list(Phase) if TORTURE else [Phase.generate],
         ),
@@ -260,7 +267,7 @@ with Shop.open(path) as shop:
 def test_processes_and_threads_that_do_all_at_once_lose_nothing(
     small: Shop, process: Callable[..., Callable[[], str]]
 ) -> None:
-    steps = 400 if TORTURE else 25
+    steps = many(25, 400)
     waiting = [process(DOES, f"p{number}", small.path, steps) for number in range(2)]
 
     def thread(name: str) -> int:
@@ -287,7 +294,7 @@ def test_orders_are_there_once_however_often_connections_are_cut(
     tmp_path: Path, postgres_server: str, fill: Callable[..., None]
 ) -> None:
     psycopg = pytest.importorskip("psycopg")
-    url, orders, clients = f"{postgres_server}&schema=cut_{uuid4().hex[:8]}", 250 if TORTURE else 25, 4
+    url, orders, clients = f"{postgres_server}&schema=cut_{uuid4().hex[:8]}", many(25, 250), 4
     with Shop.create(tmp_path / "shop", database=url) as shop:
         fill(shop, list("abcde"))
     over, cuts = threading.Event(), Counter[str]()
