@@ -1,5 +1,6 @@
 """What every test may lean on: the shared real data, a PostgreSQL, and databases that wait for no disk."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -22,6 +23,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared test data at {folder} (set MODISTE_TEST_DATA)")
     return folder
+
+
+def pytest_collection_finish() -> None:
+    """Tests are never garbage: each full collection, of which some libraries order many, went through all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
