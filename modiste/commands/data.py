@@ -11,7 +11,7 @@ from modiste.commands.shared import ShopPath, Strict, open_shop
 from modiste.errors import SettingError
 
 if TYPE_CHECKING:
-    from modiste.catalog.columns import Layout, Understood
+    from modiste.catalog.columns import Understood
     from modiste.catalog.readers import Reading
     from modiste.shop.reports import AddReport
 
@@ -67,7 +67,9 @@ def add_items(
     strict: Strict = False,
 ) -> None:
     """Add the items of a folder or table; adding again updates what changed and skips the rest."""
-    layout = _mapping(columns, mapping)
+    from modiste.catalog.columns import Layout
+
+    layout = Layout.said(columns or (), mapping)
     with open_shop(path) as shop, progress_bar("checking photos") as progress:
         if dry_run:
             from modiste.catalog.readers import read_source
@@ -96,8 +98,10 @@ def add_stores(
     strict: Strict = False,
 ) -> None:
     """Add the shop's real stores; items name theirs in the column store_id of the catalogue."""
+    from modiste.catalog.columns import Layout
+
     with open_shop(path) as shop:
-        report = shop.stores.add(file, _mapping(columns, mapping))
+        report = shop.stores.add(file, Layout.said(columns or (), mapping))
     say(f"stores: {report.added} added, {report.updated} updated")
     _print_understood(report.understood)
     print_rejected(report.rejected, path, strict)
@@ -120,8 +124,10 @@ def add_purchases(
 ) -> None:
     """Add real orders, returns and views. What is there already is skipped: a line of an order by its key, and without
     an order what is the same in shopper, item and time."""
+    from modiste.catalog.columns import Layout
+
     with open_shop(path) as shop:
-        report = shop.purchases.add(file, _mapping(columns, mapping), day_first)
+        report = shop.purchases.add(file, Layout.said(columns or (), mapping), day_first)
     others = "".join(f", {count} of kind {kind}" for kind, count in report.kinds.items() if kind != "purchase")
     bought = report.kinds.get("purchase", 0)
     say(f"purchases: {bought} added{others}, {report.unchanged} already there")
@@ -182,15 +188,6 @@ def sync(
         warn(remark, "remark")
     print_rejected(report.photos, path, False, "photos not taken")
     print_rejected(report.rejected, path, strict)
-
-
-def _mapping(columns: list[str] | None, file: Path | None) -> "Layout | None":
-    """What a mapping file and --map say; None for neither."""
-    from modiste.catalog.columns import Layout
-
-    if not columns and file is None:
-        return None
-    return (Layout() if file is None else Layout.load(file)).mapped(columns or ())
 
 
 def _some(report: "AddReport") -> None:

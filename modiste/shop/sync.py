@@ -162,19 +162,13 @@ def _there(source: str, private: bool, folder: Path) -> Path:
     return file
 
 
-def _layout(maps: Collection[str], mapping: str | None) -> Layout | None:
-    if not maps and mapping is None:
-        return None
-    return (Layout() if mapping is None else Layout.load(Path(mapping))).mapped(maps)
-
-
 def _items(
     shop: Shop, sources: Sources, folder: Path, confirm: bool, fresh: float, progress: Progress | None
 ) -> SyncReport:
     file = _there(str(sources.items), sources.private, folder)
     masks = None if sources.masks is None else Path(sources.masks)
     with _unchanging(file):
-        reading = read_source(file, shop.taxonomy, masks, _layout(sources.maps, sources.mapping))
+        reading = read_source(file, shop.taxonomy, masks, Layout.said(sources.maps, sources.mapping))
         ids = {item.item_id for item in reading.items}
         unread = _written(file) - ids if reading.rejected and file.is_file() else set()
     table = schema.synced.c
@@ -257,7 +251,7 @@ def _orders(shop: Shop, sources: Sources, folder: Path, report: SyncReport) -> S
     table = open_table(file, ())
     if any(table.header) and next(table.lines, None) is None:  # nobody ordered anything
         return replace(report, remarks=[*report.remarks, f"{sources.orders} has no orders"])
-    layout = _layout(sources.order_maps, sources.order_mapping)
+    layout = Layout.said(sources.order_maps, sources.order_mapping)
     ids = {row["item_id"] for row in shop.storage.rows(sa.select(schema.items.c.item_id))}
     with _unchanging(file):
         found = read_events(file, ids, layout, sources.day_first)
