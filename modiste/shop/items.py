@@ -1,7 +1,6 @@
 """``shop.items``: the garments, as catalogues and services bring them."""
 
 import json
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -12,7 +11,6 @@ from difflib import get_close_matches
 from hashlib import blake2b, file_digest
 from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import polars as pl
@@ -21,7 +19,7 @@ from PIL import Image
 
 from modiste.catalog.columns import Layout, alike
 from modiste.catalog.fetching import FRESH_S, fetch
-from modiste.catalog.files import open_regular
+from modiste.catalog.files import open_regular, write
 from modiste.catalog.items import AGE_GROUPS, GENDERS, Item, Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import Reading, read_source
@@ -572,16 +570,7 @@ class Items:
         file = self._storage.path / UPLOADS / f"{blake2b(photo, digest_size=16).hexdigest()}.{suffix}"
         file.parent.mkdir(exist_ok=True)
         if not file.exists():
-            with NamedTemporaryFile(dir=file.parent, delete=False) as written:
-                try:
-                    written.write(photo)
-                    written.flush()
-                    os.fsync(written.fileno())
-                    Path(written.name).chmod(0o644)  # another machine's user may serve it
-                    Path(written.name).replace(file)
-                except BaseException:
-                    Path(written.name).unlink(missing_ok=True)
-                    raise
+            write(file, photo)
         return file
 
     def _drop_uploads(self, images: Iterable[str | None]) -> None:
