@@ -593,8 +593,8 @@ def _selected(*derived: str) -> sa.Select[Any]:
 def _in_state(state: str) -> sa.ColumnElement[bool]:
     """The condition for one of STATES."""
     items, vectors = schema.items.c, schema.vectors.c
-    latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1).scalar_subquery()
-    embedded = sa.select(vectors.item_id).where(vectors.item_id == items.item_id, vectors.space == latest).exists()
+    here = (vectors.item_id == items.item_id) & (vectors.space == schema.LATEST_SPACE)
+    embedded = sa.select(vectors.item_id).where(here).exists()
     conditions: dict[str, sa.ColumnElement[bool]] = {
         "on offer": schema.ON_OFFER,
         "off": sa.not_(schema.ON_OFFER),

@@ -29,7 +29,6 @@ from modiste.shop import schema
 from modiste.shop.reports import Progress
 from modiste.shop.shop import Shop
 from modiste.shop.storage import Writing, chunks, present
-from modiste.vision.embedding import VectorSpace
 
 FILE = "sync.toml"
 """Where, in the shop's folder, its sources are remembered."""
@@ -236,11 +235,9 @@ def _remarks(understood: Understood) -> list[str]:
 
 def _embedded(shop: Shop, progress: Progress | None) -> int:
     """Embed the photos that have no vector in the space that was used last; returns how many."""
-    table = schema.spaces.c
-    row = shop.storage.row(sa.select(table.settings).order_by(table.used.desc()).limit(1))
-    if row is None:
+    space = next(iter(shop.vectors.spaces()), None)
+    if space is None:
         return shop.vectors.embed(progress=progress).embedded
-    space = VectorSpace.from_json(row["settings"])
     return shop.vectors.embed(
         space.backbone, space.masking, space.crop, space.masks, fill=space.fill, progress=progress
     ).embedded
