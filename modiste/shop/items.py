@@ -579,7 +579,7 @@ class Items:
         for image in images:
             if image is None or not image.startswith(UPLOADS + "/"):
                 continue
-            with self._storage.locked() as connection:
+            with self._storage.aside() as connection:  # nobody else writes meanwhile
                 shown = sa.or_(items.image == image, items.photos.contains(json.dumps(image), autoescape=True))
                 if connection.execute(sa.select(items.item_id).where(shown).limit(1)).first() is None:
                     with suppress(OSError):  # nothing names it; a check finds it

@@ -180,14 +180,11 @@ class Storage:
             yield Writing(connection, revision)
 
     @contextmanager
-    def locked(self) -> Iterator[sa.Connection]:
-        """A transaction beside which nobody writes, and that writes nothing itself: a full disk doesn't hinder it."""
-        with self._connected(writes=True) as connection, connection.begin():
-            yield connection
-
-    @contextmanager
     def aside(self) -> Iterator[sa.Connection]:
-        """A write transaction for what no snapshot holds, such as who is logged in or saw what: no revision."""
+        """A write transaction for what no snapshot holds, such as who is logged in or saw what: no revision.
+
+        Nobody else writes beside it. While it writes nothing itself, a full disk doesn't hinder it.
+        """
         with self._connected(writes=True) as connection, connection.begin():
             yield connection
 
@@ -267,7 +264,7 @@ class Storage:
                 shutil.copy2(self.path / "categories.toml", folder / "categories.toml")
             gone = self._copy(folder)
             if gone:  # replaced meanwhile, most likely; while nobody can write, what is missing is lost
-                with self.locked():
+                with self.aside():
                     gone = self._copy(folder)
             (folder / _UNFINISHED).rename(folder / "shop.db")  # half a copy is no shop
         except BaseException as error:
