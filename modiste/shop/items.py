@@ -40,9 +40,6 @@ from modiste.shop.reports import AddReport, Progress, PutReport
 from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting, setting
 from modiste.vision.photos import MAX_BYTES, check_photo
 
-SORTS = ("id", "title", "popularity", "unpopular", "cheap", "dear", "stock")
-"""How a page of items may be sorted."""
-
 STATES = ("on offer", "off", "hidden", "not available", "sold out", "no photo", "no vector", "no category")
 """What items may be looked for that are in a state; off is what is hidden, not available or sold out."""
 
@@ -141,7 +138,8 @@ class Items:
 
         Category and price must both hold, or with ``match`` "any" one of them. ``gender`` shows items of no known
         gender too. ``attributes`` are values by name, of FACETS too; ``state`` is one of STATES. ``text`` is looked for
-        in ids, titles, categories and attributes, whatever its case. ``sort``: one of SORTS. ``limit`` None: all.
+        in ids, titles, categories and attributes, whatever its case. ``sort``: id, title, popularity, unpopular, cheap,
+        dear or stock. ``limit`` None: all.
         Raises SettingError for a category or store that nobody knows, with the nearest that there is.
         """
         items = schema.items.c
@@ -370,10 +368,7 @@ class Items:
     def _store(self, writing: Writing, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
         """Insert or update items; returns how many of each. What was derived from what has changed goes."""
         items, counts = schema.items, schema.counts
-        known: dict[str, Any] = {}
-        for some in chunks(row["item_id"] for row in rows):
-            found = writing.execute(_selected().where(items.c.item_id.in_(some))).mappings()
-            known.update({row["item_id"]: row for row in found})
+        known = _known(writing, (row["item_id"] for row in rows))
         new = [row for row in rows if row["item_id"] not in known]
         changed = [row for row in rows if row["item_id"] in known and row != dict(known[row["item_id"]])]
         if new:
@@ -414,21 +409,16 @@ class Items:
     def set_popularity(self, counts: Mapping[str, float]) -> None:
         """Let items begin with other counts of purchases."""
         with self._storage.writing() as writing:
-            rows: list[dict[str, Any]] = []
-            for some in chunks(counts):
-                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
-                rows += [{**row, "popularity": counts[row["item_id"]]} for row in found]
-            self._store(writing, rows)
+            known = _known(writing, counts)
+            self._store(writing, [{**row, "popularity": counts[item_id]} for item_id, row in known.items()])
 
     def stamp(self, item_ids: Sequence[str]) -> None:
         """Take the photos and masks of items as they are now; what was derived from others goes."""
         with self._storage.writing() as writing:
             rows: list[dict[str, Any]] = []
-            for some in chunks(item_ids):
-                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
-                for row in found:
-                    with suppress(OSError, PhotoError):  # gone since
-                        rows.append({**row, "stamp": self.stamp_of(row["image"], row["mask"], row["photos"])})
+            for row in _known(writing, item_ids).values():
+                with suppress(OSError, PhotoError):  # gone since
+                    rows.append({**row, "stamp": self.stamp_of(row["image"], row["mask"], row["photos"])})
             self._store(writing, rows)
 
     def stamp_of(self, image: str | None, mask: str | None, photos: str | None) -> str:
@@ -515,10 +505,7 @@ class Items:
         for item in items:
             _check(item)
         with self._storage.writing() as writing:
-            known: dict[str, Any] = {}
-            for some in chunks(item.item_id for item in items):
-                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
-                known.update({row["item_id"]: row for row in found})
+            known = _known(writing, (item.item_id for item in items))
             rows: dict[str, dict[str, Any]] = {}
             for item in items:
                 category = self._taxonomy.canonical(item.category)
@@ -588,6 +575,12 @@ class Items:
 
 def _selected(*derived: str) -> sa.Select[Any]:
     return sa.select(*(schema.items.c[name] for name in (*_FIELDS, *derived)))
+
+
+def _known(writing: Writing, item_ids: Iterable[str]) -> dict[str, Any]:
+    """The rows of those items that there are, by id."""
+    wanted = (_selected().where(schema.items.c.item_id.in_(some)) for some in chunks(item_ids))
+    return {row["item_id"]: row for one in wanted for row in writing.execute(one).mappings()}
 
 
 def _in_state(state: str) -> sa.ColumnElement[bool]:
