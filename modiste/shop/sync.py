@@ -145,13 +145,6 @@ def sync(
     return report
 
 
-def last_syncs(shop: Shop, count: int = 1) -> list[tuple[datetime, dict[str, int]]]:
-    """When the last ``count`` syncs began (UTC), the latest first, and what came of them, counted."""
-    table = schema.syncs.c
-    rows = shop.storage.rows(sa.select(table.at, table.report).order_by(table.sync_id.desc()).limit(count))
-    return [(row["at"], json.loads(row["report"])) for row in rows]
-
-
 def _there(source: str, private: bool, folder: Path) -> Path:
     """A source as a file or folder; what lies at an address is downloaded into ``folder``."""
     if not is_address(source):
