@@ -83,10 +83,7 @@ def add_items(
         report = shop.items.add(source, masks, progress, layout, private=private)
     more = f"; {report.merged} rows tell more of others' items" if report.merged else ""
     say(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged{more}")
-    _print_understood(report.understood)
-    print_rejected(report.photos, path, False, "photos not taken")
-    print_rejected(report.rejected, path, strict)
-    _some(report)
+    _print_report(report, path, strict)
 
 
 @add.command("stores", epilog="Example: modiste add stores street stores.csv")
@@ -103,9 +100,7 @@ def add_stores(
     with open_shop(path) as shop:
         report = shop.stores.add(file, Layout.said(columns or (), mapping))
     say(f"stores: {report.added} added, {report.updated} updated")
-    _print_understood(report.understood)
-    print_rejected(report.rejected, path, strict)
-    _some(report)
+    _print_report(report, path, strict)
 
 
 @add.command("purchases", epilog="Example: modiste add purchases street orders.csv --day-first")
@@ -131,9 +126,7 @@ def add_purchases(
     others = "".join(f", {count} of kind {kind}" for kind, count in report.kinds.items() if kind != "purchase")
     bought = report.kinds.get("purchase", 0)
     say(f"purchases: {bought} added{others}, {report.unchanged} already there")
-    _print_understood(report.understood)
-    print_rejected(report.rejected, path, strict)
-    _some(report)
+    _print_report(report, path, strict)
 
 
 @app.command(
@@ -190,8 +183,11 @@ def sync(
     print_rejected(report.rejected, path, strict)
 
 
-def _some(report: "AddReport") -> None:
-    """Exit with 1 where nothing at all was taken."""
+def _print_report(report: "AddReport", path: Path, strict: bool) -> None:
+    """Tell how a table was understood and what was not taken; exit with 1 where nothing at all was."""
+    _print_understood(report.understood)
+    print_rejected(report.photos, path, False, "photos not taken")
+    print_rejected(report.rejected, path, strict)
     if not report.added + report.updated + report.unchanged:
         say(("nothing was taken", "bold red"), error=True)
         raise typer.Exit(1)
