@@ -376,24 +376,15 @@ class Items:
             writing.execute(
                 counts.insert(), [{"item_id": row["item_id"], "count": row["popularity"] or 0.0} for row in new]
             )
-        if changed:
-            values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in _FIELDS if name != "item_id"}
-            writing.execute(
-                items.update()
-                .where(items.c.item_id == sa.bindparam("new_item_id"))
-                .values({**values, "revision": writing.revision}),
-                [{f"new_{name}": value for name, value in row.items()} for row in changed],
-            )
-            moved = [
-                {"one": row["item_id"], "more": (row["popularity"] or 0.0) - (before or 0.0)}
-                for row in changed
-                if (before := known[row["item_id"]]["popularity"]) != row["popularity"]
-            ]
-            if moved:
-                more = counts.c.count + sa.bindparam("more")
-                writing.execute(
-                    counts.update().where(counts.c.item_id == sa.bindparam("one")).values(count=more), moved
-                )
+        writing.update(items, "item_id", changed, revision=writing.revision)
+        moved = [
+            {"one": row["item_id"], "more": (row["popularity"] or 0.0) - (before or 0.0)}
+            for row in changed
+            if (before := known[row["item_id"]]["popularity"]) != row["popularity"]
+        ]
+        if moved:
+            more = counts.c.count + sa.bindparam("more")
+            writing.execute(counts.update().where(counts.c.item_id == sa.bindparam("one")).values(count=more), moved)
         stale = [
             {"stale": row["item_id"]}
             for row in changed
@@ -403,7 +394,7 @@ class Items:
             for table in (schema.vectors, schema.failures):
                 writing.execute(table.delete().where(table.c.item_id == sa.bindparam("stale")), stale)
             none = dict.fromkeys(schema.DERIVED)
-            writing.execute(items.update().where(items.c.item_id == sa.bindparam("stale")).values(none), stale)
+            writing.update(items, "item_id", [{"item_id": one["stale"]} for one in stale], **none)
         return len(new), len(changed)
 
     def set_popularity(self, counts: Mapping[str, float]) -> None:

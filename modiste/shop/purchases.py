@@ -359,16 +359,15 @@ def _count_nothing(writing: Writing) -> None:
 
 def _recount(writing: Writing) -> None:
     table = schema.events
-    _write_kept(writing, _unsettled(writing.connection))
+    unsettled = _unsettled(writing.connection).items()
+    writing.update(table, "event_id", [{"event_id": event_id, "kept": n} for event_id, n in unsettled])
     _count_nothing(writing)
     last = 0
     wanted = sa.select(table).order_by(table.c.event_id).limit(_BATCH)
     while some := writing.execute(wanted.where(table.c.event_id > last)).all():
         shares = _count(writing, some)
-        writing.execute(
-            table.update().where(table.c.event_id == sa.bindparam("one")).values(normpop=sa.bindparam("share")),
-            [{"one": one.event_id, "share": share} for one, share in zip(some, shares, strict=True)],
-        )
+        found = [{"event_id": one.event_id, "normpop": share} for one, share in zip(some, shares, strict=True)]
+        writing.update(table, "event_id", found)
         last = some[-1].event_id
 
 
@@ -494,16 +493,7 @@ def _settle(writing: Writing, pairs: Sequence[tuple[str, str]]) -> None:
     kept = {event_id: n for pair in backs for event_id, n in _settled(by_pair[pair]).items()}
     if changed := [(one, kept[event_id]) for event_id, one in rows.items() if one.kept != kept[event_id]]:
         _keep(writing, changed)
-        _write_kept(writing, {one.event_id: n for one, n in changed})
-
-
-def _write_kept(writing: Writing, kept: dict[int, int]) -> None:
-    table = schema.events
-    if kept:
-        writing.execute(
-            table.update().where(table.c.event_id == sa.bindparam("one")).values(kept=sa.bindparam("n")),
-            [{"one": event_id, "n": n} for event_id, n in kept.items()],
-        )
+        writing.update(table, "event_id", [{"event_id": one.event_id, "kept": n} for one, n in changed])
 
 
 def _unsettled(connection: sa.Connection) -> dict[int, int]:
@@ -637,14 +627,9 @@ class _Tally:
 
     def write(self) -> None:
         """Write the counts that have changed."""
-        table = schema.counts
-        changed = [
-            {"one": item_id, "n": count} for item_id, count in self._counts.items() if count != self._before[item_id]
-        ]
-        if changed:
-            wanted = table.c.item_id == sa.bindparam("one")
-            self._writing.execute(table.update().where(wanted).values(count=sa.bindparam("n")), changed)
-            self._before = dict(self._counts)
+        changed = [(item_id, count) for item_id, count in self._counts.items() if count != self._before[item_id]]
+        self._writing.update(schema.counts, "item_id", [{"item_id": one, "count": count} for one, count in changed])
+        self._before.update(changed)
 
 
 def last_purchase(connection: sa.Connection) -> datetime | None:

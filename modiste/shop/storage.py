@@ -4,7 +4,7 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,13 @@ class Writing:
     def execute(self, statement: sa.Executable, rows: Any = None) -> Any:
         """The statement's result, for each of ``rows`` if they are given."""
         return self.connection.execute(statement, rows)
+
+    def update(self, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]], **values: Any) -> None:
+        """Set what each of ``rows``, all of the same columns, says of the row with its ``key``; and ``values``."""
+        if rows:
+            new: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in rows[0]}
+            changed = table.update().where(table.c[key] == new.pop(key)).values({**new, **values})
+            self.execute(changed, [{f"new_{name}": value for name, value in row.items()} for row in rows])
 
 
 class Storage:
