@@ -37,7 +37,8 @@ from modiste.errors import (
 )
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport
-from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting, setting
+from modiste.shop.shoppers import add_up
+from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting
 from modiste.vision.photos import MAX_BYTES, check_photo
 
 STATES = ("on offer", "off", "hidden", "not available", "sold out", "no photo", "no vector", "no category")
@@ -514,7 +515,7 @@ class Items:
 
     def remove(self, item_id: str) -> None:
         """Forget an item with its vectors and purchases, and its photo if it was uploaded. Raises UnknownIdError."""
-        items, events, shoppers, removed = schema.items, schema.events, schema.shoppers, schema.removed
+        items, events, removed = schema.items, schema.events, schema.removed
         with self._storage.writing() as writing:
             wanted = sa.select(items.c.image, items.c.photos).where(items.c.item_id == item_id)
             row = writing.execute(wanted).mappings().one_or_none()
@@ -525,14 +526,7 @@ class Items:
                 .where(events.c.item_id == item_id, events.c.kind == "purchase", events.c.kept > 0)
                 .group_by(events.c.shopper_id)
             ).all()
-            for shopper_id, count, normpop in bought:
-                less = {"purchases": shoppers.c.purchases - count, "normpop": shoppers.c.normpop - normpop}
-                writing.execute(shoppers.update().where(shoppers.c.shopper_id == shopper_id).values(less))
-            for name, value in (
-                ("purchases", sum(one[1] for one in bought)),
-                ("normpop", sum(one[2] for one in bought)),
-            ):
-                set_setting(writing.connection, name, setting(writing.connection, name) - value)
+            add_up(writing, {shopper_id: (-count, -normpop) for shopper_id, count, normpop in bought})
             writing.execute(items.delete().where(items.c.item_id == item_id))
             writing.execute(removed.delete().where(removed.c.item_id == item_id))
             writing.execute(removed.insert().values(item_id=item_id, revision=writing.revision))

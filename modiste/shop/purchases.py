@@ -30,7 +30,7 @@ from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments, day_of
 from modiste.shop.reports import AddReport
-from modiste.shop.shoppers import new_shopper
+from modiste.shop.shoppers import add_up, new_shopper
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, Writing, chunks, frame, present, set_setting, setting
 from modiste.shop.trends import compared
@@ -413,7 +413,7 @@ def _count(writing: Writing, events: Sequence[Any]) -> list[float]:
         shares.append(share if one.kind == "purchase" else 0.0)
     tally.write()
     _sell(writing, sold)
-    _add_up(writing, {who: (len(one), sum(one)) for who, one in sums.items()})
+    add_up(writing, {who: (len(one), sum(one)) for who, one in sums.items()})
     return shares
 
 
@@ -435,7 +435,7 @@ def _keep(writing: Writing, changes: Sequence[tuple[Any, int]]) -> None:
         more = table.c.count + sa.bindparam("more")
         writing.execute(table.update().where(table.c.item_id == sa.bindparam("one")).values(count=more), moved)
     _sell(writing, {where: more for where, more in sold.items() if more})
-    _add_up(writing, sums)
+    add_up(writing, sums)
 
 
 def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
@@ -453,22 +453,6 @@ def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
             for (item_id, day), worth in sold.items()
         ],
     )
-
-
-def _add_up(writing: Writing, sums: dict[str, tuple[int, float]]) -> None:
-    """Add purchases, and the sum of their normalised popularity, to those of shoppers and of all."""
-    if not sums:
-        return
-    shoppers = schema.shoppers
-    writing.execute(
-        shoppers.update()
-        .where(shoppers.c.shopper_id == sa.bindparam("who"))
-        .values(purchases=shoppers.c.purchases + sa.bindparam("n"), normpop=shoppers.c.normpop + sa.bindparam("share")),
-        [{"who": who, "n": n, "share": share} for who, (n, share) in sums.items()],
-    )
-    for place, name in enumerate(("purchases", "normpop")):
-        value = sum(one[place] for one in sums.values())
-        set_setting(writing.connection, name, setting(writing.connection, name) + value)
 
 
 # What is taken back
