@@ -75,6 +75,10 @@ Whose = Annotated[_Whose, BeforeValidator(asked_gender, json_schema_input_type=_
 Age = Annotated[_Age, BeforeValidator(asked_age, json_schema_input_type=_Age)]
 
 
+WEIGHTS = ("alpha", "colour", "beta", "gamma", "distance", "together", "newness", "penalty", "scaling")
+"""What belongs to a preset: whoever asks for another preset asks for its weights too."""
+
+
 class Ask(BaseModel):
     """How to rank, and which items may be recommended; every field has a default.
 
@@ -194,8 +198,7 @@ class Ask(BaseModel):
     @property
     def weights(self) -> Weights:
         """The preset's weights with those that were given in their place. Raises SettingError if all are 0."""
-        names = ("alpha", "beta", "gamma", "distance", "colour", "together", "newness", "penalty", "scaling")
-        given: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
+        given: dict[str, Any] = {name: value for name in WEIGHTS if (value := getattr(self, name)) is not None}
         base = PRESETS[self.preset]
         if base.formula == "choice" and (self.penalty or self.scaling):
             raise SettingError("penalty and scaling belong to the paper's formula; ask for preset paper too")

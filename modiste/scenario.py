@@ -9,13 +9,10 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from modiste.ask import Ask, sentence
+from modiste.ask import WEIGHTS, Ask, sentence
 from modiste.catalog.files import MAX_TOML, read, read_toml
 from modiste.errors import SettingError, SourceError
 from modiste.rules import DOES, Rule, near
-
-WEIGHTS = ("alpha", "colour", "beta", "gamma", "distance", "together", "newness", "penalty", "scaling")
-"""What belongs to a preset: whoever asks for another preset asks for its weights too."""
 
 FIELDS = tuple(name for name in Ask.model_fields if name != "scenario")
 """The settings of a scenario: what one may ask for."""

@@ -48,6 +48,13 @@ class Layout:
     known_by: Sequence[str] = ()
 
     @classmethod
+    def said(cls, maps: Collection[str], file: str | Path | None) -> "Layout | None":
+        """What a file, if any, and ``maps`` as :meth:`mapped` takes them say; None where neither says anything."""
+        if not maps and file is None:
+            return None
+        return (cls() if file is None else cls.load(Path(file))).mapped(maps)
+
+    @classmethod
     def load(cls, file: Path) -> "Layout":
         """Read a layout from a TOML file as those in ``presets``. Raises SourceError, naming the file and the key."""
         try:

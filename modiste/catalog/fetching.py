@@ -7,7 +7,6 @@ and the connection made to that address, at every hop.
 import http.client
 import ipaddress
 import json
-import os
 import socket
 import ssl
 import time
@@ -18,10 +17,10 @@ from dataclasses import asdict, dataclass
 from email.message import Message
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from threading import Event, Lock, Timer
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from modiste.catalog.files import write
 from modiste.errors import SourceError
 
 AT_ONCE = 8
@@ -130,7 +129,7 @@ class _Index:
                     continue
                 self.known[one.url] = one
             if len(lines) > 2 * len(self.known) + 100:
-                self._replace(_INDEX, "".join(map(_line, self.known.values())).encode())
+                write(folder / _INDEX, "".join(map(_line, self.known.values())).encode())
             self._end = "\n" if lines and not (folder / _INDEX).read_bytes().endswith(b"\n") else ""
         except OSError as error:
             raise SourceError(f"{folder} can't be written: {error.strerror}; make room or mend it") from error
@@ -151,20 +150,8 @@ class _Index:
         """Write a photo under its content's name; returns that."""
         name = f"{blake2b(content, digest_size=16).hexdigest()}.{kind}"
         if not (self.folder / name).exists():
-            self._replace(name, content)
+            write(self.folder / name, content)
         return name
-
-    def _replace(self, name: str, content: bytes) -> None:
-        with NamedTemporaryFile(dir=self.folder, prefix=".", delete=False) as written:
-            try:
-                written.write(content)
-                written.flush()
-                os.fsync(written.fileno())
-                Path(written.name).chmod(0o644)
-                Path(written.name).replace(self.folder / name)
-            except BaseException:
-                Path(written.name).unlink(missing_ok=True)
-                raise
 
 
 def _line(known: _Known) -> str:

@@ -1,4 +1,4 @@
-"""Opening files that others made: regular ones only, of a bounded size, judged before a byte is read."""
+"""Files: those that others made are judged before a byte is read, ours are written whole or not at all."""
 
 import errno
 import os
@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 MAX_TOML = 1_000_000
@@ -52,6 +53,21 @@ def read(path: Path, most: int) -> bytes:
 def resolved(path: str | Path) -> Path:
     """The absolute path without links; as it is where they lead in a circle, of which opening it will tell."""
     return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError there, up to Python 3.12
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all, whatever happens meanwhile. Raises OSError."""
+    with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as written:
+        unfinished = Path(written.name)
+        try:
+            written.write(content)
+            written.flush()
+            os.fsync(written.fileno())
+            unfinished.chmod(0o644)  # another machine's user may serve it
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from modiste.commands.shared import ShopPath, Strict, open_shop
 from modiste.errors import SettingError
 
 if TYPE_CHECKING:
-    from modiste.catalog.columns import Layout, Understood
+    from modiste.catalog.columns import Understood
     from modiste.catalog.readers import Reading
     from modiste.shop.reports import AddReport
 
@@ -67,7 +67,9 @@ def add_items(
     strict: Strict = False,
 ) -> None:
     """Add the items of a folder or table; adding again updates what changed and skips the rest."""
-    layout = _mapping(columns, mapping)
+    from modiste.catalog.columns import Layout
+
+    layout = Layout.said(columns or (), mapping)
     with open_shop(path) as shop, progress_bar("checking photos") as progress:
         if dry_run:
             from modiste.catalog.readers import read_source
@@ -81,10 +83,7 @@ def add_items(
         report = shop.items.add(source, masks, progress, layout, private=private)
     more = f"; {report.merged} rows tell more of others' items" if report.merged else ""
     say(f"items: {report.added} added, {report.updated} updated, {report.unchanged} unchanged{more}")
-    _print_understood(report.understood)
-    print_rejected(report.photos, path, False, "photos not taken")
-    print_rejected(report.rejected, path, strict)
-    _some(report)
+    _print_report(report, path, strict)
 
 
 @add.command("stores", epilog="Example: modiste add stores street stores.csv")
@@ -96,12 +95,12 @@ def add_stores(
     strict: Strict = False,
 ) -> None:
     """Add the shop's real stores; items name theirs in the column store_id of the catalogue."""
+    from modiste.catalog.columns import Layout
+
     with open_shop(path) as shop:
-        report = shop.stores.add(file, _mapping(columns, mapping))
+        report = shop.stores.add(file, Layout.said(columns or (), mapping))
     say(f"stores: {report.added} added, {report.updated} updated")
-    _print_understood(report.understood)
-    print_rejected(report.rejected, path, strict)
-    _some(report)
+    _print_report(report, path, strict)
 
 
 @add.command("purchases", epilog="Example: modiste add purchases street orders.csv --day-first")
@@ -120,14 +119,14 @@ def add_purchases(
 ) -> None:
     """Add real orders, returns and views. What is there already is skipped: a line of an order by its key, and without
     an order what is the same in shopper, item and time."""
+    from modiste.catalog.columns import Layout
+
     with open_shop(path) as shop:
-        report = shop.purchases.add(file, _mapping(columns, mapping), day_first)
+        report = shop.purchases.add(file, Layout.said(columns or (), mapping), day_first)
     others = "".join(f", {count} of kind {kind}" for kind, count in report.kinds.items() if kind != "purchase")
     bought = report.kinds.get("purchase", 0)
     say(f"purchases: {bought} added{others}, {report.unchanged} already there")
-    _print_understood(report.understood)
-    print_rejected(report.rejected, path, strict)
-    _some(report)
+    _print_report(report, path, strict)
 
 
 @app.command(
@@ -185,17 +184,11 @@ def sync(
     print_rejected(report.rejected, path, strict)
 
 
-def _mapping(columns: list[str] | None, file: Path | None) -> "Layout | None":
-    """What a mapping file and --map say; None for neither."""
-    from modiste.catalog.columns import Layout
-
-    if not columns and file is None:
-        return None
-    return (Layout() if file is None else Layout.load(file)).mapped(columns or ())
-
-
-def _some(report: "AddReport") -> None:
-    """Exit with 1 where nothing at all was taken."""
+def _print_report(report: "AddReport", path: Path, strict: bool) -> None:
+    """Tell how a table was understood and what was not taken; exit with 1 where nothing at all was."""
+    _print_understood(report.understood)
+    print_rejected(report.photos, path, False, "photos not taken")
+    print_rejected(report.rejected, path, strict)
     if not report.added + report.updated + report.unchanged:
         say(("nothing was taken", "bold red"), error=True)
         raise typer.Exit(1)

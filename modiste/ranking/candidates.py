@@ -73,25 +73,10 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.item_ids)
 
-    def updated(
-        self,
-        *,
-        normpop: Floats | None = None,
-        fashion: Reals | None = None,
-        distance_km: Floats | None = None,
-        allowed: Bools | None = None,
-        boost: Floats | None = None,
-    ) -> "Candidates":
-        """The same items with another popularity, distances, filter or boost; what was derived of the rest stays."""
-        return replace(
-            self,
-            normpop=self.normpop if normpop is None else normpop,
-            fashion=self.fashion if fashion is None else fashion,
-            distance_km=self.distance_km if distance_km is None else distance_km,
-            allowed=self.allowed if allowed is None else allowed,
-            boost=self.boost if boost is None else boost,
-            group=self.groups,
-        )
+    def updated(self, **changes: Array | None) -> "Candidates":
+        """The same items with what is given of normpop, distance_km, allowed and boost; groups are not made again."""
+        given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, **given, group=self.groups)
 
     @cached_property
     def groups(self) -> Ints:
@@ -179,17 +164,13 @@ class Queries:
 
     def at(self, rows: Ints) -> "Queries":
         """The queries ``rows`` alone."""
-        return Queries(
-            item=self.item[rows],
-            vectors=None if self.vectors is None else self.vectors[rows],
-            trendiness=self.trendiness[rows],
-            gender=self.gender[rows],
-            excluded=None if self.excluded is None else [self.excluded[row] for row in rows.tolist()],
-            children=None if self.children is None else self.children[rows],
-            kinship=None if self.kinship is None else self.kinship[rows],
-            together=None if self.together is None else [self.together[row] for row in rows.tolist()],
-            freshness=None if self.freshness is None else self.freshness[rows],
-        )
+
+        def some(value: Any) -> Any:
+            if value is None or isinstance(value, np.ndarray):
+                return None if value is None else value[rows]
+            return [value[row] for row in rows.tolist()]
+
+        return Queries(**{one.name: some(getattr(self, one.name)) for one in fields(self)})
 
     @classmethod
     def joined(cls, many: Sequence["Queries"]) -> "Queries":

@@ -119,13 +119,6 @@ PRESETS = {
 """Weights by name; ``balanced`` is the default."""
 
 
-def preset(name: str) -> Weights:
-    """The weights called ``name``; raises SettingError, with the names there are, for any other."""
-    if name not in PRESETS:
-        raise SettingError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
-
-
 class Scale(NamedTuple):
     """The cosine of two strangers, and that of two photos of one product."""
 

@@ -263,8 +263,7 @@ async def put_item(
     further = [one for one in photos if one is not None]
 
     def put() -> wire.Put:
-        match = None if if_match in (None, "*") else str(if_match).strip().strip('"')
-        report = shop.items.put(item, content, further=further or None, match=match)
+        report = shop.items.put(item, content, further=further or None, match=_tag(if_match))
         return wire.Put(
             created=report.created, embedded=report.embedded, remark=report.remark, item=_item_now(shop, item_id)
         )
@@ -723,14 +722,17 @@ def _version(one: Version) -> dict[str, Any]:
     return vars(one) | {"at": one.at.replace(tzinfo=UTC), "scenario": said}
 
 
+def _tag(if_match: str | None) -> str | None:
+    """The ETag that If-Match names; None for any."""
+    return None if if_match is None or if_match == "*" else if_match.strip().strip('"')
+
+
 def _expected(if_match: str | None) -> int | None:
     """The version that If-Match names. Raises ChangedError where it is none."""
-    if if_match in (None, "*"):
-        return None
-    written = str(if_match).strip().strip('"')
-    if not written.isdecimal():
+    written = _tag(if_match)
+    if written is not None and not written.isdecimal():
         raise ChangedError(f"If-Match is {written!r}, which is the ETag of no version")
-    return int(written)
+    return None if written is None else int(written)
 
 
 # Pictures

@@ -24,7 +24,7 @@ import polars as pl
 from modiste.arrays import Array, Ints
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.shop.arrays import Ids, Texts, mapped, mapped_for_writing
-from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot
+from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot, record
 from modiste.vision.colour import COLOUR_DIM
 
 try:
@@ -154,10 +154,7 @@ class Files:
     def _write(self, snapshot: Snapshot, folder: Path) -> dict[str, Any]:
         rows, base = snapshot.rows, snapshot.item_ids.base
         _write_texts(folder / "ids", base, dict(enumerate(snapshot.item_ids.more[: rows - len(base)], len(base))), rows)
-        records = {
-            row: json.dumps([item[name] for name in FIELDS], ensure_ascii=False, separators=(",", ":"))
-            for row, item in snapshot.changed.items()
-        }
+        records = {row: record(item[name] for name in FIELDS) for row, item in snapshot.changed.items()}
         for row in range(len(base), rows):
             records.setdefault(row, "")  # came and went since
         _write_texts(folder / "records", snapshot.records, records, rows)

@@ -227,21 +227,22 @@ def _ready(engine: Engine) -> Engine:
         if isinstance(error, UnicodeEncodeError) or "NUL (0x00)" in str(error):
             raise SettingError("a text holds a character that the database can't keep: NUL, or half a surrogate pair")
         if type(error).__module__.partition(".")[0] == "psycopg" and context.sqlalchemy_exception is not None:
-            error.args = (_first_line(error),)  # those below tell the values that were refused
-            context.sqlalchemy_exception.args = (f"{type(error).__name__}: {_first_line(error)}",)
+            error.args = (first_line(error),)  # those below tell the values that were refused
+            context.sqlalchemy_exception.args = (f"{type(error).__name__}: {first_line(error)}",)
         if not context.is_pre_ping and (refused := _refusal(error)) is not None:  # it is made anew
             raise refused from error
 
     return engine
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException | None) -> str:
+    """What an error says first: the lines below it may tell the values that were refused."""
     return next(iter(str(error).strip().splitlines()), "")
 
 
 def _refusal(error: BaseException) -> StorageError | None:
     """What a driver's error says of the disk or the server; None where it says something of the statement."""
-    why = _first_line(error)
+    why = first_line(error)
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):

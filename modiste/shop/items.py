@@ -1,7 +1,6 @@
 """``shop.items``: the garments, as catalogues and services bring them."""
 
 import json
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -12,7 +11,6 @@ from difflib import get_close_matches
 from hashlib import blake2b, file_digest
 from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import polars as pl
@@ -21,7 +19,7 @@ from PIL import Image
 
 from modiste.catalog.columns import Layout, alike
 from modiste.catalog.fetching import FRESH_S, fetch
-from modiste.catalog.files import open_regular
+from modiste.catalog.files import open_regular, write
 from modiste.catalog.items import AGE_GROUPS, GENDERS, Item, Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import Reading, read_source
@@ -39,7 +37,8 @@ from modiste.errors import (
 )
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport
-from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting, setting
+from modiste.shop.shoppers import add_up
+from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting
 from modiste.vision.photos import MAX_BYTES, check_photo
 
 SORTS = ("id", "title", "popularity", "unpopular", "cheap", "dear", "stock")
@@ -146,7 +145,8 @@ class Items:
 
         Category and price must both hold, or with ``match`` "any" one of them. ``gender`` shows items of no known
         gender too. ``attributes`` are values by name, of FACETS too; ``state`` is one of STATES. ``text`` is looked for
-        in ids, titles, categories and attributes, whatever its case. ``sort``: one of SORTS. ``limit`` None: all.
+        in ids, titles, categories and attributes, whatever its case. ``sort``: id, title, popularity, unpopular, cheap,
+        dear or stock. ``limit`` None: all.
         Raises SettingError for a category or store that nobody knows, with the nearest that there is.
         """
         items = schema.items.c
@@ -375,10 +375,7 @@ class Items:
     def _store(self, writing: Writing, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
         """Insert or update items; returns how many of each. What was derived from what has changed goes."""
         items, counts = schema.items, schema.counts
-        known: dict[str, Any] = {}
-        for some in chunks(row["item_id"] for row in rows):
-            found = writing.execute(_selected().where(items.c.item_id.in_(some))).mappings()
-            known.update({row["item_id"]: row for row in found})
+        known = _known(writing, (row["item_id"] for row in rows))
         new = [row for row in rows if row["item_id"] not in known]
         changed = [row for row in rows if row["item_id"] in known and row != dict(known[row["item_id"]])]
         if new:
@@ -386,24 +383,15 @@ class Items:
             writing.execute(
                 counts.insert(), [{"item_id": row["item_id"], "count": row["popularity"] or 0.0} for row in new]
             )
-        if changed:
-            values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in _FIELDS if name != "item_id"}
-            writing.execute(
-                items.update()
-                .where(items.c.item_id == sa.bindparam("new_item_id"))
-                .values({**values, "revision": writing.revision}),
-                [{f"new_{name}": value for name, value in row.items()} for row in changed],
-            )
-            moved = [
-                {"one": row["item_id"], "more": (row["popularity"] or 0.0) - (before or 0.0)}
-                for row in changed
-                if (before := known[row["item_id"]]["popularity"]) != row["popularity"]
-            ]
-            if moved:
-                more = counts.c.count + sa.bindparam("more")
-                writing.execute(
-                    counts.update().where(counts.c.item_id == sa.bindparam("one")).values(count=more), moved
-                )
+        writing.update(items, "item_id", changed, revision=writing.revision)
+        moved = [
+            {"one": row["item_id"], "more": (row["popularity"] or 0.0) - (before or 0.0)}
+            for row in changed
+            if (before := known[row["item_id"]]["popularity"]) != row["popularity"]
+        ]
+        if moved:
+            more = counts.c.count + sa.bindparam("more")
+            writing.execute(counts.update().where(counts.c.item_id == sa.bindparam("one")).values(count=more), moved)
         stale = [
             {"stale": row["item_id"]}
             for row in changed
@@ -413,27 +401,22 @@ class Items:
             for table in (schema.vectors, schema.failures):
                 writing.execute(table.delete().where(table.c.item_id == sa.bindparam("stale")), stale)
             none = dict.fromkeys(schema.DERIVED)
-            writing.execute(items.update().where(items.c.item_id == sa.bindparam("stale")).values(none), stale)
+            writing.update(items, "item_id", [{"item_id": one["stale"]} for one in stale], **none)
         return len(new), len(changed)
 
     def set_popularity(self, counts: Mapping[str, float]) -> None:
         """Let items begin with other counts of purchases."""
         with self._storage.writing() as writing:
-            rows: list[dict[str, Any]] = []
-            for some in chunks(counts):
-                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
-                rows += [{**row, "popularity": counts[row["item_id"]]} for row in found]
-            self._store(writing, rows)
+            known = _known(writing, counts)
+            self._store(writing, [{**row, "popularity": counts[item_id]} for item_id, row in known.items()])
 
     def stamp(self, item_ids: Sequence[str]) -> None:
         """Take the photos and masks of items as they are now; what was derived from others goes."""
         with self._storage.writing() as writing:
             rows: list[dict[str, Any]] = []
-            for some in chunks(item_ids):
-                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
-                for row in found:
-                    with suppress(OSError, PhotoError):  # gone since
-                        rows.append({**row, "stamp": self.stamp_of(row["image"], row["mask"], row["photos"])})
+            for row in _known(writing, item_ids).values():
+                with suppress(OSError, PhotoError):  # gone since
+                    rows.append({**row, "stamp": self.stamp_of(row["image"], row["mask"], row["photos"])})
             self._store(writing, rows)
 
     def stamp_of(self, image: str | None, mask: str | None, photos: str | None) -> str:
@@ -520,10 +503,7 @@ class Items:
         for item in items:
             _check(item)
         with self._storage.writing() as writing:
-            known: dict[str, Any] = {}
-            for some in chunks(item.item_id for item in items):
-                found = writing.execute(_selected().where(schema.items.c.item_id.in_(some))).mappings()
-                known.update({row["item_id"]: row for row in found})
+            known = _known(writing, (item.item_id for item in items))
             rows: dict[str, dict[str, Any]] = {}
             for item in items:
                 category = self._taxonomy.canonical(item.category)
@@ -541,7 +521,7 @@ class Items:
 
     def remove(self, item_id: str) -> None:
         """Forget an item with its vectors and purchases, and its photo if it was uploaded. Raises UnknownIdError."""
-        items, events, shoppers, removed = schema.items, schema.events, schema.shoppers, schema.removed
+        items, events, removed = schema.items, schema.events, schema.removed
         with self._storage.writing() as writing:
             wanted = sa.select(items.c.image, items.c.photos).where(items.c.item_id == item_id)
             row = writing.execute(wanted).mappings().one_or_none()
@@ -552,14 +532,7 @@ class Items:
                 .where(events.c.item_id == item_id, events.c.kind == "purchase", events.c.kept > 0)
                 .group_by(events.c.shopper_id)
             ).all()
-            for shopper_id, count, normpop in bought:
-                less = {"purchases": shoppers.c.purchases - count, "normpop": shoppers.c.normpop - normpop}
-                writing.execute(shoppers.update().where(shoppers.c.shopper_id == shopper_id).values(less))
-            for name, value in (
-                ("purchases", sum(one[1] for one in bought)),
-                ("normpop", sum(one[2] for one in bought)),
-            ):
-                set_setting(writing.connection, name, setting(writing.connection, name) - value)
+            add_up(writing, {shopper_id: (-count, -normpop) for shopper_id, count, normpop in bought})
             writing.execute(items.delete().where(items.c.item_id == item_id))
             writing.execute(removed.delete().where(removed.c.item_id == item_id))
             writing.execute(removed.insert().values(item_id=item_id, revision=writing.revision))
@@ -575,16 +548,7 @@ class Items:
         file = self._storage.path / UPLOADS / f"{blake2b(photo, digest_size=16).hexdigest()}.{suffix}"
         file.parent.mkdir(exist_ok=True)
         if not file.exists():
-            with NamedTemporaryFile(dir=file.parent, delete=False) as written:
-                try:
-                    written.write(photo)
-                    written.flush()
-                    os.fsync(written.fileno())
-                    Path(written.name).chmod(0o644)  # another machine's user may serve it
-                    Path(written.name).replace(file)
-                except BaseException:
-                    Path(written.name).unlink(missing_ok=True)
-                    raise
+            write(file, photo)
         return file
 
     def _drop_uploads(self, images: Iterable[str | None]) -> None:
@@ -593,7 +557,7 @@ class Items:
         for image in images:
             if image is None or not image.startswith(UPLOADS + "/"):
                 continue
-            with self._storage.locked() as connection:
+            with self._storage.aside() as connection:  # nobody else writes meanwhile
                 shown = sa.or_(items.image == image, items.photos.contains(json.dumps(image), autoescape=True))
                 if connection.execute(sa.select(items.item_id).where(shown).limit(1)).first() is None:
                     with suppress(OSError):  # nothing names it; a check finds it
@@ -604,11 +568,17 @@ def _selected(*derived: str) -> sa.Select[Any]:
     return sa.select(*(schema.items.c[name] for name in (*_FIELDS, *derived)))
 
 
+def _known(writing: Writing, item_ids: Iterable[str]) -> dict[str, Any]:
+    """The rows of those items that there are, by id."""
+    wanted = (_selected().where(schema.items.c.item_id.in_(some)) for some in chunks(item_ids))
+    return {row["item_id"]: row for one in wanted for row in writing.execute(one).mappings()}
+
+
 def _in_state(state: str) -> sa.ColumnElement[bool]:
     """The condition for one of STATES."""
     items, vectors = schema.items.c, schema.vectors.c
-    latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1).scalar_subquery()
-    embedded = sa.select(vectors.item_id).where(vectors.item_id == items.item_id, vectors.space == latest).exists()
+    here = (vectors.item_id == items.item_id) & (vectors.space == schema.LATEST_SPACE)
+    embedded = sa.select(vectors.item_id).where(here).exists()
     counts = schema.counts.c
     sold = sa.exists().where(counts.item_id == items.item_id, counts.count > 0).correlate(schema.items)
     conditions: dict[str, sa.ColumnElement[bool]] = {

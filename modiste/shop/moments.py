@@ -28,7 +28,7 @@ from modiste.ranking.relevance import Scale
 from modiste.shop import schema
 from modiste.shop.arrays import Ids, Writer, mapped, mapped_for_writing, written
 from modiste.shop.cache import Files
-from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot
+from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot, record
 from modiste.shop.storage import Storage, chunks, frame, mark_of, revision_of, set_setting, setting
 from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
@@ -210,7 +210,7 @@ class Moments:
         for some in _streamed(connection, wanted):
             for item in some:
                 ids.write(item[0])
-                records.write(_record(item))
+                records.write(record(item))
             for name, values in _columns(some, names).items():
                 columns[name][row : row + len(some)] = values
             row += len(some)
@@ -518,10 +518,6 @@ def _state(hidden: bool | None, available: bool | None, stock: int | None, image
 def _hash(product: str) -> int:
     """A product's number: 64 bits, so that no two of a shop's share one."""
     return int.from_bytes(blake2b(product.encode(), digest_size=8).digest(), "little", signed=True)
-
-
-def _record(item: Sequence[Any]) -> str:
-    return json.dumps(list(item), ensure_ascii=False, separators=(",", ":"))
 
 
 def _with_items(old: Snapshot, gone: Sequence[str], came: Sequence[tuple[Any, ...]], taxonomy: Taxonomy) -> Snapshot:

@@ -30,7 +30,7 @@ from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments, day_of
 from modiste.shop.reports import AddReport
-from modiste.shop.shoppers import new_shopper
+from modiste.shop.shoppers import add_up, new_shopper
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, Writing, chunks, frame, present, set_setting, setting
 from modiste.shop.trends import compared
@@ -362,16 +362,15 @@ def _count_nothing(writing: Writing) -> None:
 
 def _recount(writing: Writing) -> None:
     table = schema.events
-    _write_kept(writing, _unsettled(writing.connection))
+    unsettled = _unsettled(writing.connection).items()
+    writing.update(table, "event_id", [{"event_id": event_id, "kept": n} for event_id, n in unsettled])
     _count_nothing(writing)
     last = 0
     wanted = sa.select(table).order_by(table.c.event_id).limit(_BATCH)
     while some := writing.execute(wanted.where(table.c.event_id > last)).all():
         shares = _count(writing, some)
-        writing.execute(
-            table.update().where(table.c.event_id == sa.bindparam("one")).values(normpop=sa.bindparam("share")),
-            [{"one": one.event_id, "share": share} for one, share in zip(some, shares, strict=True)],
-        )
+        found = [{"event_id": one.event_id, "normpop": share} for one, share in zip(some, shares, strict=True)]
+        writing.update(table, "event_id", found)
         last = some[-1].event_id
 
 
@@ -417,7 +416,7 @@ def _count(writing: Writing, events: Sequence[Any]) -> list[float]:
         shares.append(share if one.kind == "purchase" else 0.0)
     tally.write()
     _sell(writing, sold)
-    _add_up(writing, {who: (len(one), sum(one)) for who, one in sums.items()})
+    add_up(writing, {who: (len(one), sum(one)) for who, one in sums.items()})
     return shares
 
 
@@ -439,7 +438,7 @@ def _keep(writing: Writing, changes: Sequence[tuple[Any, int]]) -> None:
         more = table.c.count + sa.bindparam("more")
         writing.execute(table.update().where(table.c.item_id == sa.bindparam("one")).values(count=more), moved)
     _sell(writing, {where: more for where, more in sold.items() if more})
-    _add_up(writing, sums)
+    add_up(writing, sums)
 
 
 def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
@@ -457,22 +456,6 @@ def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
             for (item_id, day), worth in sold.items()
         ],
     )
-
-
-def _add_up(writing: Writing, sums: dict[str, tuple[int, float]]) -> None:
-    """Add purchases, and the sum of their normalised popularity, to those of shoppers and of all."""
-    if not sums:
-        return
-    shoppers = schema.shoppers
-    writing.execute(
-        shoppers.update()
-        .where(shoppers.c.shopper_id == sa.bindparam("who"))
-        .values(purchases=shoppers.c.purchases + sa.bindparam("n"), normpop=shoppers.c.normpop + sa.bindparam("share")),
-        [{"who": who, "n": n, "share": share} for who, (n, share) in sums.items()],
-    )
-    for place, name in enumerate(("purchases", "normpop")):
-        value = sum(one[place] for one in sums.values())
-        set_setting(writing.connection, name, setting(writing.connection, name) + value)
 
 
 # What is taken back
@@ -497,16 +480,7 @@ def _settle(writing: Writing, pairs: Sequence[tuple[str, str]]) -> None:
     kept = {event_id: n for pair in backs for event_id, n in _settled(by_pair[pair]).items()}
     if changed := [(one, kept[event_id]) for event_id, one in rows.items() if one.kept != kept[event_id]]:
         _keep(writing, changed)
-        _write_kept(writing, {one.event_id: n for one, n in changed})
-
-
-def _write_kept(writing: Writing, kept: dict[int, int]) -> None:
-    table = schema.events
-    if kept:
-        writing.execute(
-            table.update().where(table.c.event_id == sa.bindparam("one")).values(kept=sa.bindparam("n")),
-            [{"one": event_id, "n": n} for event_id, n in kept.items()],
-        )
+        writing.update(table, "event_id", [{"event_id": one.event_id, "kept": n} for one, n in changed])
 
 
 def _unsettled(connection: sa.Connection) -> dict[int, int]:
@@ -640,14 +614,9 @@ class _Tally:
 
     def write(self) -> None:
         """Write the counts that have changed."""
-        table = schema.counts
-        changed = [
-            {"one": item_id, "n": count} for item_id, count in self._counts.items() if count != self._before[item_id]
-        ]
-        if changed:
-            wanted = table.c.item_id == sa.bindparam("one")
-            self._writing.execute(table.update().where(wanted).values(count=sa.bindparam("n")), changed)
-            self._before = dict(self._counts)
+        changed = [(item_id, count) for item_id, count in self._counts.items() if count != self._before[item_id]]
+        self._writing.update(schema.counts, "item_id", [{"item_id": one, "count": count} for one, count in changed])
+        self._before.update(changed)
 
 
 def last_purchase(connection: sa.Connection) -> datetime | None:

@@ -277,8 +277,7 @@ def check(snapshot: Snapshot, rules: Sequence[Rule]) -> None:
     for rule in rules:
         try:
             for one in rule.items:
-                if snapshot.find(one) < 0:
-                    raise SettingError(f"no item {one!r} in {snapshot.name}{_near_item(snapshot, one)}")
+                _check_item(snapshot, one)
             if rule.of is not None:
                 name = field_named(snapshot, rule.of)
                 if name in NUMBERS or name == "item":
@@ -300,8 +299,7 @@ def _check_words(snapshot: Snapshot, wanted: Condition) -> None:
         return
     for said in wanted.values:
         if name == "item":
-            if snapshot.find(said) < 0:
-                raise SettingError(f"no item {said!r} in {snapshot.name}{_near_item(snapshot, said)}")
+            _check_item(snapshot, said)
             continue
         _, words = codes_of(snapshot, name)
         folded = {one.casefold() for one in words}
@@ -310,12 +308,15 @@ def _check_words(snapshot: Snapshot, wanted: Condition) -> None:
             raise SettingError(f"no item has the {name} {said!r}{near(said, list(words))}")
 
 
-def _near_item(snapshot: Snapshot, item_id: str) -> str:
-    """The nearest id, among those that stand near it in their order."""
+def _check_item(snapshot: Snapshot, item_id: str) -> None:
+    """Raise SettingError for an id that the shop doesn't have, with the nearest of those that stand near it."""
+    if snapshot.find(item_id) >= 0:
+        return
     place = snapshot.place(item_id)
     around = snapshot.order[max(place - 200, 0) : place + 200].tolist()
     alive = snapshot.column("alive")
-    return near(item_id, [snapshot.item_ids[row] for row in around if alive[row]])
+    there = [snapshot.item_ids[row] for row in around if alive[row]]
+    raise SettingError(f"no item {item_id!r} in {snapshot.name}{near(item_id, there)}")
 
 
 class Walk:

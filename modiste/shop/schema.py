@@ -23,6 +23,7 @@ from sqlalchemy import (
     false,
     func,
     not_,
+    select,
     true,
 )
 
@@ -147,6 +148,8 @@ spaces = Table(
     Column("calibration", Text, comment="JSON: look and colour, each [mean of strangers, of photos of one product]"),
     Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
 )
+LATEST_SPACE = select(spaces.c.key).order_by(spaces.c.used.desc()).limit(1).scalar_subquery()
+"""The key of the default vector space; null where there is none."""
 
 vectors = Table(
     "vectors",

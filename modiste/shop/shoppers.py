@@ -11,7 +11,7 @@ from modiste.behaviour.trendiness import STRENGTH, estimated_trendiness
 from modiste.catalog.values import identifier, position, share
 from modiste.errors import UnknownIdError
 from modiste.shop import schema
-from modiste.shop.storage import Storage, chunks, frame, setting
+from modiste.shop.storage import Storage, Writing, chunks, frame, set_setting, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,22 @@ class Shoppers:
 def new_shopper(shopper_id: str, simulated: bool = False) -> dict[str, Any]:
     """The row of a shopper who has bought nothing."""
     return {"shopper_id": shopper_id, "simulated": simulated, "purchases": 0, "normpop": 0.0}
+
+
+def add_up(writing: Writing, sums: dict[str, tuple[int, float]]) -> None:
+    """Add purchases, and the sum of their normalised popularity, to those of shoppers and of all."""
+    if not sums:
+        return
+    shoppers = schema.shoppers
+    writing.execute(
+        shoppers.update()
+        .where(shoppers.c.shopper_id == sa.bindparam("who"))
+        .values(purchases=shoppers.c.purchases + sa.bindparam("n"), normpop=shoppers.c.normpop + sa.bindparam("share")),
+        [{"who": who, "n": n, "share": share} for who, (n, share) in sums.items()],
+    )
+    for place, name in enumerate(("purchases", "normpop")):
+        value = sum(one[place] for one in sums.values())
+        set_setting(writing.connection, name, setting(writing.connection, name) + value)
 
 
 def _mean_normpop(connection: sa.Connection) -> float:

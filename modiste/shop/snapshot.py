@@ -470,6 +470,11 @@ class Snapshot:
         return self.matrices[key]
 
 
+def record(values: Iterable[Any]) -> str:
+    """What is known of an item, the values of FIELDS, as a snapshot's records have it."""
+    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+
+
 def _same(one: tuple[Array, Array, int], other: tuple[Array, Array, int]) -> bool:
     return one[0] is other[0] and one[1] is other[1] and one[2] == other[2]
 

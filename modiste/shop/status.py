@@ -88,7 +88,6 @@ class Status:
 def coverage_of(storage: Storage) -> Coverage:
     """The counts of a shop's tables."""
     items, vectors, failures, events = schema.items, schema.vectors, schema.failures, schema.events.c
-    latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1)
     last = sa.select(events.at).where(events.kind == "purchase", events.kept > 0).order_by(events.at.desc()).limit(1)
     syncs = sa.select(schema.syncs).order_by(schema.syncs.c.sync_id.desc()).limit(1)
     with storage.reading() as connection:
@@ -97,10 +96,9 @@ def coverage_of(storage: Storage) -> Coverage:
             wanted = sa.select(sa.func.count()).select_from(table).where(*conditions)
             return int(connection.execute(wanted).scalar_one())
 
-        key = connection.execute(latest).scalar() or ""
         photos = count(items, items.c.image.is_not(None))
         synced = connection.execute(syncs).one_or_none()
-        embedded, failed = (count(one, one.c.space == key) for one in (vectors, failures))
+        embedded, failed = (count(one, one.c.space == schema.LATEST_SPACE) for one in (vectors, failures))
         return Coverage(
             items=count(items),
             photos=photos,
@@ -126,8 +124,7 @@ def status_of(storage: Storage) -> Status:
     )
     kinds = sa.select(events.kind, sa.func.count().label("n")).group_by(events.kind)
     waiting = sa.select(sa.func.coalesce(sa.func.sum(events.kept), 0)).where(events.kind.in_(("return", "cancel")))
-    latest = sa.select(schema.spaces.c.key).order_by(schema.spaces.c.used.desc()).limit(1).scalar_subquery()
-    reasons = sa.select(failures.reason, sa.func.count().label("n")).where(failures.space == latest)
+    reasons = sa.select(failures.reason, sa.func.count().label("n")).where(failures.space == schema.LATEST_SPACE)
     coverage = coverage_of(storage)
     with storage.reading() as connection:
         found = connection.execute(counts).one()

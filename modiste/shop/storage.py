@@ -4,7 +4,7 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,13 @@ class Writing:
     def execute(self, statement: sa.Executable, rows: Any = None) -> Any:
         """The statement's result, for each of ``rows`` if they are given."""
         return self.connection.execute(statement, rows)
+
+    def update(self, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]], **values: Any) -> None:
+        """Set what each of ``rows``, all of the same columns, says of the row with its ``key``; and ``values``."""
+        if rows:
+            new: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in rows[0]}
+            changed = table.update().where(table.c[key] == new.pop(key)).values({**new, **values})
+            self.execute(changed, [{f"new_{name}": value for name, value in row.items()} for row in rows])
 
 
 class Storage:
@@ -181,14 +188,11 @@ class Storage:
             yield Writing(connection, revision)
 
     @contextmanager
-    def locked(self) -> Iterator[sa.Connection]:
-        """A transaction beside which nobody writes, and that writes nothing itself: a full disk doesn't hinder it."""
-        with self._connected(writes=True) as connection, connection.begin():
-            yield connection
-
-    @contextmanager
     def aside(self) -> Iterator[sa.Connection]:
-        """A write transaction for what no snapshot holds, such as who is logged in or saw what: no revision."""
+        """A write transaction for what no snapshot holds, such as who is logged in or saw what: no revision.
+
+        Nobody else writes beside it. While it writes nothing itself, a full disk doesn't hinder it.
+        """
         with self._connected(writes=True) as connection, connection.begin():
             yield connection
 
@@ -268,7 +272,7 @@ class Storage:
                 shutil.copy2(self.path / "categories.toml", folder / "categories.toml")
             gone = self._copy(folder)
             if gone:  # replaced meanwhile, most likely; while nobody can write, what is missing is lost
-                with self.locked():
+                with self.aside():
                     gone = self._copy(folder)
             (folder / _UNFINISHED).rename(folder / "shop.db")  # half a copy is no shop
         except BaseException as error:

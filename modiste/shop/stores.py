@@ -66,13 +66,8 @@ class Stores:
             _insert(writing, made)
             found = writing.execute(sa.select(items.c.item_id, items.c.category).order_by(items.c.item_id)).all()
             spread = assign_items([category for _, category in found], made["store_id"].to_list(), seed)
-            if found:
-                writing.execute(
-                    items.update()
-                    .where(items.c.item_id == sa.bindparam("one"))
-                    .values(store_id=sa.bindparam("store"), revision=writing.revision),
-                    [{"one": one, "store": store} for (one, _), store in zip(found, spread, strict=True)],
-                )
+            where = [{"item_id": one, "store_id": store} for (one, _), store in zip(found, spread, strict=True)]
+            writing.update(items, "item_id", where, revision=writing.revision)
         return made
 
 

@@ -29,7 +29,6 @@ from modiste.shop import schema
 from modiste.shop.reports import Progress
 from modiste.shop.shop import Shop
 from modiste.shop.storage import Writing, chunks, present
-from modiste.vision.embedding import VectorSpace
 
 FILE = "sync.toml"
 """Where, in the shop's folder, its sources are remembered."""
@@ -146,13 +145,6 @@ def sync(
     return report
 
 
-def last_syncs(shop: Shop, count: int = 1) -> list[tuple[datetime, dict[str, int]]]:
-    """When the last ``count`` syncs began (UTC), the latest first, and what came of them, counted."""
-    table = schema.syncs.c
-    rows = shop.storage.rows(sa.select(table.at, table.report).order_by(table.sync_id.desc()).limit(count))
-    return [(row["at"], json.loads(row["report"])) for row in rows]
-
-
 def _there(source: str, private: bool, folder: Path) -> Path:
     """A source as a file or folder; what lies at an address is downloaded into ``folder``."""
     if not is_address(source):
@@ -162,19 +154,13 @@ def _there(source: str, private: bool, folder: Path) -> Path:
     return file
 
 
-def _layout(maps: Collection[str], mapping: str | None) -> Layout | None:
-    if not maps and mapping is None:
-        return None
-    return (Layout() if mapping is None else Layout.load(Path(mapping))).mapped(maps)
-
-
 def _items(
     shop: Shop, sources: Sources, folder: Path, confirm: bool, fresh: float, progress: Progress | None
 ) -> SyncReport:
     file = _there(str(sources.items), sources.private, folder)
     masks = None if sources.masks is None else Path(sources.masks)
     with _unchanging(file):
-        reading = read_source(file, shop.taxonomy, masks, _layout(sources.maps, sources.mapping))
+        reading = read_source(file, shop.taxonomy, masks, Layout.said(sources.maps, sources.mapping))
         ids = {item.item_id for item in reading.items}
         unread = _written(file) - ids if reading.rejected and file.is_file() else set()
     table = schema.synced.c
@@ -242,11 +228,9 @@ def _remarks(understood: Understood) -> list[str]:
 
 def _embedded(shop: Shop, progress: Progress | None) -> int:
     """Embed the photos that have no vector in the space that was used last; returns how many."""
-    table = schema.spaces.c
-    row = shop.storage.row(sa.select(table.settings).order_by(table.used.desc()).limit(1))
-    if row is None:
+    space = next(iter(shop.vectors.spaces()), None)
+    if space is None:
         return shop.vectors.embed(progress=progress).embedded
-    space = VectorSpace.from_json(row["settings"])
     return shop.vectors.embed(
         space.backbone, space.masking, space.crop, space.masks, fill=space.fill, progress=progress
     ).embedded
@@ -257,7 +241,7 @@ def _orders(shop: Shop, sources: Sources, folder: Path, report: SyncReport) -> S
     table = open_table(file, ())
     if any(table.header) and next(table.lines, None) is None:  # nobody ordered anything
         return replace(report, remarks=[*report.remarks, f"{sources.orders} has no orders"])
-    layout = _layout(sources.order_maps, sources.order_mapping)
+    layout = Layout.said(sources.order_maps, sources.order_mapping)
     ids = {row["item_id"] for row in shop.storage.rows(sa.select(schema.items.c.item_id))}
     with _unchanging(file):
         found = read_events(file, ids, layout, sources.day_first)

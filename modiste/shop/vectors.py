@@ -370,11 +370,11 @@ class Vectors:
 
     def waiting(self) -> list[str]:
         """The items whose photos have no vector in the default vector space, and were not set aside there; by id."""
-        items, spaces = schema.items.c, schema.spaces.c
-        latest = sa.select(spaces.key).order_by(spaces.used.desc()).limit(1).scalar_subquery()
+        items = schema.items.c
         wanted = sa.select(items.item_id).where(items.image.is_not(None)).order_by(items.item_id)
         for table in (schema.vectors.c, schema.failures.c):
-            wanted = wanted.where(items.item_id.not_in(sa.select(table.item_id).where(table.space == latest)))
+            there = sa.select(table.item_id).where(table.space == schema.LATEST_SPACE)
+            wanted = wanted.where(items.item_id.not_in(there))
         return [row["item_id"] for row in self._storage.rows(wanted)]
 
     def failures(self, space: VectorSpace | str | None = None) -> list[Rejected]:

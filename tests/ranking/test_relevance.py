@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modiste.errors import SettingError
-from modiste.ranking.relevance import PRESETS, Scale, Terms, Weights, preset, sentence, terms
+from modiste.ranking.relevance import PRESETS, Scale, Terms, Weights, sentence, terms
 
 unit = st.floats(0, 1)
 weight = st.floats(0, 10).filter(lambda value: value == 0 or value > 1e-3)
@@ -116,11 +116,9 @@ def test_an_unknown_scaling_is_refused():
 
 
 def test_the_presets_are_the_plan_s():
-    assert preset("paper") == Weights(0.4, 0.2, 0, 2, "minmax")
-    assert preset("visual").beta == preset("visual").gamma == 0
-    assert preset("balanced").formula == preset("visual").formula == "choice"
-    with pytest.raises(SettingError, match="balanced, paper, visual"):
-        preset("popular")
+    assert PRESETS["paper"] == Weights(0.4, 0.2, 0, 2, "minmax")
+    assert PRESETS["visual"].beta == PRESETS["visual"].gamma == 0
+    assert PRESETS["balanced"].formula == PRESETS["visual"].formula == "choice"
 
 
 @pytest.mark.parametrize("name", ["colour", "together"])

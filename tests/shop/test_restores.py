@@ -22,7 +22,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import pytest
 
 from modiste import Event, Item, Shop, __version__
-from modiste.shop.sync import Sources, last_syncs, sync
+from modiste.shop.sync import Sources, sync
 
 from .. import garments
 from ..shops import new_database
@@ -155,7 +155,7 @@ def answers(shop: Shop) -> dict[str, Any]:
         "look": [[one.item_id, round(one.relevance, 4)] for one in shop.recommend(item="up", top=3, preset="visual")],
         "popularity": [list(one) for one in shop.purchases.popularity().iter_rows()],
         "shoppers": [list(one) for one in shop.shoppers.frame().drop("simulated").iter_rows()],
-        "syncs": len(last_syncs(shop)),
+        "syncs": int(shop.coverage().last_sync is not None),
         "up": json.loads(shop.items["up"]["attributes"]),
     }
 

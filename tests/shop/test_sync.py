@@ -2,21 +2,29 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from modiste import Item, commands
 from modiste.catalog.readers import read_source
 from modiste.errors import SettingError, SourceError
+from modiste.shop import schema
 from modiste.shop.shop import Shop
-from modiste.shop.sync import Sources, last_syncs, sync
+from modiste.shop.sync import Sources, sync
 
 from .test_photos_by_address import Web, table
+
+
+def synced(shop: Shop) -> list[Any]:
+    """What is kept of each sync, the latest last."""
+    return shop.storage.rows(sa.select(schema.syncs).order_by(schema.syncs.c.sync_id))
 
 
 @pytest.fixture
@@ -109,9 +117,9 @@ def test_a_first_afternoon_with_a_shopify_export_and_the_nights_after(
         assert (night.restored, night.retired, night.embedded, night.photos) == (1, 0, 1, [])
         assert (shop.items["coat-S"]["available"], shop.items["dress-S"]["title"]) == (True, "Long dress")
         assert listed(shop, "tee-S") == {"shirt-S", "dress-S", "coat-S"}
-        told = [counts for _, counts in last_syncs(shop, 5)]
+        told = [json.loads(row["report"]) for row in synced(shop)][-5:]
         assert [one["retired"] for one in told] == [0, 0, 1, 0, 0]
-        assert [one["restored"] for one in told] == [1, 0, 0, 0, 0]
+        assert [one["restored"] for one in told] == [0, 0, 0, 0, 1]
 
 
 def test_a_source_that_is_suddenly_half_empty_is_refused_until_it_is_confirmed(tmp_path: Path, small: Shop) -> None:
@@ -151,8 +159,8 @@ def test_a_night_without_orders_and_rows_that_were_not_understood_are_told(tmp_p
     assert (report.orders, [one.row for one in report.rejected]) == (1, [2])
     assert report.remarks == ["1 dates have the form of '31/03/2025': add --day-first", "columns not read: Kasse"]
     coverage = small.coverage()
-    assert (coverage.synced["orders"], coverage.synced["rejected"], len(last_syncs(small, 9))) == (1, 1, 2)
-    assert coverage.last_sync == last_syncs(small)[0][0]
+    assert (coverage.synced["orders"], coverage.synced["rejected"], len(synced(small))) == (1, 1, 2)
+    assert coverage.last_sync == synced(small)[-1]["at"]
 
 
 def test_a_source_that_changes_as_it_is_read_is_not_taken(

@@ -43,7 +43,7 @@ def create(engine: sa.Engine) -> None:
     except StorageError as error:
         raise _unusable(engine, error) from error
     except sa.exc.DBAPIError as error:
-        raise SourceError(f"can't make a shop in {db.place(engine)}: {_first_line(error)}") from error
+        raise SourceError(f"can't make a shop in {db.place(engine)}: {db.first_line(error.orig)}") from error
 
 
 def upgrade(engine: sa.Engine) -> None:
@@ -65,7 +65,7 @@ def upgrade(engine: sa.Engine) -> None:
         except sa.exc.DBAPIError as error:
             raise SourceError(
                 f"{db.place(engine)} has schema {version} and could not be brought up to {schema.VERSION} "
-                f"({_first_line(error)}); nothing was changed"
+                f"({db.first_line(error.orig)}); nothing was changed"
             ) from error
     if version > schema.VERSION:
         raise SourceError(
@@ -107,7 +107,3 @@ def _unusable(engine: sa.Engine, error: StorageError) -> StorageError:
     asked = "; is the server running, and are host, user, password and database right?"
     hint = asked if engine.dialect.name == "postgresql" and error.kind == "away" else ""
     return StorageError(f"can't use {db.place(engine)}: {error}{hint}", error.kind)
-
-
-def _first_line(error: sa.exc.DBAPIError) -> str:
-    return str(error.orig).strip().splitlines()[0]
