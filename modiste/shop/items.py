@@ -41,9 +41,6 @@ from modiste.shop.shoppers import add_up
 from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting
 from modiste.vision.photos import MAX_BYTES, check_photo
 
-SORTS = ("id", "title", "popularity", "unpopular", "cheap", "dear", "stock")
-"""How a page of items may be sorted."""
-
 STATES = (
     "on offer", "off", "hidden", "not available", "sold out", "never sold", "no photo", "no vector", "no category",
 )  # fmt: skip

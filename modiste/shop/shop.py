@@ -355,11 +355,11 @@ class Shop:
                 self.purchases.forget(writing, name)
             known = self.storefront.forget(writing, names)
             known |= bool(writing.execute(table.delete().where(table.c.shopper_id.in_(names))).rowcount)
-        self.storage.erase()  # of one who is gone already too: it may not have been done
         files = [one for one in sorted(self.path.rglob("*")) if one.is_file()]
         named = [one for one in files if any(_names(one, self.path, name) for name in names)]
         for one in named:
             one.unlink()
+        self.storage.erase()  # of one who is gone already too: it may not have been done
         if not known and not named:
             raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
         return named

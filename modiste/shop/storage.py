@@ -235,6 +235,9 @@ class Storage:
                 connection.execute("VACUUM")
                 busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             except sqlite3.Error as error:
+                if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                    why = f"the disk is full: {self.path / 'shop.db'} still holds what was deleted"
+                    raise StorageError(f"{why}; make room, and do it again", "full") from error
                 raise SourceError(f"{self.path / 'shop.db'} can't be written anew: {error}; do it again") from error
         if busy:
             raise SourceError(f"another program reads {self.path / 'shop.db'}: it was not written anew; do it again")

@@ -2,9 +2,8 @@
 
     python -m tests.fuzz.readers READER [--seconds 60]
 
-needs atheris (libFuzzer for Python). It starts from ``corpus/READER.zip`` and adds to it what reached new code, less
-what reaches nothing that others don't; what broke a reader is added as ``crash-*``. ``test_readers.py`` reads the
-corpus again without atheris.
+needs atheris (libFuzzer for Python). It starts from ``corpus/READER.zip`` and adds to it as few as reach all that was
+reached; what broke a reader is added as ``crash-*``. ``test_readers.py`` reads the corpus again without atheris.
 """
 
 import argparse
@@ -143,11 +142,11 @@ def main() -> int:
     if atheris is None:
         sys.exit("needs atheris: pip install atheris")
     with tempfile.TemporaryDirectory() as made:
-        found, small = Path(made, "found"), Path(made, "small")
-        for folder in (found, small):
+        found, kept = Path(made, "found"), Path(made, "kept")
+        for folder in (found, kept):
             folder.mkdir()
-        for name, content in corpus(asked.reader).items():
-            (found / name).write_bytes(content)
+            for name, content in corpus(asked.reader).items():
+                (folder / name).write_bytes(content)
         child = [
             sys.executable,
             "-m",
@@ -159,9 +158,9 @@ def main() -> int:
         ]
         options = [f"-max_total_time={asked.seconds}", f"-max_len={LARGEST}", f"-artifact_prefix={found}/"]
         ended = subprocess.run([*child, found, *options], check=False).returncode
-        subprocess.run([*child, "-merge=1", small, found], check=True)
+        subprocess.run([*child, "-merge=1", kept, found], check=True)
         with ZipFile(CORPUS / f"{asked.reader}.zip", "w", ZIP_DEFLATED, compresslevel=9) as archive:
-            for file in sorted([*small.iterdir(), *found.glob("crash-*")], key=lambda one: one.name):
+            for file in sorted([*kept.iterdir(), *found.glob("crash-*")], key=lambda one: one.name):
                 if file.stat().st_size <= LARGEST:
                     archive.writestr(ZipInfo(file.name), file.read_bytes(), ZIP_DEFLATED)
     return ended

@@ -12,7 +12,7 @@ import pytest
 
 from modiste.catalog.events import Event
 from modiste.catalog.items import Item
-from modiste.errors import StorageError
+from modiste.errors import StorageError, UnknownIdError
 from modiste.shop.shop import Shop
 from modiste.shop.storage import ASK_AGAIN_S
 
@@ -107,6 +107,18 @@ def test_a_read_only_shop_can_be_asked_and_says_that_it_cannot_be_changed(disk: 
         disk.remount("rw")
     with Shop.open(path) as shop:
         shop.purchases.record([order("bea")])
+
+
+def test_who_is_forgotten_on_a_full_disk_is_out_of_its_files_once_there_is_room(disk: Disk, path: Path) -> None:
+    with Shop.open(path) as shop:
+        shop.purchases.record([order("nobody-but-me")])
+        disk.fill(200_000)
+        with pytest.raises(StorageError, match="the disk is full"):
+            shop.forget("nobody-but-me")
+        disk.make_room()
+        with pytest.raises(UnknownIdError):  # she is gone already
+            shop.forget("nobody-but-me")
+    assert not [one for one in path.glob("shop.db*") if b"nobody-but-me" in one.read_bytes()]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full here")
