@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -224,10 +225,14 @@ def ranked(questions: Mapping[str, Question]) -> Iterator[tuple[str, Question, R
     first = next(iter(questions.values()))
     ends = np.cumsum([len(one.queries) for one in questions.values()]).tolist()
     queries = Queries.joined([one.queries for one in questions.values()])
-    ranking = replace(first, queries=queries).ranking(first.depth)
-    for (who, question), end in zip(questions.items(), ends, strict=True):
-        part = ranking.part(end - len(question.queries), end)
-        yield who, question, part, merge(part, first.depth).tolist()
+    joined = replace(first, queries=queries)
+    ranking = joined.ranking(first.depth)
+    parts = list(pairwise([0, *ends]))
+    for (who, question), (start, end), pinned in zip(
+        questions.items(), parts, joined.pinnable(ranking, parts), strict=True
+    ):
+        part = ranking.part(start, end)
+        yield who, replace(question, pinned=pinned), part, merge(part, first.depth).tolist()
 
 
 def _answered(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:

@@ -34,6 +34,10 @@ NEWS_HALF_LIFE = 30.0
 """Days after which a purchase counts half in what the paper's formula shows to a shopper nobody knows."""
 
 
+Pinnable = dict[int, tuple[list[int], Ranking]]
+"""Rows that each pin may put into somebody's list, by the rule's number, best first, and their ranking."""
+
+
 @dataclass(frozen=True)
 class Garment:
     """One garment of a photo: ``label`` names it in the palette, ``colour`` in a shopper's words, ``keep``, bool
@@ -69,6 +73,7 @@ class Question:
     ``distances`` are each row's, float64 in km, None where the position or the stores are not known. ``ruling`` has the
     rules in force, None without any, and ``apart`` which of those about what is shown together it doesn't meet.
     ``personal``: it is about what somebody bought or looked at, so that nothing may fit.
+    ``pinned`` is what may be pinned, where that was worked out with others'.
     """
 
     snapshot: Snapshot
@@ -82,6 +87,7 @@ class Question:
     ruling: Ruling | None = None
     apart: tuple[int, ...] = ()
     personal: bool = False
+    pinned: "Pinnable | None" = None
 
     # What may be asked
 
@@ -343,27 +349,12 @@ class Question:
         Not what she has, what the list is made from, or what isn't on offer. For a place that is taken it is the next.
         """
         pins: dict[int, Recommendation] = {}
-        for number, rule in enumerate(self.ruling.rules if self.ruling else ()):
-            if rule.do != "pin" or rule.place is None or self.ruling is None:
-                continue
-            showable = self._showable() & self.ruling.about[number]
-            if not showable.any():
-                continue
-            asked = replace(self, candidates=self.candidates.updated(allowed=showable))
-            if rule.items:
-                anybody = np.zeros(len(self.queries), np.int8)
-                asked = replace(asked, queries=replace(self.queries, gender=anybody, children=anybody))
-                rows = [self.snapshot.find(one) for one in rule.items]
-            else:
-                best = asked.ranking(1 + len(pins))
-                rows = [int(best.items[query, place]) for query, place in merge(best, 1 + len(pins)).tolist()]
-            rows = [row for row in dict.fromkeys(rows) if row >= 0]
-            scored = rank_among(
-                asked.candidates, asked.queries, self.weights, [np.array(rows, np.int64)] * len(self.queries),
-                ranking.spans[:, :2].tolist(), max(len(rows), 1),
-            )  # fmt: skip
+        pinnable = self.pinnable(ranking, [(0, len(self.queries))])[0] if self.pinned is None else self.pinned
+        for number, (rows, scored) in pinnable.items():
+            assert self.ruling is not None  # or nothing is pinnable
+            rule = self.ruling.rules[number]
             where = {int(scored.items[one[0], one[1]]): one for one in merge(scored, len(rows)).tolist()}
-            place = rule.place
+            place = rule.place or 1
             for row in rows:
                 if row not in where or walk.has(row):
                     continue
@@ -372,11 +363,41 @@ class Question:
                 if place > self.ask.top:
                     break
                 walk.take(row)
-                pinned = asked._recommendation(scored, *where[row])
+                pinned = self._recommendation(scored, *where[row])
                 pins[place] = replace(pinned, rules=(f"pinned by rule “{rule.name}”", *pinned.rules))
                 if not rule.items:
                     break
         return pins
+
+    def pinnable(self, ranking: Ranking, parts: Sequence[tuple[int, int]]) -> list["Pinnable"]:
+        """What may be pinned for each of ``parts``, somebody's queries from the first to before the second; ``ranking``
+        is that of all."""
+        found: list[Pinnable] = [{} for _ in parts]
+        before = 0  # so many may be pinned already
+        for number, rule in enumerate(self.ruling.rules if self.ruling else ()):
+            if rule.do != "pin" or self.ruling is None:
+                continue
+            showable = self._showable() & self.ruling.about[number]
+            if not showable.any():
+                continue
+            asked = replace(self, candidates=self.candidates.updated(allowed=showable))
+            if rule.items:
+                anybody = np.zeros(len(self.queries), np.int8)
+                asked = replace(asked, queries=replace(self.queries, gender=anybody, children=anybody))
+                those = [[row for one in dict.fromkeys(rule.items) if (row := self.snapshot.find(one)) >= 0]] * len(
+                    parts
+                )
+            else:
+                best = asked.ranking(1 + before)
+                hers = [best.part(*part) for part in parts]
+                those = [[int(one.items[at[0], at[1]]) for at in merge(one, 1 + before).tolist()] for one in hers]
+            before += len(rule.items) or 1
+            pools = [np.array(rows, np.int64) for rows, part in zip(those, parts, strict=True) for _ in range(*part)]
+            spans, most = ranking.spans[:, :2].tolist(), max(map(len, those))
+            scored = rank_among(asked.candidates, asked.queries, self.weights, pools, spans, max(most, 1))
+            for one, rows, part in zip(found, those, parts, strict=True):
+                one[number] = rows, scored.part(*part)
+        return found
 
     def _varied(self, ranking: Ranking, found: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
         """The places in the order of their relevance or, where variety is asked for, each unlike those before it.
@@ -461,7 +482,8 @@ class Question:
     def _cause(self, row: int) -> str:
         if row < 0 and self.queries.vectors is not None:
             return "your photo"
-        category = self.snapshot.item(row)["category"] if row >= 0 else None
+        number = int(self.snapshot.column("category")[row]) if row >= 0 else -1
+        category = self.snapshot.categories[number] if number >= 0 else None
         return f"the {category.replace('_', ' ').lower()} {self.verb}" if category else f"what {self.verb}"
 
 
