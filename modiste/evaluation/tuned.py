@@ -334,7 +334,8 @@ def _fewer(train: Data) -> Data:
     rows, item = np.unique(item, return_inverse=True)
     return replace(
         train,
-        events=Events(shopper, item, day),
+        events=Events(shopper // every, item, day),
+        shoppers=-(-train.shoppers // every),
         product=train.product[rows],
         category=train.category[rows],
         looks=None,

@@ -24,7 +24,7 @@ from modiste.vision.colour import colour_words
 FILLED_UP = "fills up the list, as too few fit"
 """Said of what a fall-back adds."""
 
-NOTHING_FITS = "Nothing fits: the best of what the filters leave suits less than a random item of the shop."
+NOTHING_FITS = "Nothing fits: the best of what the filters leave suits less than an item drawn at random."
 """Why a list is empty though something passed its filters."""
 
 RANDOM_ITEMS = 1_000
@@ -307,21 +307,27 @@ class Question:
     def _unfit(self, ranking: Ranking) -> Bools:
         """Whether the best of each query is worth less than a random item of those on offer, bool (q,).
 
-        Only filters can bring that about, so that without any nothing is compared; what rules add counts on neither
+        Only filters can bring that about, so that without any nothing is compared. Where kinds were asked for, a random
+        item is one of these: whoever asks for shoes wants what is unlike her dresses. What rules add counts on neither
         side.
         """
         ask, many = self.ask, len(self.queries)
         asked = (ask.min_price, ask.max_price, ask.within, ask.gender, ask.age)
-        if not self.personal or not (ask.categories or self.ruling or any(one is not None for one in asked)):
+        if not self.personal or not (ask.exclude or self.ruling or any(one is not None for one in asked)):
             return np.zeros(many, bool)
         offered = self.snapshot.alive if ask.sold_out else self.snapshot.on_offer
-        rows = np.arange(self.snapshot.rows) if offered is None else np.flatnonzero(offered)
-        rows = rows[:: -(-len(rows) // RANDOM_ITEMS)]
+        pool = np.ones(self.snapshot.rows, bool) if offered is None else offered
+        if ask.categories and ask.match == "all":
+            pool = pool & _of_kinds(self.snapshot, ask)
+        rows = np.flatnonzero(pool)
+        rows = rows[:: max(1, -(-len(rows) // RANDOM_ITEMS))]
         anybody = np.zeros(many, np.int8)
         candidates = replace(self.candidates, allowed=None, boost=None, group=self.candidates.groups)
         hers = np.unique(self.queries.item[self.queries.item >= 0])
         queries = replace(self.queries, gender=anybody, children=anybody, excluded=[hers] * many)
-        usual = rank_among(candidates, queries, self.weights, [rows] * many, ranking.spans[:, :2].tolist(), len(rows))
+        usual = rank_among(
+            candidates, queries, self.weights, [rows] * many, ranking.spans[:, :2].tolist(), max(len(rows), 1)
+        )
         best = np.fmax.reduce(ranking.relevance - ranking.terms.boost, axis=1)
         found = usual.items >= 0
         random = np.where(found, usual.relevance, 0.0).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
@@ -499,9 +505,7 @@ def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | 
     """
     conditions: list[Bools] = []
     if ask.categories:
-        names = snapshot.taxonomy.chosen(ask.categories, snapshot.categories)
-        chosen = np.array([*(name in names for name in snapshot.categories), False])  # the last one: no category
-        conditions.append(chosen[snapshot.column("category")])
+        conditions.append(_of_kinds(snapshot, ask))
     if ask.min_price is not None or ask.max_price is not None:
         price = snapshot.column("price")
         low, high = ask.min_price or 0.0, np.inf if ask.max_price is None else ask.max_price
@@ -515,6 +519,14 @@ def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | 
         near = distances <= ask.within  # false for NaN
         allowed = near if allowed is None else allowed & near
     return allowed
+
+
+def _of_kinds(snapshot: Snapshot, ask: Ask) -> Bools:
+    """The rows of the categories that are asked for, bool (rows,). Raises SettingError."""
+    names = snapshot.taxonomy.chosen(ask.categories, snapshot.categories)
+    chosen = np.array([*(name in names for name in snapshot.categories), False])  # the last one: no category
+    found: Bools = chosen[snapshot.column("category")]
+    return found
 
 
 def _spread(items: Ints, categories: NDArray[np.integer]) -> list[int]:

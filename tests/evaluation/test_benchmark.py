@@ -26,7 +26,7 @@ from modiste.evaluation.benchmark import (
 )
 from modiste.evaluation.metrics import list_metrics
 from modiste.evaluation.recommenders import HALF_LIFE, Data, Popular, Random, SameCategory
-from modiste.evaluation.tuned import BPR, Tuned, TwoStage, recommenders
+from modiste.evaluation.tuned import BPR, Tuned, TwoStage, _fewer, recommenders
 
 PROTOCOL = Protocol(cuts=2, sample=60, window=30.0)
 
@@ -168,6 +168,18 @@ def test_the_better_setting_is_chosen_by_what_came_before_the_cut(data):
         one = Tuned(settings)
         one.fit(part.train, part.cut)
         assert type(one.model) is Popular
+
+
+def test_settings_are_tried_on_a_part_of_a_large_shop_and_what_sold_in_it():
+    rng, many = np.random.default_rng(2), 150_000
+    shopper, item = rng.integers(0, 9_000, many), rng.integers(0, 40_000, many)
+    events = Events(shopper, item, np.sort(rng.integers(0, 700, many)).astype(float))
+    large = Data(events, 9_000, np.arange(40_000), np.arange(40_000) % 7, np.eye(7))
+    few, kept = _fewer(large), shopper % 3 == 0
+    assert (few.product[few.events.item] == item[kept]).all()
+    assert (few.category[few.events.item] == item[kept] % 7).all()
+    assert (few.events.shopper == shopper[kept] // 3).all()
+    assert (few.items, few.shoppers) == (len(np.unique(item[kept])), 3_000)
 
 
 def test_a_second_stage_ranks_what_the_first_proposes(data):
