@@ -19,10 +19,11 @@ from zipfile import ZipFile
 import pytest
 import yaml
 from packaging.requirements import Requirement
-from typer.testing import CliRunner
 
 from modiste import __version__, commands, extras
 from modiste.errors import MissingExtraError
+
+from .running import typed
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -82,7 +83,7 @@ def test_doctor_tells_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyP
         return installed(name)
 
     monkeypatch.setattr(metadata, "version", without_httpx)
-    shown = CliRunner().invoke(commands.app, ["doctor"]).stdout
+    shown = typed("doctor").out
     (client,) = re.findall(r"  extra client: not installed \(httpx\); to install: (.*)", shown)
     assert packages(client) == needed("client")
     for extra in EXTRAS:

@@ -5,11 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from modiste.commands import app
 
 from .garments import drawn
+from .running import typed
 
 PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "your-shops-data.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n)*)", PAGE, re.M))
@@ -27,8 +25,7 @@ ADDED = {
 @pytest.mark.parametrize("name", SECTIONS)
 def test_every_file_goes_in_as_the_page_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    type_ = CliRunner().invoke
-    assert type_(app, ["new", "street"]).exit_code == 0
+    assert typed("new", "street").code == 0
     files = re.findall(r"```(?:csv|json) (\S+)\n(.*?)```", SECTIONS[name], re.S)
     for file, text in files:
         Path(file).write_text(text, encoding="utf-8")
@@ -39,7 +36,7 @@ def test_every_file_goes_in_as_the_page_says(name: str, tmp_path: Path, monkeypa
     assert len(lines) >= len(files)
     added = 0
     for line in lines:
-        ran = type_(app, shlex.split(line)[1:])
-        assert ran.exit_code == 0, f"{line}: {ran.output}"
-        added += int(found[1]) if (found := re.search(r"(\d+) added", ran.output)) else 0
+        ran = typed(*shlex.split(line)[1:])
+        assert ran.code == 0, f"{line}: {ran.out}{ran.err}"
+        added += int(found[1]) if (found := re.search(r"(\d+) added", ran.out + ran.err)) else 0
     assert added == ADDED.get(name, 3), f"all rows of {name}"

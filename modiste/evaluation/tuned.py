@@ -36,6 +36,9 @@ from modiste.ranking.relevance import PRESETS
 WINDOW = 28.0
 """The days before a cut by which settings are compared, and from which the second stage learns."""
 
+THREADS = 2
+"""So many threads grow the trees of :class:`TwoStage`."""
+
 _MOST_SHOPPERS = 20_000  # whose purchases settings are tried on
 _MOST_TRIED = 50_000  # of their purchases
 _JUDGED = 500  # shoppers that settings are judged by
@@ -213,7 +216,7 @@ class TwoStage:
             data = lightgbm.Dataset(np.concatenate(rows), np.concatenate(targets).astype(int), group=groups)
             settings = {
                 "objective": "lambdarank", "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 50,
-                "verbose": -1, "seed": 42, "deterministic": True, "num_threads": 2,
+                "verbose": -1, "seed": 42, "deterministic": True, "num_threads": THREADS,
             }  # fmt: skip
             self.trees = lightgbm.train(settings, data, num_boost_round=150)
         self._learn(train, cut)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from modiste import Event, Item, Shop, evaluate
 from modiste.errors import SettingError, UnknownIdError
 from modiste.evaluation import EvaluationReport
 from modiste.evaluation.experiments import purchases_of
 
-KINDS = ("Dresses", "Denim", "Tees_Tanks")
+from ..garments import BOXES, drawn
+
+KINDS = tuple(BOXES)
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +25,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     rows = []
     for number in range(36):
         kind = KINDS[number % 3]
-        photo = Image.new("RGB", (96, 144), "white")
-        box = {"Dresses": (24, 16, 72, 136), "Denim": (30, 60, 66, 140), "Tees_Tanks": (20, 16, 76, 70)}[kind]
-        ImageDraw.Draw(photo).rectangle(box, fill=(7 * number, 60, 250 - 6 * number))
-        photo.save(folder / f"{number}.png")
+        (folder / f"{number}.png").write_bytes(drawn(kind, f"rgb({7 * number}, 60, {250 - 6 * number})"))
         gender = "MEN" if number % 4 < 2 else "WOMEN"
         rows.append((f"i{number:02d}", f"{number}.png", kind, gender, float(10 * number)))
     columns = ["item_id", "image", "category", "gender", "popularity"]
@@ -131,8 +130,8 @@ def test_the_files_are_written_where_asked(shop, tmp_path: Path):
     assert names == {"tables.md", *(f"{stem}.csv" for stem in stems), *figures}
     assert "-dark" not in report.markdown
     for figure in report.figures:
-        with Image.open(figure) as drawn:
-            assert drawn.width > 200
+        with Image.open(figure) as shown:
+            assert shown.width > 200
 
 
 def test_an_unknown_experiment_is_refused_with_the_ones_there_are(shop):

@@ -28,6 +28,7 @@ from modiste.shop.shop import Shop
 
 from ..garments import drawn
 from ..running import running
+from ..shops import borrowed
 
 HOSTILE = """a/b #1?<script>alert(1)</script>&"'.png"""
 PART = {"HX-Request": "true"}
@@ -52,6 +53,16 @@ def visit() -> Iterator[Callable[[Path], httpx.Client]]:
 @pytest.fixture
 def client(visit: Callable[[Path], httpx.Client], shop_path: Path) -> httpx.Client:
     return visit(shop_path)
+
+
+@pytest.fixture(scope="module")
+def looking(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A visitor who changes nothing, to a service that such tests share."""
+    with (
+        borrowed(template, tmp_path_factory.mktemp("looking") / "street") as path,
+        served(path, Settings(max_upload=500_000)) as client,
+    ):
+        yield client
 
 
 class Page(HTMLParser):
@@ -115,10 +126,10 @@ def one(item_id: str, relevance: float = 1.0) -> Recommendation:
         "/experiments",
     ],
 )
-def test_every_page_answers_and_allows_nothing_from_elsewhere(client: httpx.Client, address: str) -> None:
-    made = page(client, address)
+def test_every_page_answers_and_allows_nothing_from_elsewhere(looking: httpx.Client, address: str) -> None:
+    made = page(looking, address)
     assert len(made.all("h1")) == len(made.all("main")) == 1
-    policy = client.get(address).headers["content-security-policy"]
+    policy = looking.get(address).headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     for tag, name in (("script", "src"), ("link", "href"), ("img", "src"), ("image", "href")):
@@ -126,9 +137,9 @@ def test_every_page_answers_and_allows_nothing_from_elsewhere(client: httpx.Clie
             assert element[name].startswith(("/", "data:image/")), element
 
 
-def test_the_front_door_leads_to_the_overview(client: httpx.Client) -> None:
-    assert client.get("/").url.path == "/overview"
-    assert 'href="/shoppers"' in client.get("/").text
+def test_the_front_door_leads_to_the_overview(looking: httpx.Client) -> None:
+    assert looking.get("/").url.path == "/overview"
+    assert 'href="/shoppers"' in looking.get("/").text
 
 
 def test_the_overview_tells_what_the_service_tells(client: httpx.Client, shop_path: Path) -> None:
@@ -151,13 +162,13 @@ def test_the_overview_tells_what_the_service_tells(client: httpx.Client, shop_pa
     assert "rises</span>" in client.get("/trending?by=category").text
 
 
-def test_what_the_pages_load_is_there(client: httpx.Client) -> None:
-    made = page(client, "/shoppers/1")
+def test_what_the_pages_load_is_there(looking: httpx.Client) -> None:
+    made = page(looking, "/shoppers/1")
     addresses = [one["src"] for one in made.all("script")] + [one["href"] for one in made.all("link")]
     addresses += [one["src"] for one in made.all("img")] + [one["href"] for one in made.all("image")]
     assert len(addresses) > 8
     for address in addresses:
-        assert client.get(address).status_code == 200, address
+        assert looking.get(address).status_code == 200, address
 
 
 def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path: Path) -> None:
@@ -247,8 +258,8 @@ def test_more_lists_are_shown_when_asked_for_and_stay(client: httpx.Client, shop
     assert 'name="lists" value="24" hx-swap-oob="true"' in part
 
 
-def test_htmx_gets_the_lists_alone_and_the_presets_beside(client: httpx.Client) -> None:
-    answer = client.get("/shoppers/1?preset=paper", headers=PART | {"HX-Target": "lists"})
+def test_htmx_gets_the_lists_alone_and_the_presets_beside(looking: httpx.Client) -> None:
+    answer = looking.get("/shoppers/1?preset=paper", headers=PART | {"HX-Target": "lists"})
     assert "<html" not in answer.text
     assert 'hx-swap-oob="true"' in answer.text
     assert "HX-Request" in answer.headers["vary"]
@@ -257,11 +268,11 @@ def test_htmx_gets_the_lists_alone_and_the_presets_beside(client: httpx.Client) 
     assert chosen[1] == "paper"
 
 
-def test_the_lists_tell_what_changed_against_a_preset(client: httpx.Client) -> None:
-    still = client.get("/shoppers/1").text
+def test_the_lists_tell_what_changed_against_a_preset(looking: httpx.Client) -> None:
+    still = looking.get("/shoppers/1").text
     assert "These are the lists of" in still
     assert 'class="mark new"' not in still
-    moved = client.get("/shoppers/1?alpha=0&beta=1&gamma=0&trendiness=1&top=2").text
+    moved = looking.get("/shoppers/1?alpha=0&beta=1&gamma=0&trendiness=1&top=2").text
     count = int(re.search(r"</span> (\d+) new</span>", moved)[1])  # type: ignore[index]
     assert count == len(re.findall(r'<li class="card new">', moved)) > 0
     assert "dropped out" in moved
@@ -294,8 +305,8 @@ def test_sliders_keep_to_their_ranges_whatever_the_address_says() -> None:
     assert steered({"preset": "paper", "scaling": "?"}, 0.4).weights == PRESETS["paper"]
 
 
-def test_all_weights_zero_is_told_kindly(client: httpx.Client) -> None:
-    answer = client.get("/shoppers/1?preset=paper&alpha=0&beta=0&gamma=0", headers=PART | {"HX-Target": "lists"})
+def test_all_weights_zero_is_told_kindly(looking: httpx.Client) -> None:
+    answer = looking.get("/shoppers/1?preset=paper&alpha=0&beta=0&gamma=0", headers=PART | {"HX-Target": "lists"})
     assert answer.status_code == 422
     assert "every weight is 0" in answer.text
     assert "<html" not in answer.text
@@ -311,8 +322,8 @@ def test_all_weights_zero_is_told_kindly(client: httpx.Client) -> None:
          ("q=tees tanks", 4), ("q=%25", 0), ("page=2", 12),
     ],
 )  # fmt: skip
-def test_the_wall_is_filtered(client: httpx.Client, query: str, count: int) -> None:
-    answer = client.get(f"/items?{query}", headers=PART | {"HX-Target": "wall"})
+def test_the_wall_is_filtered(looking: httpx.Client, query: str, count: int) -> None:
+    answer = looking.get(f"/items?{query}", headers=PART | {"HX-Target": "wall"})
     assert answer.status_code == 200
     assert re.search(rf">{count} items? ?(of 12)?<", answer.text), answer.text[:200]
     assert answer.text.count("/thumbnail") == (0 if query == "page=2" else count)
@@ -321,9 +332,9 @@ def test_the_wall_is_filtered(client: httpx.Client, query: str, count: int) -> N
 @pytest.mark.parametrize(
     ("query", "hint"), [("categories=Frocky", "did you mean Dresses"), ("gender=womne", "did you mean women")]
 )
-def test_a_word_of_a_filter_that_nobody_knows_is_told(client: httpx.Client, query: str, hint: str) -> None:
+def test_a_word_of_a_filter_that_nobody_knows_is_told(looking: httpx.Client, query: str, hint: str) -> None:
     for headers in ({"Accept": "text/html"}, PART | {"HX-Target": "wall"}):
-        answer = client.get(f"/items?{query}", headers=headers)
+        answer = looking.get(f"/items?{query}", headers=headers)
         assert (answer.status_code, hint in answer.text) == (422, True), answer.text
 
 
@@ -340,8 +351,8 @@ def test_a_gender_shows_items_of_no_known_gender_too_as_the_service_does(client:
         assert not any(one.endswith(f"-{other}") for one in shown)
 
 
-def test_prices_the_wrong_way_round_are_told(client: httpx.Client) -> None:
-    answer = client.get("/items?min_price=50&max_price=20", headers=PART | {"HX-Target": "wall"})
+def test_prices_the_wrong_way_round_are_told(looking: httpx.Client) -> None:
+    answer = looking.get("/items?min_price=50&max_price=20", headers=PART | {"HX-Target": "wall"})
     assert answer.status_code == 422
     assert "above max_price" in answer.text
 
@@ -379,8 +390,8 @@ def test_an_item_shows_its_parse_its_stores_and_what_is_like_it(client: httpx.Cl
         ("shopper=1", "not known where"),
     ],
 )
-def test_a_place_that_is_none_is_told(client: httpx.Client, query: str, told: str) -> None:
-    answer = client.get(f"/items/Dresses-red-women?{query}", headers=PART | {"HX-Target": "stores"})
+def test_a_place_that_is_none_is_told(looking: httpx.Client, query: str, told: str) -> None:
+    answer = looking.get(f"/items/Dresses-red-women?{query}", headers=PART | {"HX-Target": "stores"})
     assert answer.status_code == 200
     assert told in answer.text
 
@@ -525,8 +536,8 @@ def test_a_photo_finds_what_looks_like_it(client: httpx.Client) -> None:
         ({"photo": ("a.png", b"\x89PNG\r\n\x1a\n broken")}, ""),
     ],
 )
-def test_what_is_no_photo_is_told_kindly(client: httpx.Client, files: dict[str, tuple[str, bytes]], told: str) -> None:
-    answer = client.post("/search", files=files, data={"category": ""}, headers=PART | {"HX-Target": "found"})
+def test_what_is_no_photo_is_told_kindly(looking: httpx.Client, files: dict[str, tuple[str, bytes]], told: str) -> None:
+    answer = looking.post("/search", files=files, data={"category": ""}, headers=PART | {"HX-Target": "found"})
     assert answer.status_code == 422
     assert 'role="alert"' in answer.text
     assert told in answer.text
@@ -594,10 +605,10 @@ def test_a_photo_that_vanished_stops_nothing(client: httpx.Client, shop_path: Pa
 
 
 @pytest.mark.parametrize("address", ["/shoppers/nobody", "/items/nothing", "/items/a%2Fb", "/experiments/nothing.png"])
-def test_what_is_not_there_is_told_on_a_page(client: httpx.Client, address: str) -> None:
-    made = page(client, address, 404)
+def test_what_is_not_there_is_told_on_a_page(looking: httpx.Client, address: str) -> None:
+    made = page(looking, address, 404)
     assert made.all("nav")
-    part = client.get(address, headers=PART | {"HX-Target": "lists"})
+    part = looking.get(address, headers=PART | {"HX-Target": "lists"})
     assert part.status_code == 404
     assert "<html" not in part.text
 
@@ -708,17 +719,19 @@ def test_every_label_of_the_parser_has_a_colour_of_its_own() -> None:
     assert len(set(parses.COLOURS)) == len(parses.COLOURS) == 24
 
 
-def test_an_address_that_is_no_page_is_told_as_a_page_to_browsers_and_as_json_to_programs(client):
-    page = client.get("/nonsense", headers={"Accept": "text/html"})
+def test_an_address_that_is_no_page_is_told_as_a_page_to_browsers_and_as_json_to_programs(
+    looking: httpx.Client,
+) -> None:
+    page = looking.get("/nonsense", headers={"Accept": "text/html"})
     assert page.status_code == 404
     assert "There is no such page." in page.text
-    assert client.get("/nonsense").json() == {"detail": "Not Found"}
+    assert looking.get("/nonsense").json() == {"detail": "Not Found"}
 
 
-def test_steered_weights_can_be_taken_along_as_a_request(client):
-    page = client.get("/shoppers/1?preset=paper&alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
+def test_steered_weights_can_be_taken_along_as_a_request(looking: httpx.Client) -> None:
+    page = looking.get("/shoppers/1?preset=paper&alpha=0.2&beta=0.7&gamma=0.1&penalty=4&trendiness=0.9&top=3").text
     address = html.unescape(re.findall(r'href="(/v1/shoppers/1/recommendations[^"]*)"', page)[0])
-    found = client.get(address).json()["recommendations"]
+    found = looking.get(address).json()["recommendations"]
     assert len(found) == 3
     assert max(one["terms"]["popularity"] for one in found) <= 0.7
     assert found[0]["why"]

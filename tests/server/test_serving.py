@@ -116,8 +116,16 @@ def test_the_missing_extra_is_named(shop_path: Path) -> None:
     assert "pip install 'argon2-cffi>=" in " ".join(refused.stderr.split())
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("template", "by", "workers"),  # each pair of them
+    [
+        ("sqlite", signal.SIGINT, "1"),
+        ("sqlite", signal.SIGTERM, "2"),
+        ("postgresql", signal.SIGTERM, "1"),
+        ("postgresql", signal.SIGINT, "2"),
+    ],
+    indirect=["template"],
+)
 def test_it_ends_gracefully(shop_path: Path, serve: Callable[..., Served], by: signal.Signals, workers: str) -> None:
     served = serve(shop_path, "--workers", workers)
     served.process.send_signal(by)

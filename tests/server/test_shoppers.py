@@ -132,8 +132,8 @@ def test_a_new_shopper_may_be_put(service: httpx.Client) -> None:
         b'{"latitude": ' + b"9" * 5000 + b', "longitude": 0}', b"[" * 100_000, b"\xff\xfe", b'"\\ud800"',
     ],
 )  # fmt: skip
-def test_what_cannot_be_a_shopper_is_refused(service: httpx.Client, body: bytes) -> None:
-    answer = service.put("/v1/shoppers/1", content=body, headers={"Content-Type": "application/json"})
+def test_what_cannot_be_a_shopper_is_refused(reading: httpx.Client, body: bytes) -> None:
+    answer = reading.put("/v1/shoppers/1", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)
     assert isinstance(answer.json()["detail"], str)
 
@@ -155,21 +155,19 @@ def test_all_purchases_are_recorded_or_none(service: httpx.Client) -> None:
     assert service.get("/v1/shoppers/7").status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("at", "fine"),
-    [
+def test_dates_are_bounded(service: httpx.Client) -> None:
+    dates: list[tuple[object, bool]] = [
         ("2025-03-31", True), ("2025-03-31T14:05:00", True), ("2025-03-31T14:05:00.123Z", True),
         ("2025-03-31T14:05:00+14:00", True), ("1970-01-01T00:00:00Z", True), ("1970-01-01T00:00:00+00:01", False),
         ("1969-12-31", False), ("1900-01-01", False), ("2099-12-31", False), ("2199-12-31", False), (None, True),
-        pytest.param(BY_NOW, True, id="tomorrow"), pytest.param(IN_TWO_DAYS, False, id="in two days"),
-        ("0001-01-01T00:00:00+23:59", False), ("9999-12-31T23:59:59-23:59", False), ("yesterday", False),
-        ("2025-02-30", False), (1_700_000_000, False), ("1700000000", True), ("2025-03-31T14:05:00+99:99", False),
-        ("", False), ("2025-03-31\x00", False), ("２０２５-03-31", False),
-    ],
-)  # fmt: skip
-def test_dates_are_bounded(service: httpx.Client, at: object, fine: bool) -> None:
-    answer = service.post("/v1/purchases", json={"shopper_id": "7", "item_id": DRESS, "at": at})
-    assert answer.status_code == (200 if fine else 422), answer.text
+        (BY_NOW, True), (IN_TWO_DAYS, False), ("0001-01-01T00:00:00+23:59", False),
+        ("9999-12-31T23:59:59-23:59", False), ("yesterday", False), ("2025-02-30", False), (1_700_000_000, False),
+        ("1700000000", True), ("2025-03-31T14:05:00+99:99", False), ("", False), ("2025-03-31\x00", False),
+        ("２０２５-03-31", False),
+    ]  # fmt: skip
+    for at, fine in dates:
+        answer = service.post("/v1/purchases", json={"shopper_id": "7", "item_id": DRESS, "at": at})
+        assert answer.status_code == (200 if fine else 422), (at, answer.text)
 
 
 def test_a_time_with_a_zone_is_kept_as_utc(service: httpx.Client, shop_path: Path) -> None:
@@ -188,8 +186,8 @@ def test_a_time_with_a_zone_is_kept_as_utc(service: httpx.Client, shop_path: Pat
         b'[' + b'{"shopper_id": "1", "item_id": "x"},' * 1000 + b'{"shopper_id": "1", "item_id": "x"}]',
     ],
 )  # fmt: skip
-def test_what_cannot_be_a_purchase_is_refused(service: httpx.Client, body: bytes) -> None:
-    answer = service.post("/v1/purchases", content=body, headers={"Content-Type": "application/json"})
+def test_what_cannot_be_a_purchase_is_refused(reading: httpx.Client, body: bytes) -> None:
+    answer = reading.post("/v1/purchases", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], str)
 
@@ -242,12 +240,10 @@ def test_events_come_at_once_and_what_cannot_be_is_named_by_its_line(service: ht
     assert service.get("/v1/items/Dresses-red-women").json()["popularity_now"] == 2, "one of two is left"
 
 
-@pytest.mark.parametrize(
-    "at", ["2025-03-31 14:05:00 +0100", "2025-03-31T14:05:00.000+0000", "2025/03/31", "1743426300"]
-)
-def test_times_are_those_that_tables_have(service: httpx.Client, at: str) -> None:
-    answer = service.post("/v1/purchases", json={"shopper_id": "7", "item_id": "Denim-blue-men", "at": at})
-    assert answer.json() == {"recorded": 1, "known": 0}, answer.text
+def test_times_are_those_that_tables_have(service: httpx.Client) -> None:
+    for at in ("2025-03-31 14:05:00 +0100", "2025-03-31T14:05:00.000+0000", "2025/03/31", "1743426300"):
+        answer = service.post("/v1/purchases", json={"shopper_id": "7", "item_id": "Denim-blue-men", "at": at})
+        assert answer.json() == {"recorded": 1, "known": 0}, (at, answer.text)
 
 
 def test_an_order_s_number_may_be_another_shopper_s_too(service: httpx.Client) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
-from modiste import commands
 from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.shop.datasets import export_dataset
 from modiste.shop.shop import Shop
+
+from ..running import typed
 
 
 @pytest.fixture
@@ -61,10 +61,8 @@ def test_recbole_reads_the_shop(odd: Shop, tmp_path: Path) -> None:
 
 
 def test_lenskit_reads_the_shop(odd: Shop, tmp_path: Path) -> None:
-    said = CliRunner().invoke(
-        commands.app, ["export", str(odd.path), "--form", "lenskit", "--out", str(tmp_path / "out")]
-    )
-    assert said.exit_code == 0, said.output
+    said = typed("export", odd.path, "--form", "lenskit", "--out", tmp_path / "out")
+    assert said.code == 0, said.err
     events = pl.read_parquet(tmp_path / "out" / "purchases.parquet")
     assert events.columns == ["user_id", "item_id", "timestamp"]
     assert events.rows() == odd.purchases.frame().select("shopper_id", "item_id", "at").rows()

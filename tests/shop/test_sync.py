@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from typer.testing import CliRunner
 
-from modiste import Item, commands
+from modiste import Item
 from modiste.catalog.readers import read_source
 from modiste.errors import SettingError, SourceError
 from modiste.shop import schema
 from modiste.shop.shop import Shop
 from modiste.shop.sync import Sources, sync
 
+from ..running import typed
 from .test_photos_by_address import Web, table
 
 
@@ -195,16 +195,12 @@ def test_sources_are_said_once(tmp_path: Path) -> None:
     source = tmp_path / "it's.csv"
     with source.open("w", newline="") as file:
         csv.writer(file).writerows([["Nummer", "Sorte"], ["7", "Dresses"]])
-    run = CliRunner().invoke
-    assert isinstance(run(commands.app, ["sync", str(tmp_path / "s")]).exception, SettingError)
-    first = run(
-        commands.app,
-        ["sync", str(tmp_path / "s"), "--items", str(source), "--map", "item_id=Nummer", "--map", "category=Sorte"],
-    )
-    assert first.exit_code == 0, first.output
-    assert "1 added, 0 updated, 0 unchanged, 0 retired, 0 restored" in first.output
+    assert typed("sync", tmp_path / "s").code == 2
+    first = typed("sync", tmp_path / "s", "--items", source, "--map", "item_id=Nummer", "--map", "category=Sorte")
+    assert first.code == 0, first.err
+    assert "1 added, 0 updated, 0 unchanged, 0 retired, 0 restored" in first.out
     assert Sources.of(tmp_path / "s") == Sources(items=str(source), maps=("item_id=Nummer", "category=Sorte"))
-    assert "0 added, 0 updated, 1 unchanged" in run(commands.app, ["sync", str(tmp_path / "s")]).output
+    assert "0 added, 0 updated, 1 unchanged" in typed("sync", tmp_path / "s").out
     (tmp_path / "s" / "sync.toml").write_text('itmes = "x"')
     with pytest.raises(SourceError, match="has itmes"):
         Sources.of(tmp_path / "s")
