@@ -1,26 +1,33 @@
 """What the default makes of photos of every kind, beside the same network unmasked.
 
-    python benchmarks/looks.py defaults|photos|proposals [--data ../shared/data] [--keep FOLDER] [--every 1]
+    python benchmarks/looks.py defaults|photos|proposals|packshots|sheets [--data ../shared/data] [--keep FOLDER]
+        [--every 1] [--out sheets]
 
-``--keep`` keeps the vectors for the next run, ``--every 3`` takes every third product, photographer or photo.
+``--keep`` keeps the vectors for the next run, ``--every 3`` takes every third product, photographer or photo,
+``sheets`` writes pictures into ``--out``.
 """
 
 import argparse
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from retrieval import interval, is_held_out
 from views import WORDS, embedded, nearest, rows_of
 
-from modiste.arrays import Floats, Ints, Singles
+from modiste.arrays import Bools, Floats, Ints, Singles
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.shop.proposals import proposals
 from modiste.shop.vectors import CALIBRATION, DEFAULT_BACKBONE, DEFAULT_FILL, DEFAULT_MASKING, DEFAULT_PARSER
 from modiste.vision.agreeing import agreed
 from modiste.vision.backbones import Encoder, get_backbone
-from modiste.vision.embedding import PhotoJob
+from modiste.vision.embedding import PhotoJob, see
+from modiste.vision.ground import look
+from modiste.vision.masks import LABELS, decode_mask
 from modiste.vision.parsing import Parser
+from modiste.vision.photos import open_photo
 
 Rows = list[dict[str, str]]
 TAXONOMY = Taxonomy.load()
@@ -200,13 +207,122 @@ def points(rows: Rows, group: Ints, photos: tuple[Singles, Singles]) -> Floats:
     return np.array([top, *found])
 
 
-WHAT = {"photos": several, "proposals": proposed, "defaults": defaults}
+GROUNDS = ("white", "grey", "shaded", "with a shadow")
+_SIDE = 600  # pixels of a composite
+_LEAST = 0.02  # of its photo, the smallest garment that is cut out
+
+
+def packshots(data: Path, keep: Path | None, every: int) -> None:
+    """Print how much of a thing on a plain ground its mask keeps, and how much of the ground it removes.
+
+    The things are garments of the held-out street photos, cut out by their given masks and pasted onto four grounds,
+    as JPEG. Shares are of each thing's pixels, of all of its ground's, and of the ground's in the thing's box with a
+    fifth more on each side, since far from it there is nothing to tell apart; intervals over photos.
+    """
+    parser = Parser(get_backbone(DEFAULT_PARSER), threads=1)
+    things = [(row["group"], *one) for row in photos_of(data, "street", every) for one in cut_out(row)]
+    group = np.unique([name for name, *_ in things], return_inverse=True)[1]
+    print("\n| ground | things | kept of the thing, % | removed of the ground, % | near the thing, % | no network, % |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for ground in GROUNDS:
+        shares = np.array([judged(*on_ground(photo, thing, ground), parser) for _, photo, thing in things])
+        cells = [interval(shares[:, place], group) for place in range(4)]
+        print(f"| {ground} | {len(things)} | {' | '.join(cells)} |", flush=True)
+
+
+def cut_out(row: dict[str, str]) -> list[tuple[Image.Image, Bools]]:
+    """The photo and the pixels of each garment on it, without accessories, cut to the garment's box."""
+    photo = open_photo(Path(row["image"]))
+    labels = decode_mask(Path(row["image"]).parent.parent / row["mask"]).labels
+    found = []
+    for label in ("top", "outer", "dress", "skirt", "pants", "footwear", "bag"):
+        thing = labels == LABELS.index(label)
+        if thing.mean() >= _LEAST:
+            left, top, right, bottom = Image.fromarray(thing).getbbox() or (0, 0, 1, 1)
+            found.append((photo.crop((left, top, right, bottom)), thing[top:bottom, left:right]))
+    return found
+
+
+def on_ground(photo: Image.Image, thing: Bools, ground: str) -> tuple[Image.Image, Bools]:
+    """A thing in the middle of a ground, as a shop's JPEG, and which of its pixels are the thing."""
+    scale = 0.7 * _SIDE / max(photo.size)
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    place = ((_SIDE - size[0]) // 2, (_SIDE - size[1]) // 2)
+    shape = Image.new("L", (_SIDE, _SIDE))
+    shape.paste(Image.fromarray(thing.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR), place)
+    levels = np.full((_SIDE, _SIDE), 205.0 if ground == "grey" else 250.0)
+    if ground == "shaded":
+        levels -= 25 * np.hypot(*np.indices(levels.shape) / _SIDE - 0.4)
+    if ground == "with a shadow":
+        fallen = Image.new("L", (_SIDE, _SIDE))
+        fallen.paste(shape, (12, 16))
+        levels -= 60 * (np.asarray(fallen.filter(ImageFilter.GaussianBlur(14))) / 255)
+    made = Image.fromarray(levels.round().astype(np.uint8)).convert("RGB")
+    pasted = Image.new("RGB", (_SIDE, _SIDE))
+    pasted.paste(photo.resize(size, Image.Resampling.BILINEAR), place)
+    made.paste(pasted, mask=shape)
+    file = BytesIO()
+    made.save(file, "JPEG", quality=88)
+    return open_photo(file.getvalue()), np.asarray(shape) >= 128
+
+
+def judged(photo: Image.Image, thing: Bools, parser: Parser) -> tuple[float, float, float, float]:
+    """The share of the thing's pixels that are kept, of the ground's that are removed, of the ground's near it, and 1
+    where it was seen at first sight that nobody is on the photo."""
+    kept, _ = see(photo, None, parser).keep(DEFAULT_MASKING)
+    kept = np.ones_like(thing) if kept is None else kept
+    left, top, right, bottom = Image.fromarray(thing).getbbox() or (0, 0, 1, 1)
+    wide, high = (right - left) // 5, (bottom - top) // 5
+    near = (slice(max(0, top - high), bottom + high), slice(max(0, left - wide), right + wide))
+    everywhere, around = (float((~kept[part])[~thing[part]].mean()) for part in (np.s_[:, :], near))
+    return float(kept[thing].mean()), everywhere, around, float(look(photo).nobody)
+
+
+def sheets(data: Path, keep: Path | None, every: int, out: Path) -> None:
+    """Draw twelve purchases of each kind of photo, and of all mixed, each with its five nearest by look and half as
+    much colour, without other photos of its product."""
+    out.mkdir(parents=True, exist_ok=True)
+    kinds = ("street", "garments", "luma", "madison")
+    rows = {kind: photos_of(data, kind, every) for kind in kinds}
+    seen = {kind: vectors(rows[kind], kind, keep) for kind in kinds}
+    mix = [(kind, one) for kind in kinds for one in range(0, len(rows[kind]), 2)]
+    rows["mix"] = [rows[kind][one] for kind, one in mix]
+    seen["mix"] = (
+        np.stack([seen[kind][0][one] for kind, one in mix]),
+        np.stack([seen[kind][1][one] for kind, one in mix]),
+    )
+    ends = CALIBRATION
+    for kind, some in rows.items():
+        looks, colours = seen[kind]
+        both = looks @ looks.T / (ends["look"][1] - ends["look"][0])
+        both += 0.5 * (colours @ colours.T) / (ends["colour"][1] - ends["colour"][0])
+        group = np.array([row["group"] for row in some])
+        near = nearest(np.where(group[:, None] == group, -np.inf, both))
+        asked = np.sort(np.random.default_rng(1).choice(len(some), 12, replace=False))
+        sheet = Image.new("RGB", (2 * 6 * 124 + 40, 6 * 184), "white")
+        draw = ImageDraw.Draw(sheet)
+        for number, one in enumerate(asked):
+            for place, shown in enumerate((one, *near[one])):
+                x, y = number % 2 * (6 * 124 + 40) + place * 124, number // 2 * 184
+                small = ImageOps.contain(open_photo(Path(some[shown]["image"])), (120, 160))
+                sheet.paste(small, (x + (120 - small.width) // 2, y))
+                draw.text((x, y + 164), f"{some[shown]['category']} {some[shown].get('colour', '')}"[:22], fill="black")
+            draw.rectangle((x - 5 * 124, y, x - 5 * 124 + 120, y + 161), outline="red")
+        sheet.save(out / f"{kind}.png")
+        print(out / f"{kind}.png", flush=True)
+
+
+WHAT = {"photos": several, "proposals": proposed, "defaults": defaults, "packshots": packshots}
 
 if __name__ == "__main__":
     parser_ = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser_.add_argument("what", choices=list(WHAT))
+    parser_.add_argument("what", choices=[*WHAT, "sheets"])
     parser_.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser_.add_argument("--keep", type=Path, help="a folder that keeps the vectors")
     parser_.add_argument("--every", type=int, default=1)
+    parser_.add_argument("--out", type=Path, default=Path("sheets"))
     chosen = parser_.parse_args()
-    WHAT[chosen.what](chosen.data, chosen.keep, chosen.every)
+    if chosen.what == "sheets":
+        sheets(chosen.data, chosen.keep, chosen.every, chosen.out)
+    else:
+        WHAT[chosen.what](chosen.data, chosen.keep, chosen.every)

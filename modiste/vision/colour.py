@@ -25,9 +25,9 @@ SHADES: tuple[str, ...] = tuple(word.strip() for word, _ in _ENTRIES)
 
 COLOUR_DIM = len(SHADES)
 
-_LIGHTNESS = 0.8  # how much lightness counts beside chroma: light and shadow change it first
-_CHROMA = 0.7  # the exponent that draws saturated colours together: sRGB has far more room there than shops have words
-_BLUR = 8.0  # how far a pixel's share is spread, in units of CIELAB: within it two shades are one to the eye
+_LIGHTNESS = 1.0  # how much lightness counts beside chroma
+_CHROMA = 0.55  # the exponent that draws saturated colours together: sRGB has far more room there than shops have words
+_BLUR = 6.0  # how far a pixel's share is spread, in units of CIELAB: within it two shades are one to the eye
 _PIXELS = 2048  # looked at, spread evenly
 
 _NAMED = 0.16
@@ -66,7 +66,7 @@ def colour_words(vector: Singles, most: int = 3) -> str:
             break
         found[SHADES[largest]] = found.get(SHADES[largest], 0.0) + share
         # what one shade spreads to its neighbours, and their like, is not another colour
-        near = np.linalg.norm(_PLACES - _PLACES[largest], axis=1) < 2.5 * _BLUR
+        near = np.linalg.norm(_PLACES - _PLACES[largest], axis=1) < 3.3 * _BLUR
         left[near] = 0.0
     words = sorted(found, key=lambda word: -found[word])[:most]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
