@@ -221,6 +221,12 @@ class SearchAsk(Ask):
     category: Name | None = Field(None, description="Which garment of the photo is meant; default: all of them count.")
 
 
+class OutfitAsk(Ask):
+    """How to rank what goes with an item; looks, kinds and presets play no part."""
+
+    top: int = Field(3, ge=1, le=1000, description="How many of each part of an outfit.")
+
+
 def sentence(error: Any) -> str:
     """One of pydantic's complaints as a sentence that names the field and what was given."""
     what = str(error["msg"]).removeprefix("Value error, ")

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from modiste import wire
-from modiste.ask import Ask, SearchAsk
+from modiste.ask import Ask, OutfitAsk, SearchAsk
 from modiste.catalog.files import read
 from modiste.errors import MissingExtraError, PhotoError, ServiceError
 
@@ -100,6 +100,10 @@ class Client:
     def similar(self, item_id: str, **ask: Any) -> wire.Similar:
         """The Top-K for someone who looks at this item."""
         return self._get(wire.Similar, wire.address("items", item_id, "similar"), _sent(wire.Placed.of(**ask)))
+
+    def goes_with(self, item_id: str, **ask: Any) -> wire.GoesWith:
+        """What is worn with an item: a list for each other part of an outfit."""
+        return self._get(wire.GoesWith, wire.address("items", item_id, "goes-with"), _sent(OutfitAsk.of(**ask)))
 
     def recommend(self, shopper_id: str, **ask: Any) -> wire.ForShopper:
         """The Top-K for a shopper; for one nobody knows, what is popular."""

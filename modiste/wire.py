@@ -459,6 +459,26 @@ class Similar(Answer):
     item_id: str
 
 
+class OutfitPart(BaseModel):
+    """One part of an outfit, and what of it goes with an item."""
+
+    part: str = Field(examples=["shoes"])
+    kinds: list[str] = Field(description="The categories of the shop that can be it.")
+    recommendations: list[Recommendation]
+
+
+class GoesWith(BaseModel):
+    """What is worn with an item."""
+
+    item_id: str
+    parts: list[OutfitPart] = Field(
+        description="None: the item isn't worn with others, or nobody knows what it is, or the shop has nothing else."
+    )
+    as_of: datetime | None = Field(
+        None, description="The database was away, and this is what was known then. Null: it is as things are now."
+    )
+
+
 class ForShopper(Answer):
     """A shopper's recommendations."""
 

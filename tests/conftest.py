@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, settings
 
+from modiste.shop import database
+
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")  # how long an example takes says how busy the machine is
-
-from modiste.shop import database
 
 ROOT = Path(__file__).resolve().parent.parent
 

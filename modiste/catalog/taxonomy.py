@@ -23,7 +23,9 @@ PAPER = Path(__file__).with_name("categories.toml")
 WIDE = Path(__file__).with_name("wide.toml")
 """What shops sell: the paper's 17 categories, as alike as there, among many others, and words of ten languages."""
 
-_SECTIONS = ("within", "general", "adjectives", "compounding", "groups", "between", "aliases", "languages", "labels")
+_SECTIONS = (
+    "within", "general", "adjectives", "compounding", "groups", "alone", "between", "aliases", "languages", "labels",
+)  # fmt: skip
 _STEPS = re.compile(r"[>›»→|/\\:]")
 _NOTHING = ""
 """What a word stands for that says nothing of the kind."""
@@ -45,6 +47,7 @@ class Taxonomy:
     groups: Mapping[str, tuple[str, ...]]
     within: float
     between: Mapping[frozenset[str], float]
+    alone: frozenset[str] = field(repr=False)
     _own_labels: Mapping[str, frozenset[str]] = field(repr=False)
     _group: Mapping[str, str] = field(repr=False)
     _words: Mapping[str, str] = field(repr=False)
@@ -192,6 +195,11 @@ class Taxonomy:
         """The palette labels that are this category's own garment; empty when the taxonomy doesn't know it."""
         return self._own_labels.get(self.canonical(category) or "", frozenset())
 
+    def worn(self, category: str | None) -> frozenset[str]:
+        """As :meth:`labels`, of what is a part of an outfit; empty for what is in one of the groups ``alone``."""
+        alone = self._group.get(self.canonical(category) or "") in self.alone
+        return frozenset() if alone else self.labels(category)
+
 
 @cache
 def _shipped() -> dict[str, Any]:
@@ -243,10 +251,14 @@ class _Document:
             for label in own:
                 self.expect(f"labels.{category}", label, LABELS, "label of the masks' palette")
             labels[category] = frozenset(own)
+        alone = self.words("alone")
+        for name in alone:
+            self.expect("alone", name, groups, "group")
         return {
             "groups": groups,
             "within": self.share("within", self.content.get("within", 0.8)),
             "between": self.between(groups),
+            "alone": frozenset(alone),
             "_own_labels": labels,
             "_group": group,
             "_words": words,

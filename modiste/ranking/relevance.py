@@ -220,6 +220,7 @@ def sentence(
     colour: str = "",
     habitual: bool = False,
     cause: str = "what you bought",
+    worn: bool = False,
 ) -> str:
     """One sentence that a shopper understands, from the weighted terms of one recommendation, by their names.
 
@@ -227,21 +228,21 @@ def sentence(
     above the lowest. ``colour`` names the
     item's. ``habitual`` tells whether the category's term is about the kinds that she buys, and not about one
     purchase. ``cause`` is what it was recommended for, in words that fit after "looks like": "the denim you bought",
-    "your photo". With min-max scaling, looking alike is meant among all there is.
+    "your photo"; ``worn``: to be worn with it. With min-max scaling, looking alike is meant among all there is.
     """
     looks = _looks(shown["look"] / weights.alpha, cause) if weights.alpha else ""
     told = [
         looks,
         _same_colour(shown["colour"] / abs(weights.colour), weights.colour < 0, colour) if weights.colour else "",
         _kind(shown["category"] / weights.gamma, "it" if looks else cause, habitual) if weights.gamma else "",
-        _bought_together(shown["together"] / weights.together) if weights.together else "",
+        _bought_together(shown["together"], "what you did" if habitual else cause),
         _fashion(shown["popularity"] / weights.beta, weights, trendiness, peak) if weights.beta else "",
         "is new" if weights.newness and shown["newness"] / weights.newness >= NEW else "",
         f"is sold {distance_km:.1f} km from you" if distance_km is not None and shown["distance"] > 0 else "",
     ]
     told = [reason for reason in told if reason]
     if not told:
-        return f"It is the nearest we have to {cause}."
+        return f"It is {'what we have to go with' if worn else 'the nearest we have to'} {cause}."
     return f"It {told[0]}." if len(told) == 1 else f"It {', '.join(told[:-1])} and {told[-1]}."
 
 
@@ -259,8 +260,8 @@ def _same_colour(share: float, other: bool, name: str) -> str:
     return "is of a similar colour" if share >= 0.6 else ""
 
 
-def _bought_together(share: float) -> str:
-    return "is often bought by those who buy what you did" if share > 0 else ""
+def _bought_together(share: float, cause: str) -> str:
+    return f"is often bought by those who buy {cause}" if share > 0 else ""
 
 
 def _fashion(share: float, weights: Weights, trendiness: float, peak: float) -> str:

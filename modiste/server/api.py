@@ -20,7 +20,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from modiste import __version__, wire
 from modiste.arrays import Bools
-from modiste.ask import Id, SearchAsk, sentence
+from modiste.ask import Id, OutfitAsk, SearchAsk, sentence
 from modiste.catalog.events import Event
 from modiste.catalog.files import open_regular
 from modiste.catalog.items import Item
@@ -48,7 +48,7 @@ MAX_AGE_S = 60
 class _IdConvertor(Convertor[str]):
     """An id in a path: any text, with slashes too, but not so that it reads like a route below it."""
 
-    regex = r"(?:(?!/(?:similar|photo|thumbnail|mask|recommendations|export)$).)+"
+    regex = r"(?:(?!/(?:similar|goes-with|photo|thumbnail|mask|recommendations|export)$).)+"
 
     def convert(self, value: str) -> str:
         return value
@@ -162,6 +162,19 @@ def similar_items(
     """The Top-K for someone who looks at this item."""
     make = partial(shop.recommend, item=item_id)
     return wire.Similar(item_id=item_id, **_served(response, shop, caller, ask, "item", ask.session, make))
+
+
+@lists.get(
+    "/v1/items/{item_id:id}/goes-with", tags=["items"], summary="What goes with an item", responses=_refusals(404),
+    dependencies=[Depends(Leave("publishable", here=True))], openapi_extra=OPEN_HERE,
+)  # fmt: skip
+def goes_with(shop: TheShop, caller: TheCaller, item_id: ItemId, ask: Annotated[OutfitAsk, Query()]) -> wire.GoesWith:
+    """A list for each other part of an outfit that is worn with the item; never two of one part."""
+    told, parts = caller.may("viewer"), []
+    for one in shop.goes_with(item_id, **ask.given):
+        shown = [each if told else each.model_copy(update={"rules": []}) for each in _shown(one.recommendations)]
+        parts.append(wire.OutfitPart(part=one.part, kinds=list(one.kinds), recommendations=shown))
+    return wire.GoesWith(item_id=item_id, parts=parts, as_of=_as_of())
 
 
 @lists.get(

@@ -70,6 +70,7 @@ class SearchResult:
 class Question:
     """``ask`` put to ``snapshot``, with a query for each purchase or photo. ``verb`` ends "the denim …".
 
+    ``beside``: it is about what is worn with an item.
     ``distances`` are each row's, float64 in km, None where the position or the stores are not known. ``ruling`` has the
     rules in force, None without any, and ``apart`` which of those about what is shown together it doesn't meet.
     ``personal``: it is about what somebody bought or looked at, so that nothing may fit.
@@ -84,6 +85,7 @@ class Question:
     distances: Floats | None
     verb: str
     habitual: bool = False
+    beside: bool = False
     ruling: Ruling | None = None
     apart: tuple[int, ...] = ()
     personal: bool = False
@@ -150,6 +152,18 @@ class Question:
         return cls._of(snapshot, ask, [-1], _own(ask, usual(snapshot)), "you look at", None, vectors)
 
     @classmethod
+    def for_outfit(cls, snapshot: Snapshot, ask: Ask, item_id: str, companions: Companions) -> "Question":
+        """What is worn with an item, of the categories asked for: by its colour, by what sells, and by ``companions``,
+        what is bought with it; looks, kinds and presets play no part. Raises SettingError, UnknownIdError.
+        """
+        by = {"preset": "balanced", "alpha": 0.0, "gamma": 0.0, "penalty": None, "scaling": None}
+        ask = ask.model_copy(update=by)
+        row = snapshot.row(item_id)
+        made = cls._of(snapshot, ask, [row], _own(ask, usual(snapshot)), "you look at", None)
+        queries = replace(made.queries, together=[together(made.snapshot, companions)])
+        return replace(made, queries=queries, beside=True)
+
+    @classmethod
     def for_nobody(
         cls, snapshot: Snapshot, ask: Ask, trendiness: float, position: tuple[float, float] | None = None
     ) -> "Question":
@@ -197,7 +211,7 @@ class Question:
         candidates = candidates.updated(
             distance_km=distances, allowed=allowed, boost=None if ruling is None else ruling.boost
         )
-        return cls(snapshot, ask, ask.weights, candidates, queries, distances, verb, False, ruling, apart)
+        return cls(snapshot, ask, ask.weights, candidates, queries, distances, verb, ruling=ruling, apart=apart)
 
     @property
     def of_items(self) -> bool:
@@ -318,7 +332,7 @@ class Question:
         offered = self.snapshot.alive if ask.sold_out else self.snapshot.on_offer
         pool = np.ones(self.snapshot.rows, bool) if offered is None else offered
         if ask.categories and ask.match == "all":
-            pool = pool & _of_kinds(self.snapshot, ask)
+            pool = pool & _of_kinds(self.snapshot, ask.categories)
         rows = np.flatnonzero(pool)
         rows = rows[:: max(1, -(-len(rows) // RANDOM_ITEMS))]
         anybody = np.zeros(many, np.int8)
@@ -343,9 +357,11 @@ class Question:
         return made
 
     def _showable(self) -> Bools:
-        """What the rules let be shown whatever the filters say, bool (rows,)."""
+        """What the rules let be shown whatever the filters say, bool (rows,); beside an item of the kinds asked for."""
         offered = self.snapshot.alive if self.ask.sold_out else self.snapshot.on_offer
         showable = np.ones(self.snapshot.rows, bool) if offered is None else offered
+        if self.beside:
+            showable = showable & _of_kinds(self.snapshot, self.ask.categories)
         barred = None if self.ruling is None else self.ruling.barred(self.apart)
         return showable if barred is None else showable & ~barred
 
@@ -470,6 +486,7 @@ class Question:
             colour=colour_words(colour) if terms["colour"] else "",
             habitual=self.habitual,
             cause=self._cause(cause),
+            worn=self.beside,
         )
         return Recommendation(
             item_id=item["item_id"],
@@ -505,7 +522,7 @@ def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | 
     """
     conditions: list[Bools] = []
     if ask.categories:
-        conditions.append(_of_kinds(snapshot, ask))
+        conditions.append(_of_kinds(snapshot, ask.categories))
     if ask.min_price is not None or ask.max_price is not None:
         price = snapshot.column("price")
         low, high = ask.min_price or 0.0, np.inf if ask.max_price is None else ask.max_price
@@ -521,9 +538,9 @@ def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | 
     return allowed
 
 
-def _of_kinds(snapshot: Snapshot, ask: Ask) -> Bools:
-    """The rows of the categories that are asked for, bool (rows,). Raises SettingError."""
-    names = snapshot.taxonomy.chosen(ask.categories, snapshot.categories)
+def _of_kinds(snapshot: Snapshot, categories: Sequence[str]) -> Bools:
+    """The rows of some categories, bool (rows,). Raises SettingError."""
+    names = snapshot.taxonomy.chosen(categories, snapshot.categories)
     chosen = np.array([*(name in names for name in snapshot.categories), False])  # the last one: no category
     found: Bools = chosen[snapshot.column("category")]
     return found

@@ -18,7 +18,7 @@ import polars.selectors as cs
 import sqlalchemy as sa
 from PIL import Image
 
-from modiste.ask import Ask, SearchAsk
+from modiste.ask import Ask, OutfitAsk, SearchAsk
 from modiste.behaviour.choice import LAST
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
@@ -32,6 +32,7 @@ from modiste.shop.checking import Finding, Mend, check
 from modiste.shop.items import FETCHED, Items
 from modiste.shop.keys import Keys
 from modiste.shop.moments import Moments
+from modiste.shop.outfits import GoesWith, goes_with
 from modiste.shop.preview import preview
 from modiste.shop.purchases import Purchases
 from modiste.shop.question import Garment, Question, SearchResult
@@ -250,6 +251,19 @@ class Shop:
         found = Question.for_photo(snapshot, ask, worn.vector, worn.colour).merged() if kinds else Recommendations()
         assert worn.keep is not None  # a garment has pixels
         return Garment(label, colour_words(worn.colour), worn.keep, tuple(kinds), found)
+
+    def goes_with(self, item: str, **ask: Any) -> list[GoesWith]:
+        """What is worn with an item: a list for each other part of an outfit, tops, shoes, bags and so on.
+
+        By colours that are worn together, by what sells and by what is bought with it. ``ask``: the fields of
+        :class:`~modiste.ask.OutfitAsk`. No list for an item that isn't worn with others, or of which nobody knows what
+        it is. Raises UnknownIdError and SettingError.
+        """
+        asked = self.scenarios.asked(OutfitAsk.of(**ask))
+        with self.moments.last(asked.space) as (snapshot, reading):
+            bought = reading is not None and asked.together != 0
+            companions = self.purchases.companions(reading, "", [item]) if reading is not None and bought else {}
+            return goes_with(snapshot, asked, item, companions)
 
     def _question(self, shopper: str | None, item: str | None, items: Sequence[str] | None, ask: Ask) -> Question:
         """About each purchase of ``shopper`` (without any, about nothing), or about items; all of one moment."""

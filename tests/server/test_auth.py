@@ -34,6 +34,7 @@ LEAVES = {
     """,
     "publishable": """
         GET /v1/items/{item_id:id}/similar
+        GET /v1/items/{item_id:id}/goes-with
         GET /v1/items/{item_id:id}/photo
         GET /v1/items/{item_id:id}/thumbnail
         GET /v1/shoppers/{shopper_id:id}/recommendations
@@ -145,6 +146,7 @@ CLOSED = {one for one in ROUTES if one[2] != "anyone"}
 CATALOGUE = {
     ("GET", "/v1/items", "viewer"), ("GET", "/v1/items/{item_id:id}", "viewer"),
     ("GET", "/v1/items/{item_id:id}/similar", "publishable"),
+    ("GET", "/v1/items/{item_id:id}/goes-with", "publishable"),
     ("GET", "/v1/recommendations", "publishable"), ("POST", "/v1/recommendations", "publishable"),
 }  # fmt: skip
 """What whoever is on this machine may read, without a key."""

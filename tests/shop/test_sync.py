@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from modiste import Item
 from modiste.catalog.readers import read_source
-from modiste.errors import SettingError, SourceError
+from modiste.errors import SourceError
 from modiste.shop import schema
 from modiste.shop.shop import Shop
 from modiste.shop.sync import Sources, sync

@@ -81,6 +81,8 @@ def _item(request: Request, shop: Shop, about: Mapping[str, Any], parse: Parse) 
         values["embedded"] = bool(snapshot.spaces)
     if target == "similar":
         return render(request, "_similar.html", **values)
+    if target is None:
+        values["outfit"] = shop.goes_with(item_id)
     views = shop.items.browse(product=about["product"], limit=MOST_VIEWS).items.to_dicts()
     origin = _origin(shop, query)
     stores = _stores(shop, about["store_id"], {view["store_id"] for view in views}, origin)
