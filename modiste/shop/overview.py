@@ -16,7 +16,7 @@ from modiste.shop import schema
 from modiste.shop.lists import ranked
 from modiste.shop.purchases import last_purchase
 from modiste.shop.question import Question
-from modiste.shop.shop import Shop
+from modiste.shop.shop import SPARING, Shop
 from modiste.shop.snapshot import STATES, Snapshot
 from modiste.shop.status import Status
 from modiste.shop.storefront import Funnel
@@ -101,8 +101,17 @@ def overview(shop: Shop, window: float = WINDOW) -> Overview:
     have = status.coverage
     synced = None if have.last_sync is None else (have.last_sync, have.synced)
     never_sold = shop.items.browse(state="never sold", limit=0).total
-    lists = shop.storefront.funnel(datetime.now(UTC).replace(tzinfo=None) - timedelta(days=SEEN_DAYS))
-    return Overview(status, at, window, weeks, rising, falling, reach(shop), synced, never_sold, lists)
+    return Overview(status, at, window, weeks, rising, falling, reach(shop), synced, never_sold, _lists(shop, snapshot))
+
+
+def _lists(shop: Shop, snapshot: Snapshot) -> list[Funnel]:
+    """What came of the lists on the shop's pages; it holds for SPARING times as long as it took."""
+    began = monotonic()
+    known: tuple[float, list[Funnel]] | None = snapshot.kept.get("lists")
+    if known is None or known[0] < began:
+        found = shop.storefront.funnel(datetime.now(UTC).replace(tzinfo=None) - timedelta(days=SEEN_DAYS))
+        known = snapshot.kept["lists"] = (monotonic() + SPARING * (monotonic() - began), found)
+    return known[1]
 
 
 def trends(shop: Shop, by: str = "item", window: float = WINDOW) -> pl.DataFrame:

@@ -59,7 +59,7 @@ MOST_TOLD = 500_000
 """So many purchases are read to tell all shoppers' tastes."""
 
 SPARING = 20.0
-"""All shoppers' tastes are worked out at most for a twentieth of the time."""
+"""What needs all shoppers, or all lists that were seen, is worked out at most for a twentieth of the time."""
 
 
 class Shop:

@@ -77,6 +77,8 @@ LEAVES = {
         GET /shoppers.csv
         GET /stores.csv
         GET /trending.csv
+        GET /scenarios.csv
+        GET /storefront.csv
         GET /stores
     """,
     "merchandiser": """
@@ -107,6 +109,7 @@ LEAVES = {
         DELETE /v1/shoppers/{shopper_id:id}
         GET /v1/shoppers/{shopper_id:id}/export
         GET /audit
+        GET /audit.csv
     """,
 }
 """What every route asks for. A new one must be written down here: is it what its users may, and nobody else?"""

@@ -496,7 +496,10 @@ def test_every_list_is_a_csv_in_which_no_text_is_a_formula(client: httpx.Client,
         shop.items.edit("Denim-red-men", {"title": '=HYPERLINK("https://x.example","y")', "brand": "@brand"})
         shop.items.put(Item("+1", "Denim", title="-2+3", price=5.0))
         shop.purchases.record([Event("=cmd|'/c'!A1", "+1", datetime(2025, 3, 1))])
-    for address in ("/items.csv", "/shoppers.csv", "/stores.csv", "/trending.csv", "/trending.csv?by=price"):
+    for address in (
+        "/items.csv", "/shoppers.csv", "/stores.csv", "/trending.csv", "/trending.csv?by=price", "/scenarios.csv",
+        "/storefront.csv", "/audit.csv",
+    ):  # fmt: skip
         answer = client.get(address)
         assert answer.headers["content-type"].startswith("text/csv")
         assert "attachment" in answer.headers["content-disposition"]

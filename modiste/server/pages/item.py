@@ -15,7 +15,7 @@ from modiste.ranking.relevance import PRESETS
 from modiste.server.dependencies import TheShop, TheWorkQueue
 from modiste.server.limits import BusyError
 from modiste.server.pages.parses import Parse
-from modiste.server.pages.rendering import part_wanted, render, term_bars
+from modiste.server.pages.rendering import looks, part_wanted, render, term_bars
 from modiste.shop.shop import Shop
 
 SIMILAR = 8
@@ -78,7 +78,7 @@ def _item(request: Request, shop: Shop, about: Mapping[str, Any], parse: Parse) 
     if target != "stores":
         similar = shop.recommend(item=item_id, top=SIMILAR, preset=preset)
         values |= {"similar": similar, "preset": preset, **term_bars(PRESETS[preset], similar)}
-        values["embedded"] = bool(snapshot.spaces)
+        values |= looks(shop)
     if target == "similar":
         return render(request, "_similar.html", **values)
     if target is None:

@@ -18,6 +18,7 @@ from modiste.ranking.relevance import PRESETS, Scaling, Weights
 from modiste.server.addresses import address, here, item_page, shopper_page, thumbnail
 from modiste.shop.moments import STOOD_IN
 from modiste.shop.recommendations import TERMS, Recommendation
+from modiste.shop.shop import Shop
 
 MOST_TOP = 20
 MOST_WEIGHT = 4
@@ -149,6 +150,12 @@ def term_bars(weights: Weights, shown: Iterable[Recommendation]) -> dict[str, An
         "terms_shown": [name for name, weight in by_term.items() if weight],
         "full": max(largest, *by_term.values()),
     }
+
+
+def looks(shop: Shop) -> dict[str, bool]:
+    """Whether photos were compared, ``embedded``, and whether there are any."""
+    embedded = bool(shop.snapshot().spaces)
+    return {"embedded": embedded, "photos": embedded or shop.coverage().photos > 0}
 
 
 def number(text: str | None, low: float, high: float) -> float | None:

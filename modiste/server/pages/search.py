@@ -13,7 +13,7 @@ from modiste.catalog.items import GENDERS
 from modiste.errors import ModisteError, PhotoError
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue
 from modiste.server.pages.parses import Parse
-from modiste.server.pages.rendering import part_wanted, render, term_bars
+from modiste.server.pages.rendering import looks, part_wanted, render, term_bars
 from modiste.server.pictures import data_uri
 from modiste.server.settings import Settings
 from modiste.shop.shop import Shop
@@ -75,7 +75,7 @@ def _form(shop: Shop, settings: Settings) -> dict[str, Any]:
     return {
         "categories": [name for name, _ in shop.items.categories()],
         "genders": shop.items.genders(),
-        "embedded": bool(shop.vectors.spaces()),
+        **looks(shop),
         "most_bytes": settings.max_upload,
         "category": "",
         "gender": "",

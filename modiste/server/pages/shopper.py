@@ -19,6 +19,7 @@ from modiste.server.dependencies import TheShop
 from modiste.server.pages.rendering import (
     MOST_TOP,
     MOST_WEIGHT,
+    looks,
     number,
     part_wanted,
     render,
@@ -105,7 +106,7 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
         **term_bars(
             ask.weights if purchases.height else Weights(0.0, 1.0, 0.0), [one for _, found in now for one in found]
         ),
-        "embedded": bool(snapshot.spaces),
+        **looks(shop),
         "request_address": with_query(
             address("shoppers", shopper_id, "recommendations"), ask.model_dump(exclude_unset=True).items()
         ),

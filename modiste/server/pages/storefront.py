@@ -31,10 +31,7 @@ writes = APIRouter(include_in_schema=False, route_class=WriteRoute)
 @router.get("/storefront")
 def storefront(request: Request, shop: TheShop) -> Response:
     """What came of the lists by placement, how the tests stand, and a form for a new one."""
-    asked = request.query_params
-    period = int(number(asked.get("period"), min(PERIODS), max(PERIODS)) or 28)
-    days = number(asked.get("within"), 0.5, 90) or WINDOW
-    since = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=period)
+    period, since, days = asked(request)
     tests = shop.ab.all()[:SHOWN]
     return render(
         request,
@@ -47,6 +44,14 @@ def storefront(request: Request, shop: TheShop) -> Response:
         period=period,
         days=days,
     )
+
+
+def asked(request: Request) -> tuple[int, datetime, float]:
+    """Of how many days an address wants lists, since when that is, and how long after a click a sale counts."""
+    query = request.query_params
+    period = int(number(query.get("period"), min(PERIODS), max(PERIODS)) or 28)
+    since = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=period)
+    return period, since, number(query.get("within"), 0.5, 90) or WINDOW
 
 
 @writes.post("/storefront", summary="Start an A/B test")
