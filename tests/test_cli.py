@@ -330,6 +330,13 @@ def test_a_scenario_is_set_shown_compared_tried_and_undone(type_, street, tmp_pa
     shown = type_("recommend", "street", "--shopper", "ann", "--scenario", "home")[1]
     assert " 1. bare" in shown
     assert "pinned by rule “First”" in shown
+    assert "drawn at random between home and skirts" in type_("compare", "street", "home", "skirts", "--log")[2]
+    street.ab.start("mix", "home", "skirts", placement="front", rate=0.3)
+    for number in range(6):
+        _, served = street.ab.serve("front", None, f"{number}", lambda one: street.recommend("ann", scenario=one))
+        street.storefront.record([Seen(street.storefront.sign(served))])
+    told = [line.split()[:2] for line in type_("compare", "street", "home", "skirts", "--log")[1].splitlines()]
+    assert [one for one in told if "SNIPS" in one] == [["home", "SNIPS"], ["skirts", "SNIPS"]]
     assert "home has version 3, back to version 1" in type_("scenario", "undo", "street", "home")[1]
     assert type_("scenario", "undo", "street", "home", "--to", "9")[0] == 2
     assert "removed home" in type_("scenario", "remove", "street", "home")[1]

@@ -57,10 +57,25 @@ def compare(
     top: Annotated[int, typer.Option(min=2, max=1000, help="How long the mixed list is.")] = 20,
     sample: Annotated[int, typer.Option(min=2, help="At most so many shoppers.")] = 2000,
     seed: Annotated[int, typer.Option(min=0)] = 42,
+    log: Annotated[
+        bool, typer.Option("--log", help="Instead: what each would have earned of the lists that A/B tests showed.")
+    ] = False,
+    counts: Annotated[str, typer.Option(help="--log: what came of a list: clicked, cart or bought.")] = "clicked",
 ) -> None:
     """Mix the lists of two settings for shoppers whose last purchase is left out, and count whose pick they bought."""
     from modiste.evaluation.comparing import compare as run
+    from modiste.evaluation.comparing import replay
 
+    if log:
+        with open_shop(path) as shop:
+            told = replay(shop, a, b, counts)
+        rows = [
+            (name, way, f"{one.value:.2%}", f"{one.low:.2%} to {one.high:.2%}", one.n, f"{one.effective:.0f}")
+            for name, ways in told.items()
+            for way, one in ways.items()
+        ]
+        print_table(("scenario", "estimate", f"{counts}, a list", "95%", "lists", "worth"), rows)
+        return
     with open_shop(path) as shop, progress_bar("comparing") as progress:
         found = run(shop, a, b, top=top, sample=sample, seed=seed, progress=progress)
     chose = found.wins_a + found.wins_b

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from modiste.catalog.items import Rejected
-    from modiste.shop.recommendations import Recommendation
+    from modiste.shop.recommendations import Recommendations
 
 SHOWN = 10
 """So many rows that were not taken are shown."""
@@ -42,10 +42,10 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: 
     _console().print(table)
 
 
-def print_list(title: str, found: "Sequence[Recommendation]") -> None:
+def print_list(title: str, found: "Recommendations") -> None:
     """One line of numbers a recommendation, and its reason in a line below."""
     if not found:
-        say(f"{title}: nothing to recommend")
+        say(f"{title}: {found.nothing or 'nothing to recommend'}")
         return
     say((title, "bold"))
     for place, one in enumerate(found, 1):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modiste.errors import SettingError
@@ -45,6 +45,7 @@ def test_points_and_shoppers_must_belong_together():
         measure(np.zeros(2), np.zeros(3, int))
 
 
+@settings(deadline=None)
 @given(POINTS, st.integers(0, 5))
 def test_the_interval_lies_within_the_points_and_is_the_same_for_the_same_seed(points, seed):
     values, shopper = np.array(points), np.arange(len(points)) % 7
@@ -53,6 +54,7 @@ def test_the_interval_lies_within_the_points_and_is_the_same_for_the_same_seed(p
     assert min(points) - 1e-9 <= one.low <= one.high <= max(points) + 1e-9
 
 
+@settings(deadline=None)
 @given(POINTS)
 def test_how_shoppers_are_numbered_changes_nothing(points):
     values, shopper = np.array(points), np.arange(len(points)) // 3
