@@ -74,6 +74,8 @@ class Selling:
         place = {row: number for number, row in enumerate(changed.tolist())}
         counts, came = np.zeros((2, len(changed))), np.zeros(len(changed), np.int32)
         for row, day, bought in sales.of(rows):
+            if not bought:  # what was taken back lies after the last day that is left, perhaps without end
+                continue
             number = place[row]
             counts[:, number] += bought * np.exp2((day - sales.day) / np.array([model.half_life, LASTING_HALF_LIFE]))
             if bought > 0 and not came[number]:

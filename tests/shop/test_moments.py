@@ -100,6 +100,14 @@ def test_what_is_bought_together_is_counted_together_in_every_answer(small):
     assert len(small.purchases) == 40
 
 
+def test_when_all_that_was_bought_is_forgotten_nothing_of_it_is_counted(small):
+    before = [(one.item_id, one.relevance) for one in small.introduce(top=5)]
+    small.purchases.record([Event("ann", "c", NOON)])
+    assert small.purchases.popularity()["popularity"].sum() == 1  # a moment in which it counts
+    small.forget("ann")
+    assert [(one.item_id, one.relevance) for one in small.introduce(top=5)] == before
+
+
 def test_a_question_keeps_to_one_catalogue_while_items_come_and_go(shop):
     shop.purchases.record([Event("ann", "Denim-red-women-0", NOON), Event("bea", "Dresses-blue-women-0", NOON)])
     expected = {name: {bought for bought, _ in shop.recommend_each(name)} for name in ("ann", "bea")}
