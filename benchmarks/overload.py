@@ -26,7 +26,7 @@ import numpy as np
 from service import fill
 
 SHOPPERS, CONNECTIONS, STRANGERS = 500, 400, 140
-COMMAND = "from modiste.cli import main; main()"
+COMMAND = "from modiste.commands import main; main()"
 
 
 @dataclass

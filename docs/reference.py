@@ -19,7 +19,7 @@ import typer
 import modiste
 from modiste import errors
 from modiste.ask import Ask
-from modiste.cli import app
+from modiste.commands import app
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 

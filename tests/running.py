@@ -25,7 +25,7 @@ from modiste.server.settings import Settings
 
 TOKEN = "a-token-for-tests"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-COMMAND = "from modiste.cli import main; main()"
+COMMAND = "import sys; sys.argv[0] = 'modiste'; from modiste.commands import main; main()"
 """The command ``modiste`` in Python, whatever is on the path."""
 
 ONCE = httpx.Client(timeout=120, limits=httpx.Limits(max_keepalive_connections=0))

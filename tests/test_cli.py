@@ -17,19 +17,19 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from modiste import Ask, Event, Item, Shop, __version__, cli
+from modiste import Ask, Event, Item, Shop, __version__, commands
 from modiste.behaviour.choice import DEFAULT
+from modiste.commands.printing import Estimate
 from modiste.demo import unpack
 from modiste.shop import schema
 from modiste.shop.storefront import Seen
 
 from . import garments
-
-BIN = Path(sys.executable).parent / "modiste"
+from .running import COMMAND
 
 
 def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [str(BIN), *map(str, words)]
+    command = [sys.executable, "-c", COMMAND, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=os.environ | {"COLUMNS": "200"})
 
 
@@ -44,7 +44,7 @@ def type_(
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setattr(sys, "argv", ["modiste", *map(str, words)])
         try:
-            cli.main()
+            commands.main()
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
@@ -98,7 +98,7 @@ def street(made: Path, tmp_path: Path) -> Iterator[Shop]:
 
 def test_help_comes_at_once_and_imports_nothing_of_weight():
     heavy = "numpy polars onnxruntime sqlalchemy pydantic"
-    code = f"import sys, modiste.cli; print([m for m in {heavy.split()} if m in sys.modules])"
+    code = f"import sys, modiste.commands; print([m for m in {heavy.split()} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
     shown = run("--help")
     assert "recommend" in shown.stdout
@@ -111,7 +111,7 @@ def test_the_version_short_help_and_completion_are_where_people_look_for_them(ty
         code, shown, _ = type_(*words)
         assert (code, "Usage" in shown) == (0, True)
     completed = subprocess.run(
-        [str(BIN)], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", COMMAND], capture_output=True, text=True, check=False,
         env=os.environ | {"_MODISTE_COMPLETE": "complete_bash", "COMP_WORDS": "modiste sta", "COMP_CWORD": "1"},
     )  # fmt: skip
     assert completed.stdout.split() == ["status"]
@@ -120,7 +120,7 @@ def test_the_version_short_help_and_completion_are_where_people_look_for_them(ty
 @pytest.mark.parametrize(("seconds", "said"), [(0.5, ["2,000 photos, about 17 minutes to go"]), (0.02, [])])
 def test_how_long_many_photos_will_take_is_told_once_by_the_first_ones(seconds, said):
     told, now = [], [100.0]
-    estimate = cli.Estimate("photos", told.append, lambda: now[0])
+    estimate = Estimate("photos", told.append, lambda: now[0])
     for done in range(8, 2000, 8):
         estimate(done, 2000)
         now[0] += 8 * seconds

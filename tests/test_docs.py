@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from docs import check_links, reference
-from modiste import Shop, cli
+from modiste import Shop, commands
 from modiste.ask import Ask
 from modiste.demo import unpack
 from modiste.ranking.topk import Queries
@@ -71,7 +71,7 @@ class Terminal:
         sys.argv = shlex.split(line, comments=True)
         try:
             with redirect_stdout(output), redirect_stderr(output):
-                cli.main()
+                commands.main()
         except SystemExit as end:
             code = end.code
         finally:
@@ -187,7 +187,7 @@ def test_the_baseline_that_the_page_shows_recommends_what_it_says(belongings: Pa
 # What they name
 
 
-def commands() -> dict[str, set[str]]:
+def documented() -> dict[str, set[str]]:
     """The options of each command."""
     page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
     sections = re.split(r"^## ", page, flags=re.M)[1:]
@@ -195,7 +195,7 @@ def commands() -> dict[str, set[str]]:
 
 
 def test_every_command_that_a_document_names_is_one() -> None:
-    known = commands()
+    known = documented()
     for page in DOCUMENTS:
         text = page.read_text(encoding="utf-8")
         lines = re.findall(r"^(?:\$ | {4,})?(?:[A-Z_]+=\S+ )?(modiste [a-z].*)$", text, re.M)
@@ -265,7 +265,7 @@ def test_every_field_of_a_question_is_in_the_reference_and_in_an_option() -> Non
     page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
     for field in Ask.model_fields:
         assert f"| `{field}` |" in page
-        assert f"--{field.replace('_', '-')}" in commands()["modiste recommend"]
+        assert f"--{field.replace('_', '-')}" in documented()["modiste recommend"]
 
 
 def test_every_page_is_in_the_index() -> None:

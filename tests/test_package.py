@@ -36,8 +36,8 @@ def test_a_name_that_it_does_not_have_is_an_attribute_error():
     "code",
     [
         "import modiste; dir(modiste); modiste.__version__",
-        "import modiste.cli",
-        "sys.argv = ['modiste', '--help']\nfrom modiste.cli import main\ntry: main()\nexcept SystemExit: pass",
+        "import modiste.commands",
+        "sys.argv = ['modiste', '--help']\nfrom modiste.commands import main\ntry: main()\nexcept SystemExit: pass",
     ],
     ids=["package", "commands", "help"],
 )

@@ -21,7 +21,7 @@ import yaml
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
-from modiste import __version__, cli, extras
+from modiste import __version__, commands, extras
 from modiste.errors import MissingExtraError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,7 +82,7 @@ def test_doctor_tells_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyP
         return installed(name)
 
     monkeypatch.setattr(metadata, "version", without_httpx)
-    shown = CliRunner().invoke(cli.app, ["doctor"]).stdout
+    shown = CliRunner().invoke(commands.app, ["doctor"]).stdout
     (client,) = re.findall(r"  extra client: not installed \(httpx\); to install: (.*)", shown)
     assert packages(client) == needed("client")
     for extra in EXTRAS:
@@ -138,6 +138,7 @@ def test_the_wheel_has_what_is_no_python(archive: ZipFile) -> None:
 
 def test_the_wheel_says_the_one_version_and_what_it_needs(wheel: Path, archive: ZipFile) -> None:
     assert "version" not in PROJECT
+    assert metadata.EntryPoint("modiste", PROJECT["scripts"]["modiste"], "console_scripts").load() is commands.main
     assert wheel.name == f"modiste-{__version__}-py3-none-any.whl"
     said = Parser().parsestr(archive.read(f"modiste-{__version__}.dist-info/METADATA").decode())
     assert said["Version"] == __version__

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from modiste.cli import app
+from modiste.commands import app
 
 from .garments import drawn
 

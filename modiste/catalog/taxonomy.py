@@ -20,7 +20,7 @@ PAPER = Path(__file__).with_name("categories.toml")
 """The paper's taxonomy: 17 categories in six groups."""
 
 WIDE = Path(__file__).with_name("wide.toml")
-"""What shops sell: the paper's 17 categories, as alike as there, among many others, and words of eight languages."""
+"""What shops sell: the paper's 17 categories, as alike as there, among many others, and words of ten languages."""
 
 _SECTIONS = (
     "within", "general", "adjectives", "compounding", "groups", "alone", "between", "aliases", "languages", "labels",

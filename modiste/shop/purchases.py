@@ -55,6 +55,25 @@ _LAST_EVENT = {
 _BATCH = 20_000  # events written at once when all are counted anew
 
 
+def _companions() -> sa.Select[Any]:
+    """What the last BUYERS of ``item`` but ``shopper`` bought besides, with how many of them did."""
+    table, other = schema.events.c, schema.events.alias().c
+    item, shopper = sa.bindparam("item", type_=sa.String), sa.bindparam("shopper", type_=sa.String)
+    buyers = sa.select(table.shopper_id).where(
+        table.item_id == item, table.kind == "purchase", table.kept > 0, table.shopper_id != shopper
+    )
+    theirs = sa.select(other.item_id, sa.func.count(sa.distinct(other.shopper_id))).where(
+        other.shopper_id.in_(buyers.order_by(table.at.desc()).limit(BUYERS)),
+        other.item_id != item,
+        other.kind == "purchase",
+        other.kept > 0,
+    )
+    return theirs.group_by(other.item_id)
+
+
+_COMPANIONS = _companions()  # made once: SQLAlchemy keeps with it what it compiles to
+
+
 class Purchases:
     """A shop's purchases."""
 
@@ -107,27 +126,8 @@ class Purchases:
         self, connection: sa.Connection, shopper_id: str, item_ids: Sequence[str]
     ) -> dict[str, dict[str, float]]:
         """For each of some items, how often others were bought by the last BUYERS who bought it, her left out."""
-        table = schema.events.c
-        buyers: dict[str, list[str]] = {}
-        for item_id in item_ids:
-            those = sa.select(table.shopper_id).where(
-                table.item_id == item_id, table.kind == "purchase", table.kept > 0, table.shopper_id != shopper_id
-            )
-            latest = connection.execute(those.order_by(table.at.desc()).limit(BUYERS))
-            buyers[item_id] = list(latest.scalars())
-        baskets: defaultdict[str, set[str]] = defaultdict(set)
-        for some in chunks({one for those in buyers.values() for one in those}):
-            wanted = sa.select(table.shopper_id, table.item_id).where(
-                table.shopper_id.in_(some), table.kind == "purchase", table.kept > 0
-            )
-            for row in connection.execute(wanted):
-                baskets[row.shopper_id].add(row.item_id)
-        counted: dict[str, dict[str, float]] = {}
-        for item_id, who in buyers.items():
-            others = Counter(one for buyer in set(who) for one in baskets[buyer] if one != item_id)
-            if others:
-                counted[item_id] = dict(others)
-        return counted
+        found = {one: connection.execute(_COMPANIONS, {"item": one, "shopper": shopper_id}).all() for one in item_ids}
+        return {one: {row[0]: float(row[1]) for row in rows} for one, rows in found.items() if rows}
 
     def latest(self, shopper_ids: Collection[str], each: int = 4) -> dict[str, list[str]]:
         """The last ``each`` items that shoppers bought, the latest first."""

@@ -192,11 +192,12 @@ class Sales:
     def of(self, rows: Collection[int]) -> list[tuple[int, int, float]]:
         """The days of some rows with what was bought: row, day, count; sorted."""
         wanted = set(rows)
-        keys = {key for key in self.since if key >> _DAY_BITS in wanted}
+        counted: dict[int, float] = {}
         for row in wanted:
             low, high = np.searchsorted(self.keys, [self.key(row, 0), self.key(row + 1, 0)])
-            keys.update(self.keys[low:high].tolist())
-        return [(key >> _DAY_BITS, key & ((1 << _DAY_BITS) - 1), self.count(key)) for key in sorted(keys)]
+            counted.update(zip(self.keys[low:high].tolist(), self.bought[low:high].tolist(), strict=True))
+        counted.update((key, many) for key, many in self.since.items() if key >> _DAY_BITS in wanted)
+        return [(key >> _DAY_BITS, key & ((1 << _DAY_BITS) - 1), many) for key, many in sorted(counted.items())]
 
     def all(self) -> tuple[Ints, Floats]:
         """Every key, sorted, with its count."""
@@ -214,6 +215,9 @@ class Sales:
         keys, bought = self.all()
         age = self.day - (keys & ((1 << _DAY_BITS) - 1))
         return decayed_counts(keys >> _DAY_BITS, age, half_life, np.zeros(rows), bought)
+
+
+_FOUND_AGAIN = 50_000  # ids whose rows are remembered; what sells is asked for by everybody
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,9 +274,18 @@ class Snapshot:
             return -1
         if item_id in self.moved:
             return self.moved[item_id]
+        order, rows = self.kept.get("rows", (None, {}))
+        if order is not self.order:
+            order, rows = self.kept["rows"] = (self.order, {})
+        if (row := rows.get(item_id)) is not None:
+            return int(row)
         place = self.place(item_id)
-        row = int(self.order[place]) if place < len(self.order) else -1
-        return row if row >= 0 and self.item_ids[row] == item_id else -1
+        row = int(order[place]) if place < len(order) else -1
+        if row < 0 or self.item_ids[row] != item_id:
+            return -1
+        if len(rows) < _FOUND_AGAIN:
+            rows[item_id] = row
+        return row
 
     def place(self, item_id: str) -> int:
         """Where ``item_id`` is in ``order``, or would be."""

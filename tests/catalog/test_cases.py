@@ -8,6 +8,7 @@ import os
 import re
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from html import escape
@@ -297,10 +298,28 @@ def test_a_slip_of_the_pen_is_told_what_it_is_like(tmp_path: Path) -> None:
         "gender 'womne' is not known; is it women?", "age_group 'chldren' is not known; is it children?"
     )  # fmt: skip
     assert "category 'Dreses' is not known; is it Dresses?" in found.understood.remarks
-    log = events(tmp_path, "user,item,date,event,status\na,1,2025-03-01,purchse,\na,1,2025-03-01,,compleet\n")
+    log = events(tmp_path, "user,item,date,event,status\na,1,2025-03-01,purchse,\na,1,2025-03-01,,compelte\n")
     assert log.understood.remarks == (
-        "kind 'purchse' is not known; is it purchase?", "status 'compleet' is not known; is it complete?"
+        "kind 'purchse' is not known; is it purchase?", "status 'compelte' is not known; is it complete?"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("header", "sold", "returned", "cancelled"),
+    [
+        ("Bestellnr;Datum;Kundennr;Artikelnr;Menge;Status", "Versandt", "zurückerstattet", "Storno"),
+        ("N° commande;Date commande;Client;Référence;Quantité;Statut commande", "Payé", "Remboursé", "Annulation"),
+        ("Nr zamówienia;Data zakupu;Klient;Symbol;Ilość;Status zamówienia", "Wysłana", "zwrócony", "Odrzucone"),
+        ("N. ordine;Data ordine;Codice cliente;Articolo;Q.tà;Stato ordine", "In consegna", "Resa", "Annullata"),
+    ],
+)
+def test_an_order_book_of_any_language_says_what_became_of_orders(
+    tmp_path: Path, header: str, sold: str, returned: str, cancelled: str
+) -> None:
+    rows = [f"{n};2025-03-0{n};k{n};0042;1;{status}" for n, status in enumerate((sold, returned, cancelled), 1)]
+    found = events(tmp_path, "\n".join([header, *rows, ""]))
+    assert Counter(one.kind for one in found.events) == {"purchase": 3, "return": 1, "cancel": 1}
+    assert not found.understood.remarks
 
 
 def test_the_decimal_mark_is_told_by_the_column(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from modiste import cli
+from modiste import commands
 from modiste.catalog.events import Event
 from modiste.catalog.items import Item
 from modiste.shop.datasets import export_dataset
@@ -61,7 +61,9 @@ def test_recbole_reads_the_shop(odd: Shop, tmp_path: Path) -> None:
 
 
 def test_lenskit_reads_the_shop(odd: Shop, tmp_path: Path) -> None:
-    said = CliRunner().invoke(cli.app, ["export", str(odd.path), "--form", "lenskit", "--out", str(tmp_path / "out")])
+    said = CliRunner().invoke(
+        commands.app, ["export", str(odd.path), "--form", "lenskit", "--out", str(tmp_path / "out")]
+    )
     assert said.exit_code == 0, said.output
     events = pl.read_parquet(tmp_path / "out" / "purchases.parquet")
     assert events.columns == ["user_id", "item_id", "timestamp"]

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from modiste import cli
+from modiste import commands
 from modiste.errors import SettingError
 from modiste.shop.lists import recommend_all
 from modiste.shop.recommendations import TERMS
@@ -73,7 +73,7 @@ def test_without_a_place_a_shopper_has_nothing_near_her_and_the_others_have_thei
     assert "guest-2" in lists["shopper_id"]
     assert "guest-1" not in lists["shopper_id"]
     same(busy, lists, "shopper_id", within=20_000)
-    said = CliRunner().invoke(cli.app, ["recommend-all", str(busy.path), "--out", str(out), "--within", "20000"])
+    said = CliRunner().invoke(commands.app, ["recommend-all", str(busy.path), "--out", str(out), "--within", "20000"])
     assert "1 shoppers have no position" in said.output
     with pytest.raises(SettingError, match="within needs a position"):
         recommend_all(busy, tmp_path / "i.parquet", "items", within=5)
@@ -118,7 +118,7 @@ def test_another_question_begins_anew(busy: Shop, tmp_path: Path) -> None:
 def test_all_forms_say_the_same(busy: Shop, tmp_path: Path) -> None:
     for ending in ("parquet", "csv", "jsonl"):
         said = CliRunner().invoke(
-            cli.app, ["recommend-all", str(busy.path), "--out", str(tmp_path / f"l.{ending}"), "--top", "2"]
+            commands.app, ["recommend-all", str(busy.path), "--out", str(tmp_path / f"l.{ending}"), "--top", "2"]
         )
         assert "lists of 22 shoppers" in said.output
     first, *others = (written(tmp_path / f"l.{ending}") for ending in ("parquet", "csv", "jsonl"))

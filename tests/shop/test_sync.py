@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from modiste import Item, cli
+from modiste import Item, commands
 from modiste.catalog.readers import read_source
 from modiste.errors import SettingError, SourceError
 from modiste.shop.shop import Shop
@@ -188,15 +188,15 @@ def test_sources_are_said_once(tmp_path: Path) -> None:
     with source.open("w", newline="") as file:
         csv.writer(file).writerows([["Nummer", "Sorte"], ["7", "Dresses"]])
     run = CliRunner().invoke
-    assert isinstance(run(cli.app, ["sync", str(tmp_path / "s")]).exception, SettingError)
+    assert isinstance(run(commands.app, ["sync", str(tmp_path / "s")]).exception, SettingError)
     first = run(
-        cli.app,
+        commands.app,
         ["sync", str(tmp_path / "s"), "--items", str(source), "--map", "item_id=Nummer", "--map", "category=Sorte"],
     )
     assert first.exit_code == 0, first.output
     assert "1 added, 0 updated, 0 unchanged, 0 retired, 0 restored" in first.output
     assert Sources.of(tmp_path / "s") == Sources(items=str(source), maps=("item_id=Nummer", "category=Sorte"))
-    assert "0 added, 0 updated, 1 unchanged" in run(cli.app, ["sync", str(tmp_path / "s")]).output
+    assert "0 added, 0 updated, 1 unchanged" in run(commands.app, ["sync", str(tmp_path / "s")]).output
     (tmp_path / "s" / "sync.toml").write_text('itmes = "x"')
     with pytest.raises(SourceError, match="has itmes"):
         Sources.of(tmp_path / "s")
