@@ -485,6 +485,17 @@ def test_a_photo_is_searched_with(type_, street):
     assert (code, "top" in complaint) == (2, True)
 
 
+def test_what_goes_with_an_item_is_listed_by_the_part_that_it_is(type_, street):
+    code, out, _ = type_("goes-with", street.path, "i3", "--json")
+    [tops] = json.loads(out)
+    assert (code, tops["part"], tops["kinds"]) == (0, "tops", ["Tees_Tanks"])
+    assert [one["item_id"] for one in tops["recommendations"]] == ["i5"]
+    code, out, _ = type_("goes-with", street.path, "i2", "--top", "1")
+    assert (code, "tops that go with i2" in out) == (0, True)
+    code, out, _ = type_("goes-with", street.path, "i0")
+    assert (code, "nothing goes with i0" in out) == (0, True)
+
+
 def test_a_guest_s_items_are_asked_with(type_, street):
     code, shown, _ = type_("recommend", "street", "--items", "i0", "--items", "sock", "--items", "i3", "--json")
     assert code == 0

@@ -47,6 +47,12 @@ class SearchCommand(AskCommand):
     asked = "SearchAsk"
 
 
+class OutfitCommand(AskCommand):
+    """The same with the fields of :class:`~modiste.ask.OutfitAsk`."""
+
+    asked = "OutfitAsk"
+
+
 def _ask_options(ask: "type[Ask]") -> list[Any]:
     """The fields of Ask as options; what is given is validated there."""
     from inspect import Parameter, Signature
@@ -139,6 +145,33 @@ def search(
     for one in found.garments:
         print_list(f"like the {one.label}, {one.colour}", one.recommendations)
     print_list(f"like {'all of it' if found.garments else photo.name}", found.recommendations)
+
+
+@app.command(
+    "goes-with",
+    cls=OutfitCommand,
+    epilog="Examples: modiste goes-with street 0002 | modiste goes-with street 0002 --categories Shoes --json",
+)
+def goes_with(
+    context: typer.Context,
+    path: ShopPath,
+    item: Annotated[str, typer.Argument(help="The item.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """Find what is worn with an item: a list for each other part of an outfit."""
+    with open_shop(path) as shop:
+        found = shop.goes_with(item, **context.meta["ask"])
+    if as_json:
+        parts = [
+            {"part": one.part, "kinds": one.kinds, "recommendations": [each.as_json() for each in one.recommendations]}
+            for one in found
+        ]
+        print(json.dumps(parts, indent=2))
+        return
+    for one in found:
+        print_list(f"{one.part} that go with {item}", one.recommendations)
+    if not found:
+        say(f"nothing goes with {item}: it isn't worn with others, nobody knows what it is, or there is nothing else")
 
 
 @app.command(

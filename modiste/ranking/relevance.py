@@ -235,7 +235,7 @@ def sentence(
         looks,
         _same_colour(shown["colour"] / abs(weights.colour), weights.colour < 0, colour) if weights.colour else "",
         _kind(shown["category"] / weights.gamma, "it" if looks else cause, habitual) if weights.gamma else "",
-        _bought_together(shown["together"], "what you did" if habitual else cause),
+        _bought_together(shown["together"], cause if worn else "what you did"),
         _fashion(shown["popularity"] / weights.beta, weights, trendiness, peak) if weights.beta else "",
         "is new" if weights.newness and shown["newness"] / weights.newness >= NEW else "",
         f"is sold {distance_km:.1f} km from you" if distance_km is not None and shown["distance"] > 0 else "",

@@ -1,6 +1,6 @@
 """What goes with an item: a list for each other part of an outfit, each with its reason."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from modiste.ask import Ask
@@ -41,7 +41,7 @@ class GoesWith:
     recommendations: Recommendations
 
 
-def parts(taxonomy: Taxonomy, category: str | None) -> Set[str]:
+def parts(taxonomy: Taxonomy, category: str | None) -> set[str]:
     """The parts of an outfit that a category may be; none for what isn't worn with others, or nobody knows."""
     labels = taxonomy.worn(category)
     return {part for part, own in PARTS.items() if own & labels}

@@ -357,7 +357,7 @@ class Question:
         return made
 
     def _showable(self) -> Bools:
-        """What the rules let be shown whatever the filters say, bool (rows,); beside an item of the kinds asked for."""
+        """What the rules let be shown whatever the filters say, bool (rows,); to be worn with an item, of its kinds."""
         offered = self.snapshot.alive if self.ask.sold_out else self.snapshot.on_offer
         showable = np.ones(self.snapshot.rows, bool) if offered is None else offered
         if self.beside:

@@ -57,6 +57,8 @@ def test_recommendations_come_as_asked(client: Client) -> None:
     assert all(one.why and one.store_id == "left" for one in found.recommendations)
     assert client.recommend("1", top=2, near="48.8,2.3", within=5, gender="any", exclude=[DRESS]) == found
     assert client.similar(DRESS, preset="visual", top=1).recommendations[0].because == DRESS
+    [tops] = client.goes_with("Denim-blue-women", top=1).parts
+    assert (tops.part, tops.recommendations[0].item_id) == ("tops", "Tees_Tanks-blue-women")
     assert client.search(drawn("Denim", "blue"), top=1).recommendations[0].item_id.startswith("Denim-blue")
     assert client.trending(7, top=1, categories=["Dresses"]).items[0].category == "Dresses"
     assert not client.recommend("nobody").known
@@ -65,7 +67,8 @@ def test_recommendations_come_as_asked(client: Client) -> None:
 def test_answers_are_the_models_that_the_service_sends(client: Client) -> None:
     for answer, model in (
         (client.items(), wire.Items), (client.item(DRESS), wire.Item), (client.put_item("new", title="New"), wire.Put),
-        (client.similar(DRESS), wire.Similar), (client.recommend("1"), wire.ForShopper),
+        (client.similar(DRESS), wire.Similar), (client.goes_with(DRESS), wire.GoesWith),
+        (client.recommend("1"), wire.ForShopper),
         (client.search(drawn()), wire.SearchResult), (client.trending(), wire.Trending),
         (client.shopper("1"), wire.Shopper), (client.put_shopper("1"), wire.Shopper),
         (client.stores()[0], wire.Store), (client.record([{"shopper_id": "1", "item_id": DRESS}]), wire.Recorded),
@@ -79,7 +82,7 @@ def test_answers_are_the_models_that_the_service_sends(client: Client) -> None:
 def test_a_question_that_makes_no_sense_is_refused_before_it_is_sent() -> None:
     with modiste.Client(f"http://127.0.0.1:{free_port()}") as client:
         for ask, said in (({"tpo": 3}, "did you mean top"), ({"top": 0}, "top"), ({"near": "here"}, "48.86,2.35")):
-            for method in (client.recommend, client.similar):
+            for method in (client.recommend, client.similar, client.goes_with):
                 with pytest.raises(SettingError, match=said):
                     method(DRESS, **ask)
         with pytest.raises(SettingError, match="did you mean category"):

@@ -462,6 +462,21 @@ def test_similar_items_say_why(reading: httpx.Client) -> None:
         assert one["photo"] == f"/v1/items/{one['item_id']}/photo"
 
 
+def test_what_goes_with_an_item_is_of_another_part_and_says_why(reading: httpx.Client) -> None:
+    answer = reading.get("/v1/items/Denim-blue-women/goes-with", params={"max_price": 1000}).json()
+    [tops] = answer["parts"]
+    assert (answer["item_id"], tops["part"], tops["kinds"]) == ("Denim-blue-women", "tops", ["Tees_Tanks"])
+    assert {one["item_id"] for one in tops["recommendations"]} == {"Tees_Tanks-blue-women", "Tees_Tanks-red-women"}
+    assert all(one["why"].endswith(".") and one["because"] == "Denim-blue-women" for one in tops["recommendations"])
+    assert reading.get("/v1/items/Denim-blue-women/goes-with", params={"max_price": 1}).json()["parts"] == []
+    assert reading.get("/v1/items/nothing/goes-with").status_code == 404
+    assert "did you mean" in reading.get("/v1/items/Denim-blue-women/goes-with?colou=1").json()["detail"]
+    page = reading.get("/items/Denim-blue-women").text
+    assert page.count("Goes with it") == 1
+    assert "Tees_Tanks-blue-women" in page.partition('id="outfit-tops"')[2].partition("</section>")[0]
+    assert "Goes with it" not in reading.get("/items/Dresses-red-women").text
+
+
 def test_a_photo_finds_what_looks_like_it(reading: httpx.Client) -> None:
     answer = reading.post("/v1/search", params={"top": 2}, files={"photo": ("a.png", drawn("Denim", "blue"))})
     assert answer.status_code == 200
