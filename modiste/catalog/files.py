@@ -57,7 +57,7 @@ def resolved(path: str | Path) -> Path:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, whatever happens meanwhile. Raises OSError."""
-    with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as written:
+    with NamedTemporaryFile(dir=path.parent, prefix=".tmp", delete=False) as written:
         unfinished = Path(written.name)
         try:
             written.write(content)

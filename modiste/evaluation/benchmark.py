@@ -135,9 +135,12 @@ def parts(data: Data, protocol: Protocol) -> list[Part]:
 def judge(part: Part, scores: Callable[[Ints], Array], *, logits: bool, seed: int = 42) -> pl.DataFrame:
     """Every metric for each shopper of a part, a row each; ``scores`` gives those of some shoppers, (q, n)."""
     train, n = part.train, part.train.items
-    noise = np.random.default_rng(seed).permutation(n)
+    offered = np.flatnonzero(part.offer)
+    place_of = np.full(n, -1)
+    place_of[offered] = np.arange(len(offered))
+    noise = np.random.default_rng(seed).permutation(n)[offered]
     counts = np.bincount(train.events.item, minlength=n)
-    percentile = np.searchsorted(np.sort(counts[part.offer]), counts, side="left") / max(part.offer.sum(), 1)
+    percentile = np.searchsorted(np.sort(counts[offered]), counts, side="left") / max(len(offered), 1)
     head = percentile >= 1 - _HEAD
     information = -np.log2((counts + 1) / (len(train.events) + n))
     bought = np.bincount(train.events.shopper, minlength=train.shoppers)
@@ -146,19 +149,16 @@ def judge(part: Part, scores: Callable[[Ints], Array], *, logits: bool, seed: in
     step = max(1, _CELLS // n)
     for start in range(0, len(part.shoppers), step):
         some = part.shoppers[start : start + step]
-        block = np.array(scores(some), np.float64)
+        block = np.asarray(scores(some))[:, offered].astype(np.float64)
         for offset, shopper in enumerate(some.tolist()):
-            place, row = start + offset, block[offset]
-            allowed = part.offer.copy()
-            allowed[part.barred[place]] = False
-            row[~allowed] = -np.inf
-            wanted = part.wanted[place]
+            barred, wanted, row = place_of[part.barred[start + offset]], part.wanted[start + offset], block[offset]
+            row[barred[barred >= 0]] = -np.inf
             ranks = np.array(
-                [(row > row[one]).sum() + ((row == row[one]) & (noise < noise[one])).sum() for one in wanted.tolist()]
+                [(row > row[one]).sum() + ((row == row[one]) & (noise < noise[one])).sum() for one in place_of[wanted]]
             )
-            many = min(AT[-1], int(allowed.sum()))
-            pool = np.flatnonzero(row >= np.partition(row, n - many)[n - many])
-            top = pool[np.lexsort((noise[pool], -row[pool]))[:many]]
+            many = min(AT[-1], len(row) - int((barred >= 0).sum()))
+            pool = np.flatnonzero(row >= np.partition(row, len(row) - many)[len(row) - many])
+            top = offered[pool[np.lexsort((noise[pool], -row[pool]))[:many]]]
             lists.append(top)
             kinds = train.category[top]
             pairs = many * (many - 1)
@@ -169,7 +169,7 @@ def judge(part: Part, scores: Callable[[Ints], Array], *, logits: bool, seed: in
             likelihood = None
             if logits:
                 peak = row.max()
-                likelihood = float((row[wanted] - peak - np.log(np.exp(row - peak).sum())).mean())
+                likelihood = float((row[place_of[wanted]] - peak - np.log(np.exp(row - peak).sum())).mean())
             found |= {
                 "likelihood": likelihood,
                 "tail": 100.0 * float((~head[top]).mean()),
@@ -179,7 +179,7 @@ def judge(part: Part, scores: Callable[[Ints], Array], *, logits: bool, seed: in
                 "hers": 100.0 * float(tendency[shopper] / bought[shopper]) if bought[shopper] else None,
             }
             rows.append(found)
-    coverage = 100.0 * len(np.unique(np.concatenate(lists))) / int(part.offer.sum())
+    coverage = 100.0 * len(np.unique(np.concatenate(lists))) / len(offered)
     return pl.DataFrame(rows, infer_schema_length=None).with_columns(coverage=coverage, cut=part.cut)
 
 

@@ -30,6 +30,9 @@ NOTHING_FITS = "Nothing fits: the best of what the filters leave suits less than
 RANDOM_ITEMS = 1_000
 """The worth of a random item is the mean of at most so many, evenly spread over those on offer."""
 
+FEWEST_RANDOM = 5
+"""Among fewer items a random one's worth is a matter of chance, and nothing is compared with it."""
+
 NEWS_HALF_LIFE = 30.0
 """Days after which a purchase counts half in what the paper's formula shows to a shopper nobody knows."""
 
@@ -322,18 +325,22 @@ class Question:
         """Whether the best of each query is worth less than a random item of those on offer, bool (q,).
 
         Only filters can bring that about, so that without any nothing is compared. Where kinds were asked for, a random
-        item is one of these: whoever asks for shoes wants what is unlike her dresses. What rules add counts on neither
-        side.
+        item is one of these: whoever asks for shoes wants what is unlike her dresses. What rules hide or add counts on
+        neither side.
         """
         ask, many = self.ask, len(self.queries)
         asked = (ask.min_price, ask.max_price, ask.within, ask.gender, ask.age)
-        if not self.personal or not (ask.exclude or self.ruling or any(one is not None for one in asked)):
+        if not self.personal or not (ask.exclude or any(one is not None for one in asked)):
             return np.zeros(many, bool)
         offered = self.snapshot.alive if ask.sold_out else self.snapshot.on_offer
         pool = np.ones(self.snapshot.rows, bool) if offered is None else offered
+        if self.ruling is not None and self.ruling.hidden is not None:
+            pool = pool & ~self.ruling.hidden
         if ask.categories and ask.match == "all":
             pool = pool & _of_kinds(self.snapshot, ask.categories)
         rows = np.flatnonzero(pool)
+        if len(rows) < FEWEST_RANDOM:
+            return np.zeros(many, bool)
         rows = rows[:: max(1, -(-len(rows) // RANDOM_ITEMS))]
         anybody = np.zeros(many, np.int8)
         candidates = replace(self.candidates, allowed=None, boost=None, group=self.candidates.groups)
