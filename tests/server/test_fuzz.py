@@ -60,9 +60,9 @@ schema = schemathesis.openapi.from_dict(create_app(".").openapi(), config=CONFIG
 )
 def test_every_route_keeps_its_word(case: schemathesis.Case, address: str) -> None:
     held_to = CHECKS
-    if isinstance(case.body, dict) and isinstance(case.body.get("photo"), str | bytes):
-        # no fuzzer draws a photo, and the question that comes with it is to be answered; the cases at the limits are the
-        # same objects on the next database, where the photo is drawn already
+    if isinstance(case.body, dict) and "photo" in case.body:
+        # no fuzzer draws a photo, and the question that comes with it is to be answered; its photo may have been what
+        # was wrong with it
         case.body = case.body | {"photo": drawn()}
-        held_to = [one for one in CHECKS if one is not checks.negative_data_rejection]  # its photo was what was wrong
+        held_to = [one for one in CHECKS if one is not checks.negative_data_rejection]
     case.call_and_validate(base_url=address, headers=BEARER, checks=held_to)
