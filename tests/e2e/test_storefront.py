@@ -217,7 +217,7 @@ def test_where_there_is_no_list_the_page_has_its_own_words(visit: Callable[..., 
 def test_a_service_that_never_answers_holds_nothing_up(visit: Callable[..., Page]) -> None:
     page = visit(path="/private")
     unanswered: list[Route] = []
-    page.route(re.compile("/v1/items/"), lambda route: unanswered.append(route))
+    page.route(re.compile("/v1/items/.*/similar"), lambda route: unanswered.append(route))
     page.reload()  # which ends when the page has loaded
     page.wait_for_function("document.querySelector('modiste-list').shadowRoot")
     assert len(unanswered) == 1
