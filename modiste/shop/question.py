@@ -330,7 +330,7 @@ class Question:
         """
         ask, many = self.ask, len(self.queries)
         asked = (ask.min_price, ask.max_price, ask.within, ask.gender, ask.age)
-        if not self.personal or not (ask.exclude or any(one is not None for one in asked)):
+        if not self.personal or not (ask.exclude or any(one not in (None, "any") for one in asked)):
             return np.zeros(many, bool)
         offered = self.snapshot.alive if ask.sold_out else self.snapshot.on_offer
         pool = np.ones(self.snapshot.rows, bool) if offered is None else offered
