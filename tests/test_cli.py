@@ -232,6 +232,11 @@ def test_a_list_is_printed_with_its_reasons(type_, street):
     ]
     code, shown, _ = type_("recommend", "street", "--item", "i0", "--categories", "Wedding dress")
     assert shown == "for i0: nothing to recommend\n"
+    better = street.recommend("ann", top=50)[:-1]
+    without = [word for one in better for word in ("--exclude", one.item_id)]
+    code, shown, said = type_("recommend", "street", "--shopper", "ann", *without, "--json")
+    assert (code, json.loads(shown)) == (0, [])
+    assert said.startswith("Nothing fits")
 
 
 def test_a_page_shows_the_purchases_and_what_they_lead_to(type_, street, tmp_path):

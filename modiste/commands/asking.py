@@ -114,6 +114,9 @@ def recommend(
         if html and not each:
             lists = [("", shop.recommend(shopper, item, **ask))]
     if as_json:
+        for _, many in lists:
+            if many.nothing:
+                say(many.nothing, error=True)
         print(json.dumps([found.as_json() for _, many in lists for found in many], indent=2))
     else:
         for bought, many in lists:
