@@ -54,7 +54,7 @@ def suiting(taxonomy: Taxonomy, category: str | None, kinds: Iterable[str]) -> d
     list; one that is a top or worn over one, as a hoodie, is a top.
     """
     own = parts(taxonomy, category)
-    taken = set(own).union(*(_INSTEAD.get(part, set()) for part in own))
+    taken = own.union(*(_INSTEAD.get(part, set()) for part in own))
     found: dict[str, list[str]] = {part: [] for part in PARTS}
     for kind in kinds if own else ():
         theirs = parts(taxonomy, kind)
