@@ -98,6 +98,8 @@ def test_the_version_short_help_and_completion_are_where_people_look_for_them(ty
     for words in (("-h",), ("status", "-h"), ("recommend", "-h"), ("add", "items", "-h")):
         code, shown, _ = type_(*words)
         assert (code, "Usage" in shown) == (0, True)
+    module = subprocess.run([sys.executable, "-m", "modiste", "--version"], capture_output=True, text=True, check=False)
+    assert module.stdout == f"modiste {__version__}\n"
     completed = subprocess.run(
         [sys.executable, "-c", COMMAND], capture_output=True, text=True, check=False,
         env=os.environ | {"_MODISTE_COMPLETE": "complete_bash", "COMP_WORDS": "modiste sta", "COMP_CWORD": "1"},
