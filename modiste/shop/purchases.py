@@ -286,7 +286,7 @@ class Purchases:
                 raise UnknownIdError(f"no purchase {event_id} in {self._storage.path.name}")
             _keep(writing, [(one, 0)])
             writing.execute(table.delete().where(table.c.event_id == event_id))
-            _settle(writing, [(one.shopper_id, one.item_id)])
+            _settle(writing, {(one.shopper_id, one.item_id)})  # a return may be what is gone
 
     def forget(self, writing: Writing, shopper_id: str) -> None:
         """Delete all that a shopper did, and take it out of all that is counted."""
@@ -390,7 +390,7 @@ def insert(writing: Writing, events: Sequence[Event], *, simulated: bool = False
         for one, share in zip(ordered, shares, strict=True)
     ]
     writing.execute(schema.events.insert(), rows)
-    _settle(writing, [(one.shopper_id, one.item_id) for one in ordered])
+    _settle(writing, _with_backs(writing, [(one.shopper_id, one.item_id) for one in ordered]))
 
 
 def _count(writing: Writing, events: Sequence[Any]) -> list[float]:
@@ -461,26 +461,27 @@ def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
 # What is taken back
 
 
-def _settle(writing: Writing, pairs: Sequence[tuple[str, str]]) -> None:
+def _settle(writing: Writing, pairs: Collection[tuple[str, str]]) -> None:
     """Let returns and cancellations of shoppers and items take back what they can, as if all came at once."""
     table = schema.events
-    backs: set[tuple[str, str]] = set()
-    for some in chunks(who for who, _ in pairs):
-        found = sa.select(table.c.shopper_id, table.c.item_id).where(
-            table.c.shopper_id.in_(some), table.c.kind.in_(_BACK)
-        )
-        backs.update((who, item_id) for who, item_id in writing.execute(found.distinct()))
-    backs &= set(pairs)
     by_pair: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-    for some in chunks(sorted({who for who, _ in backs})):
+    for some in chunks(sorted({who for who, _ in pairs})):
         wanted = sa.select(table).where(table.c.shopper_id.in_(some), table.c.kind.in_(("purchase", *_BACK)))
         for one in writing.execute(wanted.order_by(table.c.at, table.c.event_id)):
-            by_pair[one.shopper_id, one.item_id].append(one)
-    rows = {one.event_id: one for pair in backs for one in by_pair[pair]}
-    kept = {event_id: n for pair in backs for event_id, n in _settled(by_pair[pair]).items()}
-    if changed := [(one, kept[event_id]) for event_id, one in rows.items() if one.kept != kept[event_id]]:
+            if (one.shopper_id, one.item_id) in pairs:
+                by_pair[one.shopper_id, one.item_id].append(one)
+    if changed := _otherwise(by_pair.values()):
         _keep(writing, changed)
         writing.update(table, "event_id", [{"event_id": one.event_id, "kept": n} for one, n in changed])
+
+
+def _with_backs(writing: Writing, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those shoppers and items of which something was returned or cancelled."""
+    table, backs = schema.events.c, set[tuple[str, str]]()
+    for some in chunks(who for who, _ in pairs):
+        found = sa.select(table.shopper_id, table.item_id).where(table.shopper_id.in_(some), table.kind.in_(_BACK))
+        backs.update((who, item_id) for who, item_id in writing.execute(found.distinct()))
+    return backs.intersection(pairs)
 
 
 def _unsettled(connection: sa.Connection) -> dict[int, int]:
@@ -497,10 +498,13 @@ def _unsettled(connection: sa.Connection) -> dict[int, int]:
     wanted = sa.select(schema.events).where(table.kind.in_(("purchase", *_BACK)), theirs)
     for one in connection.execute(wanted.order_by(table.at, table.event_id)):
         by_pair[one.shopper_id, one.item_id].append(one)
-    for rows in by_pair.values():
-        kept = _settled(rows)
-        wrong.update((one.event_id, kept[one.event_id]) for one in rows if one.kept != kept[one.event_id])
-    return wrong
+    return wrong | {one.event_id: kept for one, kept in _otherwise(by_pair.values())}
+
+
+def _otherwise(by_pair: Iterable[Sequence[Any]]) -> list[tuple[Any, int]]:
+    """The events, by shopper and item, that keep another number than they should, with that."""
+    settled = ((rows, _settled(rows)) for rows in by_pair)
+    return [(one, n) for rows, kept in settled for one in rows if one.kept != (n := kept[one.event_id])]
 
 
 _NEAR = 1e-6  # sums that were added in another order differ by less
