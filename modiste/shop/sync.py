@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from modiste.catalog.columns import Layout, Understood
 from modiste.catalog.events import read_events
 from modiste.catalog.fetching import download
-from modiste.catalog.files import read_toml
+from modiste.catalog.files import as_toml, read_toml
 from modiste.catalog.items import Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import read_source
@@ -76,9 +76,8 @@ class Sources:
     def remember(self, folder: Path) -> None:
         """Write them down for the shop in ``folder``."""
         said = {name: value for name, value in asdict(self).items() if value not in (None, (), False)}
-        lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in said.items()]
         unfinished = folder / f"{FILE}.unfinished"
-        unfinished.write_text("".join(lines), "utf-8")
+        unfinished.write_text(as_toml(said), "utf-8")
         unfinished.replace(folder / FILE)
 
 
