@@ -24,6 +24,7 @@ from modiste.ask import Id, OutfitAsk, SearchAsk, sentence
 from modiste.catalog.events import Event
 from modiste.catalog.files import open_regular
 from modiste.catalog.items import Item
+from modiste.catalog.values import utc_now
 from modiste.errors import ChangedError, PhotoError, StorageError
 from modiste.server import addresses, pictures
 from modiste.server.auth import Caller, JsonRoute, Leave, TheCaller, WriteRoute
@@ -584,7 +585,7 @@ def post_purchases(
 
     Sent again with the same ``order_id``, an item is counted as known and not recorded twice.
     """
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     many = sent if isinstance(sent, list) else [sent]
     recorded = shop.purchases.record([_happened(one, now) for one in many])
     return wire.Recorded(recorded=recorded, known=len(many) - recorded)

@@ -7,7 +7,7 @@ Whoever reports a list needs no key: its id, which this service signed, is the l
 import hashlib
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from modiste import wire
 from modiste.catalog.messages import is_message, told
-from modiste.catalog.values import moment
+from modiste.catalog.values import moment, utc_now
 from modiste.errors import SettingError
 from modiste.server.api import KEY, Many, _each, _happened, _refusals
 from modiste.server.api import writes as server_writes
@@ -160,7 +160,7 @@ def post_events(
     Each has the fields of a purchase and, if it is none, a ``kind``. Or it is what GA4 (Measurement Protocol, data
     layer) or Segment (track, batch) call it: lists that were seen and clicked are reported so as well.
     """
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     own, seen, refused = _translated(shop, sent if isinstance(sent, list) else [sent], now)
     taken, wrong = _each(wire.EventIn, [one for _, one in own])
     places = [line for line, _ in own]

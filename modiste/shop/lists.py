@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 
 from modiste.arrays import Ints
 from modiste.ask import Ask
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError, SourceError
 from modiste.ranking.candidates import Queries
 from modiste.ranking.topk import Ranking, merge
@@ -117,7 +117,7 @@ def _placed(connection: sa.Connection, shopper_ids: Sequence[str]) -> set[str]:
 
 def _feed(shop: "Shop", of: str, ask: Ask, parts: Sequence[Path], file: Path) -> None:
     """Write the lists of ``parts``, one a line."""
-    snapshot, now = shop.snapshot(), datetime.now(UTC).replace(tzinfo=None)
+    snapshot, now = shop.snapshot(), utc_now()
     whose = next(iter(_columns(of)))
     with file.open("w", encoding="utf-8") as lines:
         for part in parts:

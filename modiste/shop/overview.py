@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -12,6 +12,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from modiste.ask import Ask
+from modiste.catalog.values import utc_now
 from modiste.shop import schema
 from modiste.shop.lists import ranked
 from modiste.shop.purchases import last_purchase
@@ -109,7 +110,7 @@ def _lists(shop: Shop, snapshot: Snapshot) -> list[Funnel]:
     began = monotonic()
     known: tuple[float, list[Funnel]] | None = snapshot.kept.get("lists")
     if known is None or known[0] < began:
-        found = shop.storefront.funnel(datetime.now(UTC).replace(tzinfo=None) - timedelta(days=SEEN_DAYS))
+        found = shop.storefront.funnel(utc_now() - timedelta(days=SEEN_DAYS))
         known = snapshot.kept["lists"] = (monotonic() + SPARING * (monotonic() - began), found)
     return known[1]
 

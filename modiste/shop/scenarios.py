@@ -4,13 +4,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
 from modiste.ask import Ask
+from modiste.catalog.values import utc_now
 from modiste.errors import ChangedError, SettingError, StorageError, UnknownIdError
 from modiste.rules import near
 from modiste.scenario import Scenario, scenario_of
@@ -193,14 +194,7 @@ class Scenarios:
                 raise ChangedError(f"{name} is no more what was read: it has version {latest.version if latest else 0}")
             if latest is not None and latest.scenario == scenario:
                 return latest
-            made = Version(
-                name,
-                latest.version + 1 if latest else 1,
-                datetime.now(UTC).replace(tzinfo=None),
-                author,
-                reason,
-                scenario,
-            )
+            made = Version(name, latest.version + 1 if latest else 1, utc_now(), author, reason, scenario)
             row = {"name": name, "version": made.version, "at": made.at, "author": author, "reason": reason}
             writing.execute(schema.scenarios.insert(), [row | {"content": content}])
         return made
@@ -212,7 +206,7 @@ class Scenarios:
 
 def ask_of(scenario: Scenario, ask: A, now: datetime | None = None) -> A:
     """``ask`` with what a scenario says where nothing else was said, and its rules in force ``now`` (UTC)."""
-    at = now or datetime.now(UTC).replace(tzinfo=None)
+    at = now or utc_now()
     merged = {name: value for name, value in scenario.asked(ask).items() if name != "scenario"}
     made = type(ask).of(**merged)
     return made.model_copy(update={"scenario": ask.scenario}).ruled(

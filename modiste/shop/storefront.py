@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from modiste.behaviour.ab import wilson
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError
 from modiste.shop import schema
 from modiste.shop.storage import Storage, Writing, chunks, frame
@@ -145,7 +146,7 @@ class Storefront:
         served = Served(
             placement, scenario, tuple(items), datetime.fromtimestamp(3600 * at, UTC).replace(tzinfo=None), *rest
         )
-        if served.at < _now() - timedelta(days=KEPT_DAYS):
+        if served.at < utc_now() - timedelta(days=KEPT_DAYS):
             raise SettingError(f"the list was served more than {KEPT_DAYS} days ago")
         return served
 
@@ -167,7 +168,7 @@ class Storefront:
         A click on a list is a sight of it too. Sent again, nothing is counted twice. Raises SettingError as
         :meth:`check` does; then nothing is noted.
         """
-        now = _now()
+        now = utc_now()
         lists: dict[str, tuple[Served, datetime]] = {}
         clicks: dict[tuple[str, str], datetime] = {}
         for one in sent:
@@ -209,7 +210,7 @@ class Storefront:
         """Forget the lists that were seen more than so many days ago, as :meth:`record` does each day; how many."""
         lists = schema.lists
         with self._storage.aside() as connection:
-            gone = connection.execute(lists.delete().where(lists.c.seen < _now() - timedelta(days=days)))
+            gone = connection.execute(lists.delete().where(lists.c.seen < utc_now() - timedelta(days=days)))
             return int(gone.rowcount)
 
     def names(self, connection: sa.Connection, who: str) -> list[str]:
@@ -348,10 +349,6 @@ class Storefront:
             )
             for row in told.sort(*by, nulls_last=False).iter_rows(named=True)
         ]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:

@@ -8,7 +8,6 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +23,7 @@ from modiste.catalog.items import Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import read_source
 from modiste.catalog.tables import open_table
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError, SourceError
 from modiste.shop import schema
 from modiste.shop.reports import Progress
@@ -124,7 +124,7 @@ def sync(
     Raises SettingError where no source is remembered, SourceError where one can't be read, or has lost so many items
     that somebody should ``confirm`` it; then its items are as they were.
     """
-    began = datetime.now(UTC).replace(tzinfo=None)
+    began = utc_now()
     given, sources = sources, sources or Sources.of(shop.path)
     if sources is None or sources.items is sources.orders is None:
         raise SettingError(
@@ -205,7 +205,7 @@ def _mark(writing: Writing, here: Collection[str], gone: Collection[str], back: 
     new = stored - present(writing.connection, synced.c.item_id, sorted(stored))
     if new:
         writing.execute(synced.insert(), [{"item_id": item_id, "retired": None} for item_id in sorted(new)])
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     for some in chunks(sorted(gone)):
         retired = {"available": False, "revision": writing.revision}
         writing.execute(items.update().where(items.c.item_id.in_(some)).values(retired))

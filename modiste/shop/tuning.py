@@ -6,7 +6,7 @@ Nothing changes by learning them: a tuning is in use once someone says so (``Tun
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from modiste.behaviour.choice import (
     price_fit,
 )
 from modiste.behaviour.tuning import FEWEST, Fit, draw_sets, fit
-from modiste.catalog.values import identifier
+from modiste.catalog.values import identifier, utc_now
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.reports import Progress
@@ -145,7 +145,7 @@ class Tunings:
         found = fit(history, seed=seed, progress=progress)
         made = Tuning(
             name,
-            datetime.now(UTC).replace(tzinfo=None),
+            utc_now(),
             found.model,
             found.errors,
             found.prior_errors,
