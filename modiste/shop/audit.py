@@ -27,7 +27,7 @@ class Audit:
             connection.execute(table.insert().values(at=now, who=who, what=what, about=about))
 
     def __len__(self) -> int:
-        return int(self._storage.row(sa.select(sa.func.count().label("n")).select_from(schema.audit))["n"])
+        return self._storage.count(schema.audit)
 
     def frame(self, most: int = 100, skip: int = 0) -> pl.DataFrame:
         """The last ``most`` changes before the last ``skip``, the newest first.

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from modiste.errors import ModisteError
 from modiste.shop import schema
 from modiste.shop.items import FETCHED
-from modiste.shop.storage import UPLOADS, Writing, chunks
+from modiste.shop.storage import UPLOADS, Writing, chunks, count_of
 from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
@@ -80,8 +80,7 @@ def _rows(shop: "Shop", _: bool) -> _Found:
             here, there = next(iter(key.columns)), key.referred_table
             orphan = sa.not_(sa.exists().where(next(iter(there.primary_key)) == here))
             with shop.storage.reading() as connection:
-                wanted = sa.select(sa.func.count()).select_from(table).where(orphan)
-                count = int(connection.execute(wanted).scalar_one())
+                count = count_of(connection, table, orphan)
             if count:
                 said = (
                     f"{_many(count, 'row')} of {table.name} {_are(count)} of {there.name} that are gone; to be deleted"

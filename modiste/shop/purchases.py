@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.trends import popularity_over_time
@@ -28,11 +27,12 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, moment
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.items import add_counts
 from modiste.shop.moments import Moments, day_of
 from modiste.shop.reports import AddReport
 from modiste.shop.shoppers import add_up, new_shopper
 from modiste.shop.snapshot import Snapshot
-from modiste.shop.storage import Storage, Writing, chunks, frame, present, set_setting, setting
+from modiste.shop.storage import Storage, Writing, chunks, count_of, frame, present, set_setting, setting, upsert
 from modiste.shop.trends import compared
 
 WEIGHED = ("purchase", "cart", "view")
@@ -317,7 +317,7 @@ class Purchases:
     def miscounted(self, connection: sa.Connection) -> dict[str, int]:
         """How many of what is counted are not what the events say: of the items, of their days, of the shoppers, of the
         sums over all, and of the events' pieces that were not taken back."""
-        found = {of: _number(connection, wanted) for of, wanted in _differing(connection).items()}
+        found = {of: count_of(connection, wanted.subquery()) for of, wanted in _differing(connection).items()}
         return found | {"events": len(_unsettled(connection))}
 
     def refuse_real(self, connection: sa.Connection) -> None:
@@ -433,10 +433,7 @@ def _keep(writing: Writing, changes: Sequence[tuple[Any, int]]) -> None:
         if one.kind == "purchase" and bool(kept) != bool(one.kept):
             sign, (n, share) = 1 if kept else -1, sums[one.shopper_id]
             sums[one.shopper_id] = n + sign, share + sign * one.normpop
-    table = schema.counts
-    if moved := [{"one": item_id, "more": more} for item_id, more in counts.items() if more]:
-        more = table.c.count + sa.bindparam("more")
-        writing.execute(table.update().where(table.c.item_id == sa.bindparam("one")).values(count=more), moved)
+    add_counts(writing, counts)
     _sell(writing, {where: more for where, more in sold.items() if more})
     add_up(writing, sums)
 
@@ -445,7 +442,7 @@ def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
     """Add to what was sold of an item on a day."""
     if not sold:
         return
-    made = (sqlite if writing.connection.dialect.name == "sqlite" else postgresql).insert(schema.sales)
+    made = upsert(writing.connection, schema.sales)
     writing.execute(
         made.on_conflict_do_update(
             index_elements=["item_id", "day"],
@@ -552,10 +549,6 @@ def _differing(connection: sa.Connection) -> dict[str, sa.Select[Any]]:
             sa.select(settings.name, none, -number).where(settings.name == "normpop"),
         ),
     }
-
-
-def _number(connection: sa.Connection, rows: sa.Select[Any]) -> int:
-    return int(connection.execute(sa.select(sa.func.count()).select_from(rows.subquery())).scalar_one())
 
 
 def _settled(rows: Sequence[Any]) -> dict[int, int]:

@@ -60,7 +60,7 @@ class Users:
         self._storage = storage
 
     def __len__(self) -> int:
-        return int(self._storage.row(sa.select(sa.func.count().label("n")).select_from(schema.users))["n"])
+        return self._storage.count(schema.users)
 
     def all(self) -> list[User]:
         """Everybody, in the order of names."""
