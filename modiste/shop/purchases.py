@@ -91,15 +91,15 @@ class Purchases:
 
         Columns shopper_id, item_id, at, order_id, simulated.
         """
-        return self._storage.frame(_made())
+        return self._storage.frame(made_purchases())
 
     def read(self, connection: sa.Connection, limit: int | None = None) -> pl.DataFrame:
         """As :meth:`frame`, of the connection's moment, the first ``limit`` of them."""
-        return frame(connection, _made().limit(limit))
+        return frame(connection, made_purchases().limit(limit))
 
     def of(self, shopper_id: str) -> pl.DataFrame:
         """As :meth:`frame`, of one shopper."""
-        return self._storage.frame(_made().where(schema.events.c.shopper_id == shopper_id))
+        return self._storage.frame(made_purchases().where(schema.events.c.shopper_id == shopper_id))
 
     def events_of(self, shopper_id: str) -> pl.DataFrame:
         """All that a shopper did, by time: event_id, kind, item_id, at, quantity, kept (of the quantity: not taken
@@ -121,7 +121,7 @@ class Purchases:
         """What each of some shoppers bought, each with its day, in the order in which she did."""
         found: dict[str, list[tuple[str, int]]] = {one: [] for one in shopper_ids}
         for some in chunks(shopper_ids):
-            for row in connection.execute(_made().where(schema.events.c.shopper_id.in_(some))):
+            for row in connection.execute(made_purchases().where(schema.events.c.shopper_id.in_(some))):
                 found[row.shopper_id].append((row.item_id, day_of(row.at)))
         return found
 
@@ -136,7 +136,7 @@ class Purchases:
         """The last ``each`` items that shoppers bought, the latest first."""
         found: defaultdict[str, list[str]] = defaultdict(list)
         for some in chunks(shopper_ids):
-            for row in self._storage.rows(_made().where(schema.events.c.shopper_id.in_(some))):
+            for row in self._storage.rows(made_purchases().where(schema.events.c.shopper_id.in_(some))):
                 found[row["shopper_id"]].append(row["item_id"])
         return {shopper_id: items[: -each - 1 : -1] for shopper_id, items in found.items()}
 
@@ -624,7 +624,8 @@ def last_purchase(connection: sa.Connection) -> datetime | None:
     return found
 
 
-def _made() -> sa.Select[Any]:
+def made_purchases() -> sa.Select[Any]:
+    """The purchases, as :meth:`Purchases.frame` has them."""
     table = schema.events.c
     wanted = sa.select(*(table[name] for name in _COLUMNS)).where(table.kind == "purchase", table.kept > 0)
     return wanted.order_by(table.at, table.event_id)
