@@ -1,15 +1,15 @@
 """What a change of a scenario would do, before it is made: the lists of many shoppers by both, side by side."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
 
 from modiste.arrays import Ints
 from modiste.ask import Ask
+from modiste.behaviour.ab import wilson
 from modiste.scenario import Scenario
 from modiste.shop import schema
 from modiste.shop.lists import lists_of, questions_of
@@ -92,21 +92,6 @@ class Preview:
     falls: Sequence[Mover]
     examples: Sequence[Example]
 
-    def as_json(self) -> dict[str, Any]:
-        """What the service sends of it."""
-        told = {name: getattr(self, name) for name in ("name", "population", "margin")}
-        told["everybody"] = asdict(self.everybody)
-        told |= {name: [asdict(one) for one in getattr(self, name)] for name in ("thirds", "rises", "falls")}
-        told["examples"] = [
-            {
-                "shopper_id": one.shopper_id,
-                "before": [each.item_id for each in one.before],
-                "after": [each.recommendation.item_id for each in one.moved],
-            }
-            for one in self.examples
-        ]
-        return told
-
 
 def preview(
     shop: "Shop",
@@ -149,6 +134,7 @@ def preview(
                 if progress:
                     progress(min(start + _AT_ONCE, len(ids)), len(ids))
     measure = _Measure(shop.snapshot(), lists)
+    low, high = wilson(int(measure.changed.sum()), len(lists))
     order = np.argsort(np.array(taste), kind="stable")
     parts = [np.sort(part) for part in np.array_split(order, 3)] if len(lists) >= 3 else []
     rises, falls = measure.movers()
@@ -156,7 +142,7 @@ def preview(
         name=name,
         population=population,
         everybody=measure.group("all", np.arange(len(lists))),
-        margin=None if len(lists) >= population else _interval(int(measure.changed.sum()), len(lists)),
+        margin=None if len(lists) >= population else (100 * low, 100 * high),
         thirds=[measure.group(label, part) for label, part in zip(_THIRDS, parts, strict=False)],
         rises=rises,
         falls=falls,
@@ -224,13 +210,3 @@ def _examples(looked_at: Sequence[Example], parts: Sequence[Ints], many: int) ->
     queues = [most(part.tolist()) for part in parts] or [most(list(range(len(looked_at))))]
     rounds = [queue[place] for place in range(many) for queue in queues if place < len(queue)]
     return rounds[:many]
-
-
-def _interval(changed: int, looked_at: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a percentage."""
-    if not looked_at:
-        return 0.0, 100.0
-    z, share = 1.96, changed / looked_at
-    middle = (share + z**2 / (2 * looked_at)) / (1 + z**2 / looked_at)
-    half = z / (1 + z**2 / looked_at) * math.sqrt(share * (1 - share) / looked_at + z**2 / (4 * looked_at**2))
-    return 100 * max(middle - half, 0.0), 100 * min(middle + half, 1.0)

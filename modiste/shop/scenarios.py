@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -212,6 +212,12 @@ def ask_of(scenario: Scenario, ask: A, now: datetime | None = None) -> A:
     return made.model_copy(update={"scenario": ask.scenario}).ruled(
         tuple(one for one in scenario.rules if one.holds(at))
     )
+
+
+def history(versions: Sequence[Version]) -> list[tuple[Version, list[Change]]]:
+    """Each of a scenario's versions, the latest first, with what it changed."""
+    before = [*(one.scenario for one in versions[1:]), None]
+    return [(one, changes(was, one.scenario)) for one, was in zip(versions, before, strict=False)]
 
 
 def changes(before: Scenario | None, after: Scenario | None) -> list[Change]:
