@@ -145,13 +145,15 @@ def known(what: str) -> frozenset[str]:
 @dataclass(frozen=True)
 class Columns:
     """What the columns of one table mean. ``read`` has of each field the places of its columns, the likeliest first;
-    ``unread`` the other columns' names, each with the field that it may have been meant for, or "".
+    ``helpers`` those of columns that the layout reads beside these, by the names it has for them; ``unread`` the other
+    columns' names, each with the field that it may have been meant for, or "".
     """
 
     file: Path
     header: tuple[str, ...]
     layout: Layout
     read: Mapping[str, tuple[int, ...]]
+    helpers: Mapping[str, int]
     unread: Mapping[str, str]
 
     @classmethod
@@ -202,10 +204,11 @@ class Columns:
             more = [places[one] for one in places if one[-1:].isdigit() and one.rstrip("0123456789") in of_photos]
             read["photos"] += tuple(place for place in more if place not in taken)
             taken.update(more)
-        columns = cls(file, tuple(header), layout, {name: some for name, some in read.items() if some}, {})
+        read, helpers = {name: some for name, some in read.items() if some}, _helpers(layout, places)
+        columns = cls(file, tuple(header), layout, read, helpers, {})
         if lacking := [name for name in _said()[what]["required"] if not columns.has(name)]:
             raise SourceError(columns._lacks(lacking, what))
-        taken |= columns._helpers(places)
+        taken.update(helpers.values())
         meant = {**layout.columns, **columns.read}
         rest = {one: _near(one, what, meant) for place, one in enumerate(header) if one and place not in taken}
         return replace(columns, unread=rest)
@@ -223,14 +226,6 @@ class Columns:
         named = {name: ", ".join(self.header[place] for place in some) for name, some in self.read.items()}
         return named | {name: f"always {value}" for name, value in self.layout.constants.items()}
 
-    def _helpers(self, places: Mapping[str, int]) -> set[int]:
-        """The places of columns that the layout reads beside those of fields."""
-        layout = self.layout
-        names = [layout.packed, layout.children, layout.parents.get("column", ""), *layout.made_id]
-        names += [one for pair in layout.pairs for one in pair.values()]
-        names += list(layout.parents.get("also_named", {}).values())
-        return {places[plain(name)] for name in names if name and plain(name) in places}
-
     def _lacks(self, lacking: Sequence[str], what: str) -> str:
         has = ", ".join(name for name in self.header if name)[:400] or "none"
         needed = ", ".join(_said()[what]["required"])
@@ -245,6 +240,14 @@ class Columns:
 def _spoken(name: str, what: str) -> str:
     """By what two columns are the same: a name that means something by its letters, any other as it is."""
     return word if (word := plain(name)) in known(what) else name
+
+
+def _helpers(layout: Layout, places: Mapping[str, int]) -> dict[str, int]:
+    """The places of columns that a layout reads beside those of fields."""
+    names = [layout.packed, layout.children, layout.parents.get("column", ""), *layout.made_id]
+    names += [one for pair in layout.pairs for one in pair.values()]
+    names += list(layout.parents.get("also_named", {}).values())
+    return {name: places[plain(name)] for name in names if name and plain(name) in places}
 
 
 def _layout(places: Mapping[str, int], what: str) -> Layout:

@@ -105,17 +105,13 @@ class _Table:
         self.unknown: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.merged = 0
         self.decimal: str | None = None
-        places = {plain(name): place for place, name in enumerate(columns.header) if name}
-        layout = self.layout
-        self.pairs = [(places.get(plain(one["name"])), places.get(plain(one["value"]))) for one in layout.pairs]
-        helpers = [layout.packed, layout.children, layout.parents.get("column", ""), *layout.made_id]
-        helpers += layout.parents.get("also_named", {}).values()
-        self.helpers = {name: places[plain(name)] for name in helpers if name and plain(name) in places}
+        self.helpers = columns.helpers
+        self.pairs = [(self.helpers.get(one["name"]), self.helpers.get(one["value"])) for one in self.layout.pairs]
         first = {some[0] for name, some in columns.read.items() if name not in ("photos", "image")}
         first |= {place for name in ("photos", "image", "available") for place in columns.read.get(name, ())}
-        first |= {place for pair in self.pairs for place in pair if place is not None} | set(self.helpers.values())
+        first.update(self.helpers.values())
         others = [place for place, name in enumerate(columns.header) if name and place not in first]
-        self.others = [] if layout.only_these else others
+        self.others = [] if self.layout.only_these else others
 
     def read(
         self, lines: Iterator[tuple[int, Sequence[str] | str]]

@@ -7,7 +7,6 @@ wrong and what to write; that is a ValueError, so that they serve as pydantic's 
 import json
 import math
 import re
-import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from modiste.catalog.files import read_toml
 from modiste.errors import SettingError
 
 LONGEST_ID = 200
@@ -225,7 +225,7 @@ def _zone(name: str) -> tzinfo:
 
 @cache
 def _words() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("values.toml").read_text(encoding="utf-8"))
+    return read_toml(Path(__file__).with_name("values.toml"))
 
 
 @cache

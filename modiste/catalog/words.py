@@ -2,7 +2,6 @@
 
 import html
 import re
-import tomllib
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from modiste.catalog.files import read_toml
 from modiste.catalog.items import AGE_GROUPS, GENDERS
 from modiste.errors import SettingError
 
@@ -18,7 +18,7 @@ _Meaning = TypeVar("_Meaning")
 LONGEST = 4
 """So many words may stand for one thing, at most."""
 
-_DATA: dict[str, Any] = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+_DATA: dict[str, Any] = read_toml(Path(__file__).with_name("words.toml"))
 _UNDIVIDED = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i"})  # no accents to Unicode
 _POSSESSIVE = re.compile(r"['’`´](s\b)?")
 _AND = re.compile(r"[&+,;]")
