@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from modiste.arrays import Ints
 from modiste.ask import Ask
 from modiste.catalog.values import utc_now
 from modiste.errors import SettingError, SourceError
@@ -44,8 +43,6 @@ _WRITE: dict[str, Callable[[pl.LazyFrame, Path], Any]] = {
     ".csv": lambda lists, file: lists.sink_csv(file),
     ".jsonl": lambda lists, file: lists.sink_ndjson(file),
 }
-
-_Asked = tuple[str, Ints, float, tuple[float, float] | None]  # whose list: rows of items, trendiness, position
 
 
 def recommend_all(

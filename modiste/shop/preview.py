@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SAMPLE = 500
 """So many shoppers are looked at, if there are more."""
 
+EXAMPLES = 3
+"""Shoppers whose lists are shown."""
+
 MOST_MOVED = 10
 """Items that are told to rise, and to fall."""
 
@@ -100,11 +103,9 @@ def preview(
     before: Scenario,
     *,
     sample: int | None = SAMPLE,
-    examples: int = 3,
-    seed: int = 42,
     progress: Progress | None = None,
 ) -> Preview:
-    """What asking by ``scenario`` instead of ``before`` does to the lists of ``sample`` shoppers, drawn by ``seed``.
+    """What asking by ``scenario`` instead of ``before`` does to the lists of ``sample`` shoppers, drawn always alike.
 
     With ``sample`` None to those of all. All is of one moment, where the sample is no larger than 1000. It ends with
     what ``progress`` raises.
@@ -114,7 +115,7 @@ def preview(
         ids = list(connection.execute(sa.select(table.shopper_id).order_by(table.shopper_id)).scalars())
     population = len(ids)
     if sample is not None and sample < population:
-        drawn = np.random.default_rng(seed).choice(population, sample, replace=False)
+        drawn = np.random.default_rng(42).choice(population, sample, replace=False)
         ids = [ids[one] for one in np.sort(drawn).tolist()]
     asks = [ask_of(one, Ask.of(scenario=name)) for one in (before, scenario)]
     lists: list[tuple[list[str], list[str]]] = []
@@ -146,7 +147,7 @@ def preview(
         thirds=[measure.group(label, part) for label, part in zip(_THIRDS, parts, strict=False)],
         rises=rises,
         falls=falls,
-        examples=_examples(looked_at, parts, examples),
+        examples=_examples(looked_at, parts),
     )
 
 
@@ -199,7 +200,7 @@ class _Measure:
         )
 
 
-def _examples(looked_at: Sequence[Example], parts: Sequence[Ints], many: int) -> list[Example]:
+def _examples(looked_at: Sequence[Example], parts: Sequence[Ints]) -> list[Example]:
     """Shoppers whose lists change the most, of each third in turn."""
 
     def most(people: list[int]) -> list[Example]:
@@ -208,5 +209,5 @@ def _examples(looked_at: Sequence[Example], parts: Sequence[Ints], many: int) ->
         return sorted(changed, key=lambda one: -sum(each.mark != "same" for each in one.moved))
 
     queues = [most(part.tolist()) for part in parts] or [most(list(range(len(looked_at))))]
-    rounds = [queue[place] for place in range(many) for queue in queues if place < len(queue)]
-    return rounds[:many]
+    rounds = [queue[place] for place in range(EXAMPLES) for queue in queues if place < len(queue)]
+    return rounds[:EXAMPLES]

@@ -95,8 +95,8 @@ class Scenarios:
             return [self[name]]
         return [Version.of(row) for row in rows]
 
-    def asked(self, ask: A, now: datetime | None = None) -> A:
-        """``ask`` with what its scenario says where nothing else was said, and the rules in force ``now`` (UTC).
+    def asked(self, ask: A) -> A:
+        """``ask`` with what its scenario says where nothing else was said, and the rules that are in force.
 
         Without a scenario it is ``ask`` itself. Raises UnknownIdError and SettingError.
         """
@@ -108,7 +108,7 @@ class Scenarios:
             if not may_stand_in(error) or ask.scenario not in self._asked:
                 raise
         found = self._asked[ask.scenario].scenario
-        return ask if found is None else ask_of(found, ask, now)
+        return ask if found is None else ask_of(found, ask)
 
     def preview(
         self,
@@ -116,7 +116,6 @@ class Scenarios:
         scenario: Scenario | Mapping[str, Any] | str | Path,
         *,
         sample: int | None = 500,
-        examples: int = 3,
         progress: Progress | None = None,
     ) -> "Preview":
         """What putting ``scenario`` as ``name`` would do to the lists of ``sample`` shoppers, None: of all.
@@ -127,7 +126,7 @@ class Scenarios:
         made = self.checked(name, scenario)
         now = self._latest(name)
         before = now.scenario if now is not None and now.scenario is not None else Scenario.of({})
-        return self._preview(name, made, before, sample=sample, examples=examples, progress=progress)
+        return self._preview(name, made, before, sample=sample, progress=progress)
 
     # Changing
 

@@ -377,11 +377,11 @@ def upsert(connection: sa.Connection, table: sa.Table) -> Any:
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
-def chunks(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
     """The distinct ``values`` in their order, in lists that any database takes as parameters."""
     distinct = list(dict.fromkeys(values))
-    for start in range(0, len(distinct), size):
-        yield distinct[start : start + size]
+    for start in range(0, len(distinct), 500):
+        yield distinct[start : start + 500]
 
 
 def present(connection: sa.Connection, column: sa.Column[Any], values: Sequence[str]) -> set[str]:

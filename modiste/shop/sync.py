@@ -110,7 +110,6 @@ def sync(
     sources: Sources | None = None,
     *,
     confirm: bool = False,
-    fresh: float = 0.0,
     progress: Progress | None = None,
 ) -> SyncReport:
     """Bring the shop up to date with its sources, those that are given, which it remembers, or those it remembers.
@@ -118,8 +117,8 @@ def sync(
     It is safe to run every hour, and to interrupt.
 
     Changed items are updated, those that vanished retired, those that return restored; only new photos are embedded,
-    in the vector space that was used last; orders that are there already are skipped. A photo that was asked for
-    within ``fresh`` seconds is not asked for again. What came of it is kept in the table ``syncs``.
+    in the vector space that was used last; orders that are there already are skipped. What came of it is kept in the
+    table ``syncs``.
 
     Raises SettingError where no source is remembered, SourceError where one can't be read, or has lost so many items
     that somebody should ``confirm`` it; then its items are as they were.
@@ -133,7 +132,7 @@ def sync(
     report = SyncReport()
     with TemporaryDirectory() as folder:
         if sources.items is not None:
-            report = _items(shop, sources, Path(folder), confirm, fresh, progress)
+            report = _items(shop, sources, Path(folder), confirm, progress)
             report = replace(report, embedded=_embedded(shop, progress))
         if sources.orders is not None:
             report = _orders(shop, sources, Path(folder), report)
@@ -153,9 +152,7 @@ def _there(source: str, private: bool, folder: Path) -> Path:
     return file
 
 
-def _items(
-    shop: Shop, sources: Sources, folder: Path, confirm: bool, fresh: float, progress: Progress | None
-) -> SyncReport:
+def _items(shop: Shop, sources: Sources, folder: Path, confirm: bool, progress: Progress | None) -> SyncReport:
     file = _there(str(sources.items), sources.private, folder)
     masks = None if sources.masks is None else Path(sources.masks)
     with _unchanging(file):
@@ -164,22 +161,20 @@ def _items(
         unread = _written(file) - ids if reading.rejected and file.is_file() else set()
     table = schema.synced.c
     shown = sa.func.coalesce(schema.items.c.available, sa.true())
-    wanted = sa.select(table.item_id, table.retired, shown.label("shown")).join(schema.items)
-    rows = shop.storage.rows(wanted)
+    rows = shop.storage.rows(sa.select(table.item_id, table.retired, shown.label("shown")).join(schema.items))
     known = {row["item_id"]: row["retired"] for row in rows}
-    here = ids
     there = {row["item_id"] for row in rows if row["retired"] is None or row["shown"]}  # put by hand since, too
-    gone = there - here - unread
+    gone = there - ids - unread
     left = len(there) - len(gone)
     if not confirm and len(there) >= _FEW and left < LEFT_AT_LEAST * len(there):
         raise SourceError(
             f"{sources.items} has {left} of the {len(there)} items it had; nothing was changed. If that is right, "
             f"run: modiste sync {shop.path} --confirm"
         )
-    taken = shop.items.take(reading, progress, private=sources.private, fresh=fresh)
-    back = [item_id for item_id, retired in known.items() if retired is not None and item_id in here]
+    taken = shop.items.take(reading, progress, private=sources.private, fresh=0.0)
+    back = [item_id for item_id, retired in known.items() if retired is not None and item_id in ids]
     with shop.storage.writing() as writing:
-        _mark(writing, here, gone, back)
+        _mark(writing, ids, gone, back)
     return SyncReport(
         added=taken.added,
         updated=taken.updated,
