@@ -1,6 +1,5 @@
 """How the rows of a table become items: variants inherit from their product, and photos are found."""
 
-import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -23,7 +22,7 @@ from modiste.catalog.columns import (
     words,
 )
 from modiste.catalog.items import Item, Rejected
-from modiste.catalog.tables import open_table
+from modiste.catalog.tables import json_in, open_table
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import (
     availability,
@@ -520,18 +519,10 @@ def _path(address: str) -> str:
 
 def _several(written: str) -> list[str]:
     """What a list in JSON names, addresses in objects too; other text is one."""
-    if not written.startswith("[") or (listed := _listed(written)) is None:
+    listed = json_in(written) if written.startswith("[") else None
+    if not isinstance(listed, list):
         return [written]
     return [str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed]
-
-
-def _listed(written: str) -> list[Any] | None:
-    """A list in JSON; None for anything else."""
-    try:
-        found = json.loads(written)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, list) else None
 
 
 def _spoken(name: str) -> str:

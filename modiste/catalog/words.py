@@ -148,7 +148,7 @@ def _people(words: Sequence[str]) -> list[tuple[int, int, tuple[str, str]]]:
     found = [one for one in _matches(words, _persons()) if lone or min(map(len, words[one[0] : one[1]])) > 1]
     taken = {place for start, end, _ in found for place in range(start, end)}
     for place, word in enumerate(words):
-        for beginning, meaning in _beginnings().items():
+        for beginning, meaning in _persons("beginnings").items():
             if place not in taken and word.startswith(beginning) and len(word) > len(beginning) + 2:
                 found.append((place, place + 1, meaning))
     return found
@@ -173,13 +173,8 @@ def _matches(
 
 
 @cache
-def _persons() -> dict[str, tuple[str, str]]:
-    return _by_key((word, (gender, age)) for age, of in _DATA["who"].items() for gender, word in _pairs(of))
-
-
-@cache
-def _beginnings() -> dict[str, tuple[str, str]]:
-    return _by_key((word, (gender, age)) for age, of in _DATA["beginnings"].items() for gender, word in _pairs(of))
+def _persons(section: str = "who") -> dict[str, tuple[str, str]]:
+    return _by_key((word, (gender, age)) for age, of in _DATA[section].items() for gender, word in _pairs(of))
 
 
 @cache

@@ -519,7 +519,7 @@ class Items:
                 raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
             bought = writing.execute(
                 sa.select(events.c.shopper_id, sa.func.count(), sa.func.sum(events.c.normpop))
-                .where(events.c.item_id == item_id, events.c.kind == "purchase", events.c.kept > 0)
+                .where(events.c.item_id == item_id, schema.BOUGHT)
                 .group_by(events.c.shopper_id)
             ).all()
             add_up(writing, {shopper_id: (-count, -normpop) for shopper_id, count, normpop in bought})

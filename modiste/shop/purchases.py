@@ -59,9 +59,7 @@ def _companions() -> sa.Select[Any]:
     """What the last BUYERS of ``item`` but ``shopper`` bought besides, with how many of them did."""
     table, other = schema.events.c, schema.events.alias().c
     item, shopper = sa.bindparam("item", type_=sa.String), sa.bindparam("shopper", type_=sa.String)
-    buyers = sa.select(table.shopper_id).where(
-        table.item_id == item, table.kind == "purchase", table.kept > 0, table.shopper_id != shopper
-    )
+    buyers = sa.select(table.shopper_id).where(table.item_id == item, schema.BOUGHT, table.shopper_id != shopper)
     theirs = sa.select(other.item_id, sa.func.count(sa.distinct(other.shopper_id))).where(
         other.shopper_id.in_(buyers.order_by(table.at.desc()).limit(BUYERS)),
         other.item_id != item,
@@ -113,7 +111,7 @@ class Purchases:
         """What of an order was not taken back yet: shopper_id, item_id, line (None: none), quantity."""
         table = schema.events.c
         wanted = sa.select(table.shopper_id, table.item_id, table.line, table.kept.label("quantity")).where(
-            table.order_id == order_id, table.kind == "purchase", table.kept > 0
+            table.order_id == order_id, schema.BOUGHT
         )
         return [{**row, "line": row["line"] or None} for row in self._storage.rows(wanted.order_by(table.event_id))]
 
@@ -134,11 +132,9 @@ class Purchases:
 
     def latest(self, shopper_ids: Collection[str], each: int = 4) -> dict[str, list[str]]:
         """The last ``each`` items that shoppers bought, the latest first."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        for some in chunks(shopper_ids):
-            for row in self._storage.rows(made_purchases().where(schema.events.c.shopper_id.in_(some))):
-                found[row["shopper_id"]].append(row["item_id"])
-        return {shopper_id: items[: -each - 1 : -1] for shopper_id, items in found.items()}
+        with self._storage.reading() as connection:
+            found = self.bought(connection, shopper_ids)
+        return {who: [item_id for item_id, _ in some[: -each - 1 : -1]] for who, some in found.items() if some}
 
     def popularity(self, half_life: float | None = None, at: datetime | None = None) -> pl.DataFrame:
         """Columns item_id, popularity (count) and normpop in [0, 1] (min-max over the items), by item id.
@@ -214,10 +210,12 @@ class Purchases:
     def history(self, item_id: str, days: float = 7.0) -> pl.DataFrame:
         """One item's popularity over time: columns at (begin of each period of ``days``), bought, popularity (its count
         at the end). Raises UnknownIdError."""
+        table = schema.events.c
         with self._moments.now() as (snapshot, connection):
             start = snapshot.item(snapshot.row(item_id))["popularity"] or 0.0
-            times = _single(frame(connection, _pieces().where(schema.events.c.item_id == item_id)))["at"]
-        return popularity_over_time(times, start, days)
+            sold = frame(connection, sa.select(table.at, table.kept).where(table.item_id == item_id, schema.BOUGHT))
+        pieces = sold.select(pl.col("at").repeat_by("kept").explode())
+        return popularity_over_time(pieces["at"], start, days)
 
     # Writing
 
@@ -511,7 +509,6 @@ def _differing(connection: sa.Connection) -> dict[str, sa.Select[Any]]:
     """What is counted otherwise than the events say, by what it is counted of."""
     table, items, shoppers, settings = schema.events.c, schema.items.c, schema.shoppers.c, schema.settings.c
     none, one = sa.literal(0).label("n"), sa.literal(1).label("n")
-    bought = sa.and_(table.kind == "purchase", table.kept > 0)
     weights = {kind: setting(connection, f"weight_{kind}") for kind in WEIGHED}
     worth = table.kept * sa.case(*((table.kind == kind, weight) for kind, weight in weights.items()), else_=0.0)
     weighed = table.kind.in_([kind for kind, weight in weights.items() if weight])
@@ -539,12 +536,12 @@ def _differing(connection: sa.Connection) -> dict[str, sa.Select[Any]]:
             sa.select(sales.item_id, sales.day, none, -sales.bought),
         ),
         "shoppers": differing(
-            sa.select(table.shopper_id, one, table.normpop.label("x")).where(bought),
+            sa.select(table.shopper_id, one, table.normpop.label("x")).where(schema.BOUGHT),
             sa.select(shoppers.shopper_id, -shoppers.purchases, -shoppers.normpop),
         ),
         "sums": differing(
-            sa.select(sa.literal("purchases").label("name"), one, sa.literal(0.0).label("x")).where(bought),
-            sa.select(sa.literal("normpop"), none, table.normpop).where(bought),
+            sa.select(sa.literal("purchases").label("name"), one, sa.literal(0.0).label("x")).where(schema.BOUGHT),
+            sa.select(sa.literal("normpop"), none, table.normpop).where(schema.BOUGHT),
             sa.select(settings.name, sa.cast(-number, sa.Integer), sa.literal(0.0)).where(settings.name == "purchases"),
             sa.select(settings.name, none, -number).where(settings.name == "normpop"),
         ),
@@ -619,7 +616,7 @@ class _Tally:
 def last_purchase(connection: sa.Connection) -> datetime | None:
     """When something was bought last that was not taken back; None: never."""
     table = schema.events.c
-    wanted = sa.select(table.at).where(table.kind == "purchase", table.kept > 0)
+    wanted = sa.select(table.at).where(schema.BOUGHT)
     found: datetime | None = connection.execute(wanted.order_by(table.at.desc()).limit(1)).scalar()
     return found
 
@@ -627,19 +624,8 @@ def last_purchase(connection: sa.Connection) -> datetime | None:
 def made_purchases() -> sa.Select[Any]:
     """The purchases, as :meth:`Purchases.frame` has them."""
     table = schema.events.c
-    wanted = sa.select(*(table[name] for name in _COLUMNS)).where(table.kind == "purchase", table.kept > 0)
+    wanted = sa.select(*(table[name] for name in _COLUMNS)).where(schema.BOUGHT)
     return wanted.order_by(table.at, table.event_id)
-
-
-def _pieces() -> sa.Select[Any]:
-    """The items of purchases, when they were bought, and how many were kept."""
-    table = schema.events.c
-    return sa.select(table.item_id, table.at, table.kept).where(table.kind == "purchase", table.kept > 0)
-
-
-def _single(pieces: pl.DataFrame) -> pl.DataFrame:
-    """A row for each piece."""
-    return pieces.select(pl.col("item_id", "at").repeat_by("kept").explode())
 
 
 def _checked(event: Event) -> Event:
