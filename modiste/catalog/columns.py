@@ -257,11 +257,12 @@ def _layout(places: Mapping[str, int], what: str) -> Layout:
 
 
 def _check(mapping: Layout, header: Sequence[str], places: Mapping[str, int], what: str) -> None:
-    for name, some in mapping.columns.items():
+    for name in (*mapping.columns, *mapping.constants, *mapping.words):
         if name not in words(what):
             likely = get_close_matches(plain(name), words(what), 1)
             advice = f"; {likely[0]} is" if likely else f"; there are {', '.join(words(what))}"
             raise SettingError(f"{name} is no field of {what}{advice}")
+    for name, some in mapping.columns.items():
         for one in some:
             if plain(one) not in places:
                 raise SettingError(f"no column {one!r} for {name}; there are {', '.join(filter(None, header))[:400]}")
