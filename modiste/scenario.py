@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from modiste.ask import WEIGHTS, Ask, sentence
-from modiste.catalog.files import MAX_TOML, read, read_toml
+from modiste.catalog.files import MAX_TOML, as_toml, read, read_toml
 from modiste.errors import SettingError, SourceError
 from modiste.rules import DOES, Rule, near
 
@@ -84,10 +84,7 @@ class Scenario:
         """As a person edits it; :meth:`load` reads it again."""
         data = self.as_data()
         rules = data.pop("rules", [])
-        parts = [
-            "".join(map(_line, data.items())),
-            *("[[rules]]\n" + "".join(map(_line, one.items())) for one in rules),
-        ]
+        parts = [as_toml(data), *("[[rules]]\n" + as_toml(one) for one in rules)]
         return "\n".join(part for part in parts if part)
 
     def asked(self, ask: Ask) -> dict[str, Any]:
@@ -121,8 +118,3 @@ def rule_of(data: Mapping[str, Any], place: int = 1) -> Rule:
         return Rule.model_validate(dict(data))
     except ValidationError as error:
         raise SettingError(f"{named}: {'; '.join(map(sentence, error.errors()[:3]))}") from None
-
-
-def _line(pair: tuple[str, Any]) -> str:
-    written = json.dumps(pair[1], ensure_ascii=False).replace("\x7f", "\\u007f")  # the one that TOML wants escaped
-    return f"{pair[0]} = {written}\n"

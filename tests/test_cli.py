@@ -249,6 +249,10 @@ def test_a_page_shows_the_purchases_and_what_they_lead_to(type_, street, tmp_pat
     assert page.count("<figcaption>bought</figcaption>") == 2
     assert f"trendiness {street.shoppers['ann'].trendiness:.2f}" in page
     assert "because of" in shown
+    code, shown, _ = type_("recommend", "street", "--items", "i0", "--html", "page.html", "--top", 3)
+    assert code == 0
+    assert "for a guest" in shown
+    assert "For a guest" in (tmp_path / "page.html").read_text()
 
 
 def test_what_a_check_finds_is_said_and_mended_if_one_says_so(type_, street):

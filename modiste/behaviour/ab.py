@@ -45,11 +45,11 @@ def variant_of(experiment: str, who: str) -> Variant:
 # How sure
 
 
-def wilson(hits: int, n: int, alpha: float = ALPHA) -> tuple[float, float]:
+def wilson(hits: int, n: int) -> tuple[float, float]:
     """The score interval of a share, ``hits`` of ``n`` (Wilson 1927); (0, 1) where there are none."""
     if not n:
         return 0.0, 1.0
-    z = NormalDist().inv_cdf(1 - alpha / 2)
+    z = NormalDist().inv_cdf(1 - ALPHA / 2)
     middle, share = (hits + z * z / 2) / (n + z * z), hits / n
     half = z / (n + z * z) * math.sqrt(n * share * (1 - share) + z * z / 4)
     return max(0.0, middle - half), min(1.0, middle + half)
@@ -70,8 +70,8 @@ def _tuned(alpha: float) -> float:
     return -2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)
 
 
-def sample_size(rate: float, lift: float, *, power: float = POWER, alpha: float = ALPHA) -> int:
-    """How many shoppers, of both variants together, find a change of ``rate`` by ``lift`` with the chance ``power``.
+def sample_size(rate: float, lift: float) -> int:
+    """How many shoppers, of both variants together, find a change of ``rate`` by ``lift`` with the chance POWER.
 
     ``rate`` is the share of shoppers who do what is counted, in (0, 1), ``lift`` relative: 0.1 finds 2.2% against 2%.
     Raises SettingError where either can't be.
@@ -80,19 +80,19 @@ def sample_size(rate: float, lift: float, *, power: float = POWER, alpha: float 
     if not 0 < rate < 1 or not lift or not 0 < other < 1:
         raise SettingError(f"a rate of {rate:g} can't change by {lift:+g}; both shares must lie between 0 and 1")
     variance = 2 * (rate * (1 - rate) + other * (1 - other))
-    wanted = float(radius(1, 1, 1, alpha)) + NormalDist().inv_cdf(power)
+    wanted = float(radius(1, 1, 1)) + NormalDist().inv_cdf(POWER)
     return math.ceil(variance * (wanted / (other - rate)) ** 2)
 
 
-def preferences_needed(lift: float, *, power: float = POWER, alpha: float = ALPHA) -> int:
-    """How many shoppers who prefer one of two interleaved settings find out which, with the chance ``power``.
+def preferences_needed(lift: float) -> int:
+    """How many shoppers who prefer one of two interleaved settings find out which, with the chance POWER.
 
     ``lift`` in (0, 1] is how many more prefer the better one, as a share: 0.1 finds 55 against 45%.
     Raises SettingError.
     """
     if not 0 < lift <= 1:
         raise SettingError(f"{lift:g} more can't prefer one of two; give a share above 0, such as 0.1")
-    return math.ceil(((float(radius(1, 1, 1, alpha)) + NormalDist().inv_cdf(power)) / lift) ** 2)
+    return math.ceil(((float(radius(1, 1, 1)) + NormalDist().inv_cdf(POWER)) / lift) ** 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,13 +145,15 @@ def known(what: str) -> frozenset[str]:
 @dataclass(frozen=True)
 class Columns:
     """What the columns of one table mean. ``read`` has of each field the places of its columns, the likeliest first;
-    ``unread`` the other columns' names, each with the field that it may have been meant for, or "".
+    ``helpers`` those of columns that the layout reads beside these, by the names it has for them; ``unread`` the other
+    columns' names, each with the field that it may have been meant for, or "".
     """
 
     file: Path
     header: tuple[str, ...]
     layout: Layout
     read: Mapping[str, tuple[int, ...]]
+    helpers: Mapping[str, int]
     unread: Mapping[str, str]
 
     @classmethod
@@ -202,10 +204,11 @@ class Columns:
             more = [places[one] for one in places if one[-1:].isdigit() and one.rstrip("0123456789") in of_photos]
             read["photos"] += tuple(place for place in more if place not in taken)
             taken.update(more)
-        columns = cls(file, tuple(header), layout, {name: some for name, some in read.items() if some}, {})
+        read, helpers = {name: some for name, some in read.items() if some}, _helpers(layout, places)
+        columns = cls(file, tuple(header), layout, read, helpers, {})
         if lacking := [name for name in _said()[what]["required"] if not columns.has(name)]:
             raise SourceError(columns._lacks(lacking, what))
-        taken |= columns._helpers(places)
+        taken.update(helpers.values())
         meant = {**layout.columns, **columns.read}
         rest = {one: _near(one, what, meant) for place, one in enumerate(header) if one and place not in taken}
         return replace(columns, unread=rest)
@@ -223,14 +226,6 @@ class Columns:
         named = {name: ", ".join(self.header[place] for place in some) for name, some in self.read.items()}
         return named | {name: f"always {value}" for name, value in self.layout.constants.items()}
 
-    def _helpers(self, places: Mapping[str, int]) -> set[int]:
-        """The places of columns that the layout reads beside those of fields."""
-        layout = self.layout
-        names = [layout.packed, layout.children, layout.parents.get("column", ""), *layout.made_id]
-        names += [one for pair in layout.pairs for one in pair.values()]
-        names += list(layout.parents.get("also_named", {}).values())
-        return {places[plain(name)] for name in names if name and plain(name) in places}
-
     def _lacks(self, lacking: Sequence[str], what: str) -> str:
         has = ", ".join(name for name in self.header if name)[:400] or "none"
         needed = ", ".join(_said()[what]["required"])
@@ -247,6 +242,14 @@ def _spoken(name: str, what: str) -> str:
     return word if (word := plain(name)) in known(what) else name
 
 
+def _helpers(layout: Layout, places: Mapping[str, int]) -> dict[str, int]:
+    """The places of columns that a layout reads beside those of fields."""
+    names = [layout.packed, layout.children, layout.parents.get("column", ""), *layout.made_id]
+    names += [one for pair in layout.pairs for one in pair.values()]
+    names += list(layout.parents.get("also_named", {}).values())
+    return {name: places[plain(name)] for name in names if name and plain(name) in places}
+
+
 def _layout(places: Mapping[str, int], what: str) -> Layout:
     """The preset of which the header has all signs, of several the one with the most; else an empty one."""
     shown = [one for one in presets(what) if all(plain(sign) in places for sign in one.known_by)]
@@ -254,11 +257,12 @@ def _layout(places: Mapping[str, int], what: str) -> Layout:
 
 
 def _check(mapping: Layout, header: Sequence[str], places: Mapping[str, int], what: str) -> None:
-    for name, some in mapping.columns.items():
+    for name in (*mapping.columns, *mapping.constants, *mapping.words):
         if name not in words(what):
             likely = get_close_matches(plain(name), words(what), 1)
             advice = f"; {likely[0]} is" if likely else f"; there are {', '.join(words(what))}"
             raise SettingError(f"{name} is no field of {what}{advice}")
+    for name, some in mapping.columns.items():
         for one in some:
             if plain(one) not in places:
                 raise SettingError(f"no column {one!r} for {name}; there are {', '.join(filter(None, header))[:400]}")

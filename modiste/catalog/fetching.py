@@ -30,6 +30,7 @@ MOST_BYTES = 50_000_000
 """The largest file that is fetched."""
 
 TRIES, REDIRECTS = 3, 5
+PAUSE_S = 0.5  # before the second try
 CONNECT_S, WHOLE_S = 10.0, 60.0  # seconds to connect and between two pieces, and for the whole of one answer
 FRESH_S = 3600.0
 """A photo that was asked for within so many seconds is not asked for again."""
@@ -89,7 +90,7 @@ def fetch(
     private: bool = False,
     fresh: float = FRESH_S,
     at_once: int = AT_ONCE,
-    pause: float = 0.5,
+    pause: float = PAUSE_S,
     progress: Progress | None = None,
 ) -> dict[str, Fetched]:
     """Fetch photos into ``folder``, each under its content's name; returns what came of each address.
@@ -178,10 +179,10 @@ def _fetched(url: str, index: _Index, private: bool, fresh: float, pause: float)
     return Fetched(index.folder / name)
 
 
-def download(url: str, private: bool = False, pause: float = 0.5) -> bytes:
+def download(url: str, private: bool = False) -> bytes:
     """What is at the address of a table, at most MOST_BYTES. Raises SourceError."""
     try:
-        answer = _tried(url, None, private, pause, photo=False)
+        answer = _tried(url, None, private, PAUSE_S, photo=False)
     except _RefusedError as error:
         raise SourceError(f"{url} {error}") from None
     return b"" if answer is None else answer[0]

@@ -1,11 +1,12 @@
 """Files: those that others made are judged before a byte is read, ours are written whole or not at all."""
 
 import errno
+import json
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BufferedReader
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -89,6 +90,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     if level:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
     return content
+
+
+def as_toml(fields: Mapping[str, Any]) -> str:
+    """The lines that :func:`read_toml` reads as ``fields``: texts, numbers and lists of them."""
+    written = {name: json.dumps(value, ensure_ascii=False) for name, value in fields.items()}
+    # the one character that JSON leaves as it is and TOML wants escaped
+    return "".join(f"{name} = {value}\n" for name, value in written.items()).replace("\x7f", "\\u007f")
 
 
 def _inside(value: Any) -> Iterable[Any]:

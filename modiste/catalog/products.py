@@ -1,6 +1,5 @@
 """How the rows of a table become items: variants inherit from their product, and photos are found."""
 
-import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -23,7 +22,7 @@ from modiste.catalog.columns import (
     words,
 )
 from modiste.catalog.items import Item, Rejected
-from modiste.catalog.tables import open_table
+from modiste.catalog.tables import json_in, open_table
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import (
     availability,
@@ -105,17 +104,13 @@ class _Table:
         self.unknown: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.merged = 0
         self.decimal: str | None = None
-        places = {plain(name): place for place, name in enumerate(columns.header) if name}
-        layout = self.layout
-        self.pairs = [(places.get(plain(one["name"])), places.get(plain(one["value"]))) for one in layout.pairs]
-        helpers = [layout.packed, layout.children, layout.parents.get("column", ""), *layout.made_id]
-        helpers += layout.parents.get("also_named", {}).values()
-        self.helpers = {name: places[plain(name)] for name in helpers if name and plain(name) in places}
+        self.helpers = columns.helpers
+        self.pairs = [(self.helpers.get(one["name"]), self.helpers.get(one["value"])) for one in self.layout.pairs]
         first = {some[0] for name, some in columns.read.items() if name not in ("photos", "image")}
         first |= {place for name in ("photos", "image", "available") for place in columns.read.get(name, ())}
-        first |= {place for pair in self.pairs for place in pair if place is not None} | set(self.helpers.values())
+        first.update(self.helpers.values())
         others = [place for place, name in enumerate(columns.header) if name and place not in first]
-        self.others = [] if layout.only_these else others
+        self.others = [] if self.layout.only_these else others
 
     def read(
         self, lines: Iterator[tuple[int, Sequence[str] | str]]
@@ -524,18 +519,10 @@ def _path(address: str) -> str:
 
 def _several(written: str) -> list[str]:
     """What a list in JSON names, addresses in objects too; other text is one."""
-    if not written.startswith("[") or (listed := _listed(written)) is None:
+    listed = json_in(written) if written.startswith("[") else None
+    if not isinstance(listed, list):
         return [written]
     return [str(one.get("src") or one.get("url") or "") if isinstance(one, dict) else str(one) for one in listed]
-
-
-def _listed(written: str) -> list[Any] | None:
-    """A list in JSON; None for anything else."""
-    try:
-        found = json.loads(written)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, list) else None
 
 
 def _spoken(name: str) -> str:

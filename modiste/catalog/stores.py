@@ -22,20 +22,24 @@ def read_stores(file: Path, mapping: Layout | None = None) -> tuple[pl.DataFrame
     """
     table = open_table(file, known("stores"))
     columns = Columns.of(file, table.header, "stores", mapping)
+    layout = columns.layout
     stores: dict[str, tuple[str, str, float, float]] = {}
     rejected: list[Rejected] = []
     for number, cells in table.lines:
         try:
             if isinstance(cells, str):
                 raise SettingError(cells)
-            row = {name: cells[places[0]].strip() for name, places in columns.read.items()}
-            if not row["store_id"]:
+            row = dict(layout.constants)
+            for name, places in columns.read.items():
+                if told := next(filter(None, (cells[place].strip() for place in places)), ""):
+                    row[name] = layout.words.get(name, {}).get(told, told)
+            if not row.get("store_id"):
                 raise SettingError("no store_id")
             store_id = identifier(row["store_id"], "store_id")
             if store_id in stores:
                 raise SettingError(f"store_id {store_id!r} stands twice")
-            degrees = position(row["latitude"] or None, row["longitude"] or None)
-            stores[store_id] = (store_id, row.get("name") or store_id, *degrees)
+            degrees = position(row.get("latitude"), row.get("longitude"))
+            stores[store_id] = (store_id, row.get("name", store_id), *degrees)
         except SettingError as error:
             rejected.append(Rejected(str(file), number, str(error)))
     if not stores and not rejected:

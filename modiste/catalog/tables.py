@@ -407,12 +407,12 @@ def _values(content: bytes, known: Collection[str]) -> Iterable[tuple[int, Any]]
     stream.seek(0)
     if first.lstrip("\ufeff \t").startswith("["):
         return enumerate(_pages(json.load(stream)), 2)
-    if second is None or _value(first) is None:
-        whole = _value(stream.read())
+    if second is None or json_in(first) is None:
+        whole = json_in(stream.read())
         if isinstance(whole, dict):
             return enumerate(_under(whole, known) or [whole], 2)
     stream = _stream(content)
-    numbered = ((number, _value(line)) for number, line in enumerate(stream, 2) if line.strip())
+    numbered = ((number, json_in(line)) for number, line in enumerate(stream, 2) if line.strip())
     return ((number, one) for number, value in numbered for one in _pages([value]))
 
 
@@ -432,9 +432,10 @@ def _under(whole: dict[str, Any], known: Collection[str]) -> list[Any] | None:
     return lists[0] if len(lists) == 1 else None
 
 
-def _value(line: str) -> Any:
+def json_in(text: str) -> Any:
+    """What a text says in JSON; None for any other."""
     try:
-        return json.loads(line)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
 

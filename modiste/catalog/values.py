@@ -7,7 +7,6 @@ wrong and what to write; that is a ValueError, so that they serve as pydantic's 
 import json
 import math
 import re
-import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from modiste.catalog.files import read_toml
 from modiste.errors import SettingError
 
 LONGEST_ID = 200
@@ -27,7 +27,6 @@ EARLIEST = datetime(1970, 1, 1)
 
 AHEAD = timedelta(days=1)
 """How far an order's clock may be ahead of ours."""
-
 _LOADED = datetime.now(UTC).replace(tzinfo=None)  # nothing before it can be ahead
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # and halves of characters
 _ISO = re.compile(r"\d{4}(-?\d\d-?\d\d|-?W\d\d(-?\d)?)([Tt ]\S.*)?", re.ASCII)
@@ -111,6 +110,11 @@ def position_of(near: str | Sequence[float], name: str = "near") -> tuple[float,
     return position(*map(_number, pair))
 
 
+def utc_now() -> datetime:
+    """The time now in UTC, without a zone, as all times of a shop are."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
 def moment(value: Any, day_first: bool | None = None) -> datetime:
     """When an order was made, in UTC without a zone: from 1970 to a day from now.
 
@@ -135,7 +139,7 @@ def moment(value: Any, day_first: bool | None = None) -> datetime:
         raise SettingError(f"{value!r} is not a date; write it as 2025-03-31 or 2025-03-31T14:05") from None
     if at < EARLIEST:
         raise SettingError(f"{at:%Y-%m-%d} is before {EARLIEST:%Y-%m-%d}; give the day of the order")
-    if at > _LOADED and at > datetime.now(UTC).replace(tzinfo=None) + AHEAD:
+    if at > _LOADED and at > utc_now() + AHEAD:
         raise SettingError(f"{at:%Y-%m-%d} is in the future; give the day of the order")
     return at
 
@@ -221,7 +225,7 @@ def _zone(name: str) -> tzinfo:
 
 @cache
 def _words() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("values.toml").read_text(encoding="utf-8"))
+    return read_toml(Path(__file__).with_name("values.toml"))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 import html
 import re
-import tomllib
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -10,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from modiste.catalog.files import read_toml
 from modiste.catalog.items import AGE_GROUPS, GENDERS
 from modiste.errors import SettingError
 
@@ -18,7 +18,7 @@ _Meaning = TypeVar("_Meaning")
 LONGEST = 4
 """So many words may stand for one thing, at most."""
 
-_DATA: dict[str, Any] = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+_DATA: dict[str, Any] = read_toml(Path(__file__).with_name("words.toml"))
 _UNDIVIDED = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i"})  # no accents to Unicode
 _POSSESSIVE = re.compile(r"['’`´](s\b)?")
 _AND = re.compile(r"[&+,;]")
@@ -148,7 +148,7 @@ def _people(words: Sequence[str]) -> list[tuple[int, int, tuple[str, str]]]:
     found = [one for one in _matches(words, _persons()) if lone or min(map(len, words[one[0] : one[1]])) > 1]
     taken = {place for start, end, _ in found for place in range(start, end)}
     for place, word in enumerate(words):
-        for beginning, meaning in _beginnings().items():
+        for beginning, meaning in _persons("beginnings").items():
             if place not in taken and word.startswith(beginning) and len(word) > len(beginning) + 2:
                 found.append((place, place + 1, meaning))
     return found
@@ -173,13 +173,8 @@ def _matches(
 
 
 @cache
-def _persons() -> dict[str, tuple[str, str]]:
-    return _by_key((word, (gender, age)) for age, of in _DATA["who"].items() for gender, word in _pairs(of))
-
-
-@cache
-def _beginnings() -> dict[str, tuple[str, str]]:
-    return _by_key((word, (gender, age)) for age, of in _DATA["beginnings"].items() for gender, word in _pairs(of))
+def _persons(section: str = "who") -> dict[str, tuple[str, str]]:
+    return _by_key((word, (gender, age)) for age, of in _DATA[section].items() for gender, word in _pairs(of))
 
 
 @cache

@@ -102,17 +102,17 @@ def recommend(
     """Recommend the Top-K for a shopper, an item or a guest, with the reasons."""
     ask = context.meta["ask"]
     with open_shop(path) as shop:
-        if shopper is not None and item is None and not items and (each or html):
-            lists = shop.recommend_each(shopper, **ask)
+        buyer = shopper if item is None and not items else None
+        if buyer is not None and each:
+            lists = shop.recommend_each(buyer, **ask)
         else:
             lists = [("", shop.recommend(shopper, item, items=items or None, **ask))]
         if html:
-            photos = {bought: shop.items[bought]["image"] for bought, _ in lists if bought}
+            shown = lists if each or buyer is None else shop.recommend_each(buyer, **ask)
+            photos = {bought: shop.items[bought]["image"] for bought, _ in shown if bought}
             trendiness = shop.shoppers[shopper].trendiness if shopper else None
-            write_page(html, lists, photos, trendiness, shopper or item or "a guest")
+            write_page(html, shown, photos, trendiness, shopper or item or "a guest")
             say(f"wrote {html}", error=as_json)
-        if html and not each:
-            lists = [("", shop.recommend(shopper, item, **ask))]
     if as_json:
         for _, many in lists:
             if many.nothing:

@@ -224,6 +224,8 @@ def _print_understood(understood: "Understood") -> None:
 
 def _print_reading(reading: "Reading") -> None:
     """What would come of adding items: columns, some items, photos."""
+    from modiste.catalog.products import is_address
+
     if reading.understood.columns:
         print_table(("field", "columns"), reading.understood.columns.items(), title="columns as understood")
     for one in reading.items[:10]:
@@ -231,7 +233,7 @@ def _print_reading(reading: "Reading") -> None:
         told = ", ".join(f"{name} {value}" for name, value in said.items() if value not in (None, ()))
         say(f"{one.item_id}: {told}")
     images = [image for one in reading.items for image in (one.image, *one.photos) if image]
-    addresses = sum(image.startswith(("http://", "https://")) for image in images)
+    addresses = sum(is_address(image) is not None for image in images)
     without = sum(one.image is None for one in reading.items)
     there = len(images) - addresses
     say(

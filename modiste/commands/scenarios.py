@@ -48,7 +48,7 @@ def show(
     versions: Annotated[bool, typer.Option("--versions", help="All versions, and what each changed.")] = False,
 ) -> None:
     """Print a scenario as the file that makes it."""
-    from modiste.shop.scenarios import changes
+    from modiste.shop.scenarios import history
 
     with open_shop(path) as shop:
         if not versions:
@@ -56,10 +56,10 @@ def show(
             print(f"# {name}, {_changed(found)}")
             print(found.scenario.as_toml() if found.scenario else "", end="")
             return
-        many = shop.scenarios.versions(name)
-    for one, before in zip(many, [*many[1:], None], strict=True):
+        many = history(shop.scenarios.versions(name))
+    for one, changed in many:
         print(_changed(one))
-        for change in changes(before.scenario if before else None, one.scenario):
+        for change in changed:
             print(f"  {change.what}: {change.before or 'nothing'} -> {change.after or 'nothing'}")
 
 

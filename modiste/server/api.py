@@ -24,6 +24,7 @@ from modiste.ask import Id, OutfitAsk, SearchAsk, sentence
 from modiste.catalog.events import Event
 from modiste.catalog.files import open_regular
 from modiste.catalog.items import Item
+from modiste.catalog.values import utc_now
 from modiste.errors import ChangedError, PhotoError, StorageError
 from modiste.server import addresses, pictures
 from modiste.server.auth import Caller, JsonRoute, Leave, TheCaller, WriteRoute
@@ -31,7 +32,7 @@ from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue, chec
 from modiste.shop.moments import STOOD_IN
 from modiste.shop.overview import overview, trends
 from modiste.shop.recommendations import Recommendations
-from modiste.shop.scenarios import Version, changes
+from modiste.shop.scenarios import Version, history
 from modiste.shop.shop import Shop
 from modiste.vision.masks import encode_mask
 from modiste.vision.photos import FORMATS, MAX_BYTES
@@ -425,26 +426,16 @@ def get_overview(shop: TheShop, query: Annotated[wire.Lately, Query()]) -> wire.
     """Sales by week, what rises and falls by more than chance, what is recommended, and what to do next."""
     now = overview(shop, query.window)
     have, synced = now.status.coverage, now.synced
-    return wire.Overview(
-        at=_utc(now.at),
-        window=now.window,
-        items=have.items,
-        on_offer=now.status.on_offer,
-        hidden=now.status.hidden,
-        photos=have.photos,
-        vectors=have.vectors,
-        failures=now.status.failures,
-        shoppers=have.shoppers,
-        purchases=have.purchases,
-        weeks=[wire.Week(begin=begin.date(), bought=bought) for begin, bought in now.weeks],
-        rising=[wire.SalesChange(**one) for one in now.rising.to_dicts()],
-        falling=[wire.SalesChange(**one) for one in now.falling.to_dicts()],
-        reach=wire.Reach.model_validate(now.reach, from_attributes=True),
-        never_sold=now.never_sold,
-        lists=[wire.Funnel.model_validate(one, from_attributes=True) for one in now.lists],
-        synced=None if synced is None else wire.Sync(at=_utc(synced[0]), report=synced[1]),
-        steps=[wire.ToDo(said=one.said, command=one.command) for one in now.status.steps(shop.name)],
-    )
+    told = vars(have) | vars(now.status) | vars(now)
+    told |= {
+        "at": _utc(now.at),
+        "weeks": [{"begin": begin.date(), "bought": bought} for begin, bought in now.weeks],
+        "rising": now.rising.to_dicts(),
+        "falling": now.falling.to_dicts(),
+        "synced": None if synced is None else {"at": _utc(synced[0]), "report": synced[1]},
+        "steps": now.status.steps(shop.name),
+    }
+    return wire.Overview.model_validate(told, from_attributes=True)
 
 
 # Scenarios
@@ -469,12 +460,8 @@ def get_scenario(response: Response, shop: TheShop, name: ScenarioName) -> wire.
 )
 def list_versions(shop: TheShop, name: ScenarioName) -> wire.Versions:
     """All versions of a scenario, the latest first, each with what it changed; of one that was removed too."""
-    versions = shop.scenarios.versions(name)
-    found = []
-    for one, before in zip(versions, [*versions[1:], None], strict=True):
-        changed = changes(before.scenario if before else None, one.scenario)
-        found.append(wire.Version(**_version(one), changes=[wire.Change(**vars(change)) for change in changed]))
-    return wire.Versions(versions=found)
+    found = [_version(one) | {"changes": changed} for one, changed in history(shop.scenarios.versions(name))]
+    return wire.Versions.model_validate({"versions": found}, from_attributes=True)
 
 
 @writes.put("/v1/scenarios/{name}", tags=["scenarios"], summary="Put a scenario", responses=_refusals(412))
@@ -502,7 +489,15 @@ async def preview_scenario(
     It is compared with the scenario as it is now or, where there is none, with what is shown without one.
     """
     told = await queue.run(lambda: shop.scenarios.preview(name, given.scenario, sample=given.sample))
-    return wire.Preview(**told.as_json())
+    examples = [
+        {
+            "shopper_id": one.shopper_id,
+            "before": [each.item_id for each in one.before],
+            "after": [each.recommendation.item_id for each in one.moved],
+        }
+        for one in told.examples
+    ]
+    return wire.Preview.model_validate(vars(told) | {"examples": examples}, from_attributes=True)
 
 
 @writes.post(
@@ -584,7 +579,7 @@ def post_purchases(
 
     Sent again with the same ``order_id``, an item is counted as known and not recorded twice.
     """
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     many = sent if isinstance(sent, list) else [sent]
     recorded = shop.purchases.record([_happened(one, now) for one in many])
     return wire.Recorded(recorded=recorded, known=len(many) - recorded)

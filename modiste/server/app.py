@@ -30,6 +30,7 @@ from starlette.types import Scope
 from uvicorn.supervisors import Multiprocess
 
 from modiste import __version__
+from modiste.catalog.files import resolved
 from modiste.errors import ModisteError, SettingError, StorageError
 from modiste.server import api, logs, pages, storefront
 from modiste.server.connections import Connection, Connections
@@ -129,7 +130,7 @@ def create_app(shop_path: str | Path, settings: Settings | None = None, rates: R
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings, app.state.meters, app.state.rates = chosen, meters, counted
-    app.state.kept = Kept()
+    app.state.kept, app.state.shop_name = Kept(), resolved(shop_path).name
     app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
     own_pages = (storefront.told_by_pages, storefront.reads, storefront.writes)
     routers = (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)

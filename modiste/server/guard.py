@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from modiste.errors import StorageError
 from modiste.server.addresses import here
 from modiste.server.auth import COOKIE, Caller, Role, is_catalogue, leave_of
+from modiste.server.dependencies import get_shop
 from modiste.server.middleware import AS_OF, Layer
 from modiste.server.origins import is_here, is_own, network_of, page_origin
 from modiste.server.rates import Rates
@@ -175,7 +176,7 @@ class Guard(Layer):
         if not session:
             return None
         try:
-            user = await run_in_threadpool(request.app.state.shop.users.whose, session)
+            user = await run_in_threadpool((await get_shop(request)).users.whose, session)
         except StorageError as error:
             if error.kind != "away" or request.method not in SAFE or digest(session) not in known:
                 raise

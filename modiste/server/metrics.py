@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -10,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from modiste.catalog.values import utc_now
 from modiste.shop.checking import KINDS, Finding
 from modiste.shop.status import Coverage
 
@@ -94,11 +94,11 @@ class _ShopCollector(Collector):
             title = "modiste_vectors_missing" if name == "missing" else f"modiste_{name}"
             yield GaugeMetricFamily(title, what, value=getattr(has, name))
         if has.last_purchase is not None:
-            since = (datetime.now(UTC).replace(tzinfo=None) - has.last_purchase).total_seconds()
+            since = (utc_now() - has.last_purchase).total_seconds()
             age = max(since, 0.0)  # the clock that dated it may be ahead
             yield GaugeMetricFamily("modiste_popularity_age_seconds", "Time since the last purchase.", value=age)
         if has.last_sync is not None:
-            age = max((datetime.now(UTC).replace(tzinfo=None) - has.last_sync).total_seconds(), 0.0)
+            age = max((utc_now() - has.last_sync).total_seconds(), 0.0)
             yield GaugeMetricFamily("modiste_sync_age_seconds", "Time since the last sync that went well.", value=age)
             counts = GaugeMetricFamily("modiste_sync", "What came of the last sync.", labels=["what"])
             for what, count in has.synced.items():

@@ -7,7 +7,7 @@ Whoever reports a list needs no key: its id, which this service signed, is the l
 import hashlib
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from modiste import wire
 from modiste.catalog.messages import is_message, told
-from modiste.catalog.values import moment
+from modiste.catalog.values import moment, utc_now
 from modiste.errors import SettingError
 from modiste.server.api import KEY, Many, _each, _happened, _refusals
 from modiste.server.api import writes as server_writes
@@ -27,7 +27,7 @@ from modiste.server.pages.rendering import STATIC
 from modiste.server.rates import Rates
 from modiste.shop.ab import Standing
 from modiste.shop.shop import Shop
-from modiste.shop.storefront import Funnel, Seen
+from modiste.shop.storefront import Seen
 
 COMPONENT = (STATIC / "modiste-list.js").read_bytes()
 """The web component ``<modiste-list>``."""
@@ -160,7 +160,7 @@ def post_events(
     Each has the fields of a purchase and, if it is none, a ``kind``. Or it is what GA4 (Measurement Protocol, data
     layer) or Segment (track, batch) call it: lists that were seen and clicked are reported so as well.
     """
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     own, seen, refused = _translated(shop, sent if isinstance(sent, list) else [sent], now)
     taken, wrong = _each(wire.EventIn, [one for _, one in own])
     places = [line for line, _ in own]
@@ -225,13 +225,13 @@ def get_storefront(shop: TheShop, query: Annotated[wire.Since, Query()]) -> wire
     """Shown, clicked, in the cart, bought: by placement, scenario and variant of an A/B test, over people, with 95%
     intervals; what was taken back is not bought."""
     rows = shop.storefront.funnel(query.since, query.until, days=query.days)
-    return wire.Storefront(days=query.days, lists=[_funnel(one) for one in rows])
+    return wire.Storefront.model_validate({"days": query.days, "lists": rows}, from_attributes=True)
 
 
 @reads.get("/v1/ab", tags=["storefront"], summary="List A/B tests")
 def list_tests(shop: TheShop) -> wire.Tests:
     """All A/B tests, the latest first."""
-    return wire.Tests(tests=[wire.Test.model_validate(one, from_attributes=True) for one in shop.ab.all()])
+    return wire.Tests.model_validate({"tests": shop.ab.all()}, from_attributes=True)
 
 
 @reads.get("/v1/ab/{name}", tags=["storefront"], summary="How an A/B test stands", responses=_refusals(404))
@@ -252,20 +252,7 @@ def stop_test(shop: TheShop, name: TestName) -> wire.Standing:
     return _standing(shop.ab.stop(name))
 
 
-def _funnel(one: Funnel) -> wire.Funnel:
-    return wire.Funnel.model_validate(one, from_attributes=True)
-
-
 def _standing(one: Standing) -> wire.Standing:
-    return wire.Standing(
-        test=wire.Test.model_validate(one.experiment, from_attributes=True),
-        state=one.verdict.state,
-        verdict=one.verdict.words,
-        warnings=list(one.verdict.warnings),
-        difference=wire.Between.model_validate(one.verdict.difference, from_attributes=True),
-        a=wire.Arm(shoppers=one.a.shoppers, hits=one.a.hits),
-        b=wire.Arm(shoppers=one.b.shoppers, hits=one.b.hits),
-        waiting=one.waiting,
-        both=one.both,
-        days_left=one.days_left,
-    )
+    found = one.verdict
+    told = {"test": one.experiment, "state": found.state, "verdict": found.words, "warnings": found.warnings}
+    return wire.Standing.model_validate(vars(one) | told | {"difference": found.difference}, from_attributes=True)

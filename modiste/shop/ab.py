@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -23,6 +23,7 @@ from modiste.behaviour.ab import (
     verdict,
 )
 from modiste.behaviour.interleaving import team_draft
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError, StorageError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import may_stand_in
@@ -123,7 +124,7 @@ class AB:
         the placement, and where the rate must be given;
         UnknownIdError for a scenario that isn't there.
         """
-        place, now = placement or a, _now()
+        place, now = placement or a, utc_now()
         if not _NAME.fullmatch(name):
             raise SettingError(f"a test is called by small letters, digits and -, such as winter-2; not {name!r}")
         if a == b or counts not in STEPS or not 0 < days <= 90:
@@ -157,11 +158,11 @@ class AB:
         table = schema.experiments
         with self._storage.writing() as writing:
             wanted = (table.c.name == name) & table.c.stopped.is_(None)
-            writing.execute(table.update().where(wanted).values(stopped=_now()))
+            writing.execute(table.update().where(wanted).values(stopped=utc_now()))
         return self.report(name)
 
     def _measured(self, placement: str, counts: str, days: float) -> float:
-        rows = self._storefront.outcomes(_now() - timedelta(days=28), days=days).filter(placement=placement)
+        rows = self._storefront.outcomes(utc_now() - timedelta(days=28), days=days).filter(placement=placement)
         people = rows.group_by("person").agg(pl.col(counts).any())
         if not people.height or not 0 < (rate := float(people[counts].mean())) < 1:  # type: ignore[arg-type]
             raise SettingError(
@@ -191,7 +192,7 @@ class AB:
         """The list for a placement, and what its id is to say: by the ``scenario``, or in a test by the one that
         ``who`` sees. ``recommend`` makes a scenario's list. Whom nobody can tell from others sees ``a``, uncounted.
         """
-        test, now = self.running(placement), _now()
+        test, now = self.running(placement), utc_now()
         if test is None or who is None:
             scenario = scenario if test is None else test.a
             found = recommend(scenario)
@@ -214,7 +215,7 @@ class AB:
 
     def report(self, name: str, now: datetime | None = None) -> Standing:
         """How a test stands; ask every day, it makes no more false alarms. Raises UnknownIdError."""
-        test, now = self[name], now or _now()
+        test, now = self[name], now or utc_now()
         rows = self._storefront.outcomes(test.started, test.stopped, days=test.days, experiment=name)
         if test.interleaved:
             picks = rows.group_by("person").agg(pl.col("picks").sum())["picks"]
@@ -262,7 +263,3 @@ def _left(test: Experiment, counted: int, now: datetime) -> float | None:
 def _experiment(row: Any) -> Experiment:
     plain = Experiment(row["name"], row["placement"], "", "", row["started"], row["stopped"])
     return replace(plain, **json.loads(row["content"]))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

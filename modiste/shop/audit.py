@@ -1,10 +1,11 @@
 """``shop.audit``: who changed what, and when. It names no shopper, and forgets after a year."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import polars as pl
 import sqlalchemy as sa
 
+from modiste.catalog.values import utc_now
 from modiste.shop import schema
 from modiste.shop.storage import Storage
 
@@ -20,13 +21,13 @@ class Audit:
 
     def add(self, who: str, what: str, about: str = "") -> None:
         """Note that ``who`` did ``what`` with ``about`` (an item, a key, a user; never a shopper) now."""
-        table, now = schema.audit, datetime.now(UTC).replace(tzinfo=None)
+        table, now = schema.audit, utc_now()
         with self._storage.aside() as connection:
             connection.execute(table.delete().where(table.c.at < now - KEPT))
             connection.execute(table.insert().values(at=now, who=who, what=what, about=about))
 
     def __len__(self) -> int:
-        return int(self._storage.row(sa.select(sa.func.count().label("n")).select_from(schema.audit))["n"])
+        return self._storage.count(schema.audit)
 
     def frame(self, most: int = 100, skip: int = 0) -> pl.DataFrame:
         """The last ``most`` changes before the last ``skip``, the newest first.

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from modiste.errors import ModisteError
 from modiste.shop import schema
 from modiste.shop.items import FETCHED
-from modiste.shop.storage import UPLOADS, Writing, chunks
+from modiste.shop.storage import UPLOADS, chunks, count_of
 from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
@@ -80,22 +81,18 @@ def _rows(shop: "Shop", _: bool) -> _Found:
             here, there = next(iter(key.columns)), key.referred_table
             orphan = sa.not_(sa.exists().where(next(iter(there.primary_key)) == here))
             with shop.storage.reading() as connection:
-                wanted = sa.select(sa.func.count()).select_from(table).where(orphan)
-                count = int(connection.execute(wanted).scalar_one())
+                count = count_of(connection, table, orphan)
             if count:
                 said = (
                     f"{_many(count, 'row')} of {table.name} {_are(count)} of {there.name} that are gone; to be deleted"
                 )
-                yield Finding("rows", count, said, table is not schema.events), _deleting(shop, table, orphan)
+                yield Finding("rows", count, said, table is not schema.events), partial(_delete, shop, table, orphan)
 
 
-def _deleting(shop: "Shop", table: sa.Table, wrong: sa.ColumnElement[bool]) -> Callable[[], None]:
-    def cure() -> None:
-        with shop.storage.writing() as writing:
-            writing.execute(table.delete().where(wrong))
-        shop.moments.read_anew()
-
-    return cure
+def _delete(shop: "Shop", table: sa.Table, wrong: sa.ColumnElement[bool]) -> None:
+    with shop.storage.writing() as writing:
+        writing.execute(table.delete().where(wrong))
+    shop.moments.read_anew()
 
 
 def _spaces(shop: "Shop", _: bool) -> _Found:
@@ -115,21 +112,18 @@ def _spaces(shop: "Shop", _: bool) -> _Found:
         column = schema.spaces.c.key == row["key"]
         if broken:
             said = f"the vector space {row['key']!r} {broken}; to be deleted: embed the photos again"
-            yield Finding("spaces", 1, said), _deleting(shop, schema.spaces, column)
+            yield Finding("spaces", 1, said), partial(_delete, shop, schema.spaces, column)
         elif fault:
             said = (
                 f"the reduction of the vector space {row['key']!r} is of another; to be fitted anew by: modiste embed"
             )
-            yield Finding("spaces", 1, said), _forgetting_reduction(shop, column)
+            yield Finding("spaces", 1, said), partial(_forget_reduction, shop, column)
 
 
-def _forgetting_reduction(shop: "Shop", which: sa.ColumnElement[bool]) -> Callable[[], None]:
-    def cure() -> None:
-        with shop.storage.writing() as writing:
-            writing.execute(schema.spaces.update().where(which).values(reduction=None, calibration=None))
-        shop.moments.read_anew()
-
-    return cure
+def _forget_reduction(shop: "Shop", which: sa.ColumnElement[bool]) -> None:
+    with shop.storage.writing() as writing:
+        writing.execute(schema.spaces.update().where(which).values(reduction=None, calibration=None))
+    shop.moments.read_anew()
 
 
 def _vectors(shop: "Shop", _: bool) -> _Found:
@@ -151,12 +145,15 @@ def _vectors(shop: "Shop", _: bool) -> _Found:
                 bad += [(key, item_id) for item_id in _no_vectors([tuple(one) for one in some], dim)]
     if stale:
         said = f"{_many(len(stale), 'vector')} {_are(len(stale))} of another photo, mask or category than the item has"
-        yield Finding("vectors", len(stale), f"{said}: {_named(stale)}; to be made again"), _embedding(shop, stale)
+        yield (
+            Finding("vectors", len(stale), f"{said}: {_named(stale)}; to be made again"),
+            partial(_embed_anew, shop, stale),
+        )
     if bad:
         said = (
             f"{_many(len(bad), 'vector')} {_are(len(bad))} not finite, not of unit length or not of its space's length"
         )
-        yield Finding("vectors", len(bad), f"{said}: {_named(bad)}; to be made again"), _embedding(shop, bad)
+        yield Finding("vectors", len(bad), f"{said}: {_named(bad)}; to be made again"), partial(_embed_anew, shop, bad)
 
 
 def _no_vectors(rows: Sequence[tuple[str, bytes, bytes | None]], dim: int) -> list[str]:
@@ -175,27 +172,17 @@ def _pairs(connection: sa.Connection, wanted: sa.Select[Any]) -> list[tuple[str,
     return [(one[0], one[1]) for one in connection.execute(wanted)]
 
 
-def _embedding(shop: "Shop", pairs: Sequence[tuple[str, str]]) -> Callable[[], None]:
-    """Delete the vectors of spaces and items, and make them again."""
-
-    def cure() -> None:
-        by_space = defaultdict(list)
-        for key, item_id in pairs:
-            by_space[key].append(item_id)
-        with shop.storage.writing() as writing:
-            for key, item_ids in by_space.items():
-                _without_vectors(writing, item_ids, schema.vectors.c.space == key)
-        _embed_again(shop, pairs)
-
-    return cure
-
-
-def _without_vectors(writing: Writing, item_ids: Sequence[str], where: sa.ColumnElement[bool]) -> None:
-    """Delete vectors of items, and let every snapshot learn of it."""
-    for some in chunks(item_ids):
-        writing.execute(schema.vectors.delete().where(where, schema.vectors.c.item_id.in_(some)))
-        changed = schema.items.update().where(schema.items.c.item_id.in_(some))
-        writing.execute(changed.values(revision=writing.revision))
+def _embed_anew(shop: "Shop", pairs: Sequence[tuple[str, str]]) -> None:
+    """Delete the vectors of spaces and items, let every snapshot learn of it, and make them again."""
+    by_space, vectors, items = defaultdict(list), schema.vectors, schema.items
+    for key, item_id in pairs:
+        by_space[key].append(item_id)
+    with shop.storage.writing() as writing:
+        for key, item_ids in by_space.items():
+            for some in chunks(item_ids):
+                writing.execute(vectors.delete().where(vectors.c.space == key, vectors.c.item_id.in_(some)))
+                writing.execute(items.update().where(items.c.item_id.in_(some)).values(revision=writing.revision))
+    _embed_again(shop, pairs)
 
 
 def _embed_again(shop: "Shop", pairs: Sequence[tuple[str, str]]) -> None:
@@ -242,7 +229,10 @@ def _photos(shop: "Shop", thorough: bool) -> _Found:
     changed = [row["item_id"] for row, (_, other) in zip(rows, looked, strict=True) if other]
     if changed:
         said = f"{_many(len(changed), 'photo')} or masks changed since they were read, of: {_listed(changed)}"
-        yield Finding("photos", len(changed), f"{said}; to be read and embedded again"), _reading(shop, changed)
+        yield (
+            Finding("photos", len(changed), f"{said}; to be read and embedded again"),
+            partial(_read_again, shop, changed),
+        )
     if missing:
         said = (
             f"{_many(len(missing), 'photo or mask')} that items name {_are(len(missing))} not there: {_listed(missing)}"
@@ -250,16 +240,13 @@ def _photos(shop: "Shop", thorough: bool) -> _Found:
         yield Finding("missing", len(missing), f"{said}; put them back, or add the items again", False), None
 
 
-def _reading(shop: "Shop", item_ids: Sequence[str]) -> Callable[[], None]:
-    def cure() -> None:
-        table, pairs = schema.vectors.c, list[tuple[str, str]]()
-        with shop.storage.reading() as connection:
-            for some in chunks(item_ids):
-                pairs += _pairs(connection, sa.select(table.space, table.item_id).where(table.item_id.in_(some)))
-        shop.items.stamp(item_ids)
-        _embed_again(shop, pairs)
-
-    return cure
+def _read_again(shop: "Shop", item_ids: Sequence[str]) -> None:
+    table, pairs = schema.vectors.c, list[tuple[str, str]]()
+    with shop.storage.reading() as connection:
+        for some in chunks(item_ids):
+            pairs += _pairs(connection, sa.select(table.space, table.item_id).where(table.item_id.in_(some)))
+    shop.items.stamp(item_ids)
+    _embed_again(shop, pairs)
 
 
 def _cache(shop: "Shop", thorough: bool) -> _Found:

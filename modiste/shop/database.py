@@ -6,7 +6,6 @@ environment has ``MODISTE_DATABASE``, that URL is used in place of the file's, s
 Several shops share one database when each has a PostgreSQL schema of its own, named in the URL: ``…/db?schema=street``.
 """
 
-import json
 import os
 import re
 import sqlite3
@@ -17,7 +16,7 @@ from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
-from modiste.catalog.files import read_toml
+from modiste.catalog.files import as_toml, read_toml
 from modiste.errors import MissingExtraError, SettingError, SourceError, StorageError
 
 BUSY_TIMEOUT_S = 30.0
@@ -65,7 +64,7 @@ def remember(folder: Path, url: str) -> None:
     It may be there already: making the shop was interrupted, or its tables say that it is one. Raises SourceError if
     that is another's.
     """
-    line, file = f"database = {json.dumps(url)}\n", folder / "shop.toml"
+    line, file = as_toml({"database": url}), folder / "shop.toml"
     if file.exists():
         if file.read_text("utf-8").endswith(line):
             return

@@ -38,7 +38,7 @@ from modiste.errors import (
 from modiste.shop import schema
 from modiste.shop.reports import AddReport, Progress, PutReport
 from modiste.shop.shoppers import add_up
-from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, frame, present, set_setting
+from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, count_of, frame, present, set_setting
 from modiste.vision.photos import MAX_BYTES, check_photo
 
 STATES = (
@@ -88,7 +88,7 @@ class Items:
     # Reading
 
     def __len__(self) -> int:
-        return int(self._storage.rows(sa.select(sa.func.count().label("n")).select_from(schema.items))[0]["n"])
+        return self._storage.count(schema.items)
 
     def __contains__(self, item_id: object) -> bool:
         wanted = sa.select(schema.items.c.item_id).where(schema.items.c.item_id == item_id)
@@ -186,15 +186,14 @@ class Items:
         joined = schema.items.join(schema.counts)
         wanted = _selected("hidden", *schema.DERIVED).add_columns(schema.counts.c.count)
         wanted = wanted.select_from(joined).where(*conditions)
-        total = sa.select(sa.func.count()).select_from(schema.items).where(*conditions)
         low_high = sa.select(sa.func.min(schema.counts.c.count), sa.func.max(schema.counts.c.count))
         with self._storage.reading() as connection:
-            count = int(connection.execute(total).scalar_one())
+            total = count_of(connection, schema.items, *conditions)
             found = frame(connection, wanted.order_by(*orders.get(sort, []), items.item_id).offset(offset).limit(limit))
             low_count, high_count = connection.execute(low_high).one()
         span = (high_count or 0.0) - (low_count or 0.0)
         share = (pl.col("count") - (low_count or 0.0)) / span if span > 0 else pl.lit(0.0)
-        return Page(count, self._absolute(found).with_columns(normpop=share))
+        return Page(total, self._absolute(found).with_columns(normpop=share))
 
     def _check_store(self, store_id: str) -> None:
         wanted = (sa.select(schema.stores.c.store_id), sa.select(schema.items.c.store_id).distinct())
@@ -381,14 +380,8 @@ class Items:
                 counts.insert(), [{"item_id": row["item_id"], "count": row["popularity"] or 0.0} for row in new]
             )
         writing.update(items, "item_id", changed, revision=writing.revision)
-        moved = [
-            {"one": row["item_id"], "more": (row["popularity"] or 0.0) - (before or 0.0)}
-            for row in changed
-            if (before := known[row["item_id"]]["popularity"]) != row["popularity"]
-        ]
-        if moved:
-            more = counts.c.count + sa.bindparam("more")
-            writing.execute(counts.update().where(counts.c.item_id == sa.bindparam("one")).values(count=more), moved)
+        was = {row["item_id"]: known[row["item_id"]]["popularity"] or 0.0 for row in changed}
+        add_counts(writing, {row["item_id"]: (row["popularity"] or 0.0) - was[row["item_id"]] for row in changed})
         stale = [
             {"stale": row["item_id"]}
             for row in changed
@@ -526,7 +519,7 @@ class Items:
                 raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
             bought = writing.execute(
                 sa.select(events.c.shopper_id, sa.func.count(), sa.func.sum(events.c.normpop))
-                .where(events.c.item_id == item_id, events.c.kind == "purchase", events.c.kept > 0)
+                .where(events.c.item_id == item_id, schema.BOUGHT)
                 .group_by(events.c.shopper_id)
             ).all()
             add_up(writing, {shopper_id: (-count, -normpop) for shopper_id, count, normpop in bought})
@@ -640,6 +633,14 @@ def _check(item: Item) -> None:
                 price(value, name)
     except SettingError as error:
         raise SourceError(f"item {item.item_id!r}: {error}") from None
+
+
+def add_counts(writing: Writing, more: Mapping[str, float]) -> None:
+    """Add so much to the counts of items, by their ids."""
+    counts = schema.counts
+    if moved := [{"one": item_id, "more": n} for item_id, n in more.items() if n]:
+        changed = counts.update().where(counts.c.item_id == sa.bindparam("one"))
+        writing.execute(changed.values(count=counts.c.count + sa.bindparam("more")), moved)
 
 
 def _forget_removed(writing: Writing) -> None:

@@ -5,13 +5,13 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Literal, get_args
 
 import sqlalchemy as sa
 
-from modiste.catalog.values import identifier
+from modiste.catalog.values import identifier, utc_now
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.storage import Storage
@@ -65,7 +65,7 @@ class Keys:
         key = f"modiste_{role}_{secrets.token_urlsafe(32)}"
         row = {
             "name": name, "digest": digest(key), "role": role, "origins": json.dumps(places), "per_minute": most,
-            "made": datetime.now(UTC).replace(tzinfo=None),
+            "made": utc_now(),
         }  # fmt: skip
         table = schema.keys
         with self._storage.writing() as writing:

@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,8 @@ import numpy as np
 import polars as pl
 import sqlalchemy as sa
 
-from modiste.arrays import Ints
 from modiste.ask import Ask
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError, SourceError
 from modiste.ranking.candidates import Queries
 from modiste.ranking.topk import Ranking, merge
@@ -44,8 +43,6 @@ _WRITE: dict[str, Callable[[pl.LazyFrame, Path], Any]] = {
     ".csv": lambda lists, file: lists.sink_csv(file),
     ".jsonl": lambda lists, file: lists.sink_ndjson(file),
 }
-
-_Asked = tuple[str, Ints, float, tuple[float, float] | None]  # whose list: rows of items, trendiness, position
 
 
 def recommend_all(
@@ -117,7 +114,7 @@ def _placed(connection: sa.Connection, shopper_ids: Sequence[str]) -> set[str]:
 
 def _feed(shop: "Shop", of: str, ask: Ask, parts: Sequence[Path], file: Path) -> None:
     """Write the lists of ``parts``, one a line."""
-    snapshot, now = shop.snapshot(), datetime.now(UTC).replace(tzinfo=None)
+    snapshot, now = shop.snapshot(), utc_now()
     whose = next(iter(_columns(of)))
     with file.open("w", encoding="utf-8") as lines:
         for part in parts:

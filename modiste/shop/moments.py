@@ -29,7 +29,7 @@ from modiste.shop import schema
 from modiste.shop.arrays import Ids, Writer, mapped, mapped_for_writing, written
 from modiste.shop.cache import Files
 from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot, record
-from modiste.shop.storage import Storage, chunks, frame, mark_of, revision_of, set_setting, setting
+from modiste.shop.storage import Storage, chunks, count_of, frame, mark_of, revision_of, set_setting, setting
 from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
@@ -192,14 +192,14 @@ class Moments:
 
     def _built(self, connection: sa.Connection, revision: int) -> Snapshot:
         """Everything read anew, in chunks; from FILED_FROM items on into files, if the folder can be written."""
-        count = int(connection.execute(sa.select(sa.func.count()).select_from(schema.items)).scalar_one())
-        if count >= self.filed_from:
+        size = count_of(connection, schema.items)
+        if size >= self.filed_from:
             try:
                 self._cache.mkdir(exist_ok=True)
-                return self._built_in(connection, revision, count, filed=True)
+                return self._built_in(connection, revision, size, filed=True)
             except OSError as error:
                 _LOG.warning("can't write %s (%s); the shop is kept in memory", self._cache, error.strerror)
-        return self._built_in(connection, revision, count, filed=False)
+        return self._built_in(connection, revision, size, filed=False)
 
     def _built_in(self, connection: sa.Connection, revision: int, count: int, filed: bool) -> Snapshot:
         folder = self._cache if filed else None
@@ -282,8 +282,7 @@ class Moments:
             return table.c.revision > old.revision
 
         items, sales = schema.items, schema.sales
-        changed_count = sa.select(sa.func.count()).select_from(items).where(since(items))
-        if int(connection.execute(changed_count).scalar_one()) > max(1000, old.rows // 4):
+        if count_of(connection, items, since(items)) > max(1000, old.rows // 4):
             return None
         gone = connection.execute(sa.select(schema.removed.c.item_id).where(since(schema.removed))).scalars().all()
         came = connection.execute(sa.select(*(items.c[name] for name in FIELDS)).where(since(items))).all()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -12,8 +12,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from modiste.ask import Ask
+from modiste.catalog.values import utc_now
 from modiste.shop import schema
-from modiste.shop.lists import ranked
+from modiste.shop.lists import questions_of, ranked
 from modiste.shop.purchases import last_purchase
 from modiste.shop.question import Question
 from modiste.shop.shop import SPARING, Shop
@@ -109,7 +110,7 @@ def _lists(shop: Shop, snapshot: Snapshot) -> list[Funnel]:
     began = monotonic()
     known: tuple[float, list[Funnel]] | None = snapshot.kept.get("lists")
     if known is None or known[0] < began:
-        found = shop.storefront.funnel(datetime.now(UTC).replace(tzinfo=None) - timedelta(days=SEEN_DAYS))
+        found = shop.storefront.funnel(utc_now() - timedelta(days=SEEN_DAYS))
         known = snapshot.kept["lists"] = (monotonic() + SPARING * (monotonic() - began), found)
     return known[1]
 
@@ -204,7 +205,7 @@ def _listed(
 ) -> Iterator[list[int]]:
     """The rows of the list for each of some shoppers and items."""
     of_items = {one: Question.for_item(snapshot, ask, one) for kind, one in wanted if kind == "item"}
-    asked = {one: shop.question_of(snapshot, connection, one, ask) for kind, one in wanted if kind == "shopper"}
+    (asked,) = questions_of(shop, snapshot, connection, [ask], [one for kind, one in wanted if kind == "shopper"])
     for questions in (of_items, {one: question for one, question in asked.items() if question.of_items}):
         for _, _, ranking, found in ranked(questions):
             yield [int(ranking.items[query, place]) for query, place in found[: ask.top]]

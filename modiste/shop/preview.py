@@ -1,15 +1,15 @@
 """What a change of a scenario would do, before it is made: the lists of many shoppers by both, side by side."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
 
 from modiste.arrays import Ints
 from modiste.ask import Ask
+from modiste.behaviour.ab import wilson
 from modiste.scenario import Scenario
 from modiste.shop import schema
 from modiste.shop.lists import lists_of, questions_of
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SAMPLE = 500
 """So many shoppers are looked at, if there are more."""
+
+EXAMPLES = 3
+"""Shoppers whose lists are shown."""
 
 MOST_MOVED = 10
 """Items that are told to rise, and to fall."""
@@ -92,21 +95,6 @@ class Preview:
     falls: Sequence[Mover]
     examples: Sequence[Example]
 
-    def as_json(self) -> dict[str, Any]:
-        """What the service sends of it."""
-        told = {name: getattr(self, name) for name in ("name", "population", "margin")}
-        told["everybody"] = asdict(self.everybody)
-        told |= {name: [asdict(one) for one in getattr(self, name)] for name in ("thirds", "rises", "falls")}
-        told["examples"] = [
-            {
-                "shopper_id": one.shopper_id,
-                "before": [each.item_id for each in one.before],
-                "after": [each.recommendation.item_id for each in one.moved],
-            }
-            for one in self.examples
-        ]
-        return told
-
 
 def preview(
     shop: "Shop",
@@ -115,11 +103,9 @@ def preview(
     before: Scenario,
     *,
     sample: int | None = SAMPLE,
-    examples: int = 3,
-    seed: int = 42,
     progress: Progress | None = None,
 ) -> Preview:
-    """What asking by ``scenario`` instead of ``before`` does to the lists of ``sample`` shoppers, drawn by ``seed``.
+    """What asking by ``scenario`` instead of ``before`` does to the lists of ``sample`` shoppers, drawn always alike.
 
     With ``sample`` None to those of all. All is of one moment, where the sample is no larger than 1000. It ends with
     what ``progress`` raises.
@@ -129,7 +115,7 @@ def preview(
         ids = list(connection.execute(sa.select(table.shopper_id).order_by(table.shopper_id)).scalars())
     population = len(ids)
     if sample is not None and sample < population:
-        drawn = np.random.default_rng(seed).choice(population, sample, replace=False)
+        drawn = np.random.default_rng(42).choice(population, sample, replace=False)
         ids = [ids[one] for one in np.sort(drawn).tolist()]
     asks = [ask_of(one, Ask.of(scenario=name)) for one in (before, scenario)]
     lists: list[tuple[list[str], list[str]]] = []
@@ -149,6 +135,7 @@ def preview(
                 if progress:
                     progress(min(start + _AT_ONCE, len(ids)), len(ids))
     measure = _Measure(shop.snapshot(), lists)
+    low, high = wilson(int(measure.changed.sum()), len(lists))
     order = np.argsort(np.array(taste), kind="stable")
     parts = [np.sort(part) for part in np.array_split(order, 3)] if len(lists) >= 3 else []
     rises, falls = measure.movers()
@@ -156,11 +143,11 @@ def preview(
         name=name,
         population=population,
         everybody=measure.group("all", np.arange(len(lists))),
-        margin=None if len(lists) >= population else _interval(int(measure.changed.sum()), len(lists)),
+        margin=None if len(lists) >= population else (100 * low, 100 * high),
         thirds=[measure.group(label, part) for label, part in zip(_THIRDS, parts, strict=False)],
         rises=rises,
         falls=falls,
-        examples=_examples(looked_at, parts, examples),
+        examples=_examples(looked_at, parts),
     )
 
 
@@ -213,7 +200,7 @@ class _Measure:
         )
 
 
-def _examples(looked_at: Sequence[Example], parts: Sequence[Ints], many: int) -> list[Example]:
+def _examples(looked_at: Sequence[Example], parts: Sequence[Ints]) -> list[Example]:
     """Shoppers whose lists change the most, of each third in turn."""
 
     def most(people: list[int]) -> list[Example]:
@@ -222,15 +209,5 @@ def _examples(looked_at: Sequence[Example], parts: Sequence[Ints], many: int) ->
         return sorted(changed, key=lambda one: -sum(each.mark != "same" for each in one.moved))
 
     queues = [most(part.tolist()) for part in parts] or [most(list(range(len(looked_at))))]
-    rounds = [queue[place] for place in range(many) for queue in queues if place < len(queue)]
-    return rounds[:many]
-
-
-def _interval(changed: int, looked_at: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a percentage."""
-    if not looked_at:
-        return 0.0, 100.0
-    z, share = 1.96, changed / looked_at
-    middle = (share + z**2 / (2 * looked_at)) / (1 + z**2 / looked_at)
-    half = z / (1 + z**2 / looked_at) * math.sqrt(share * (1 - share) / looked_at + z**2 / (4 * looked_at**2))
-    return 100 * max(middle - half, 0.0), 100 * min(middle + half, 1.0)
+    rounds = [queue[place] for place in range(EXAMPLES) for queue in queues if place < len(queue)]
+    return rounds[:EXAMPLES]

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.trends import popularity_over_time
@@ -28,11 +27,12 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import identifier, moment
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.items import add_counts
 from modiste.shop.moments import Moments, day_of
 from modiste.shop.reports import AddReport
 from modiste.shop.shoppers import add_up, new_shopper
 from modiste.shop.snapshot import Snapshot
-from modiste.shop.storage import Storage, Writing, chunks, frame, present, set_setting, setting
+from modiste.shop.storage import Storage, Writing, chunks, count_of, frame, present, set_setting, setting, upsert
 from modiste.shop.trends import compared
 
 WEIGHED = ("purchase", "cart", "view")
@@ -59,9 +59,7 @@ def _companions() -> sa.Select[Any]:
     """What the last BUYERS of ``item`` but ``shopper`` bought besides, with how many of them did."""
     table, other = schema.events.c, schema.events.alias().c
     item, shopper = sa.bindparam("item", type_=sa.String), sa.bindparam("shopper", type_=sa.String)
-    buyers = sa.select(table.shopper_id).where(
-        table.item_id == item, table.kind == "purchase", table.kept > 0, table.shopper_id != shopper
-    )
+    buyers = sa.select(table.shopper_id).where(table.item_id == item, schema.BOUGHT, table.shopper_id != shopper)
     theirs = sa.select(other.item_id, sa.func.count(sa.distinct(other.shopper_id))).where(
         other.shopper_id.in_(buyers.order_by(table.at.desc()).limit(BUYERS)),
         other.item_id != item,
@@ -91,15 +89,15 @@ class Purchases:
 
         Columns shopper_id, item_id, at, order_id, simulated.
         """
-        return self._storage.frame(_made())
+        return self._storage.frame(made_purchases())
 
     def read(self, connection: sa.Connection, limit: int | None = None) -> pl.DataFrame:
         """As :meth:`frame`, of the connection's moment, the first ``limit`` of them."""
-        return frame(connection, _made().limit(limit))
+        return frame(connection, made_purchases().limit(limit))
 
     def of(self, shopper_id: str) -> pl.DataFrame:
         """As :meth:`frame`, of one shopper."""
-        return self._storage.frame(_made().where(schema.events.c.shopper_id == shopper_id))
+        return self._storage.frame(made_purchases().where(schema.events.c.shopper_id == shopper_id))
 
     def events_of(self, shopper_id: str) -> pl.DataFrame:
         """All that a shopper did, by time: event_id, kind, item_id, at, quantity, kept (of the quantity: not taken
@@ -113,7 +111,7 @@ class Purchases:
         """What of an order was not taken back yet: shopper_id, item_id, line (None: none), quantity."""
         table = schema.events.c
         wanted = sa.select(table.shopper_id, table.item_id, table.line, table.kept.label("quantity")).where(
-            table.order_id == order_id, table.kind == "purchase", table.kept > 0
+            table.order_id == order_id, schema.BOUGHT
         )
         return [{**row, "line": row["line"] or None} for row in self._storage.rows(wanted.order_by(table.event_id))]
 
@@ -121,7 +119,7 @@ class Purchases:
         """What each of some shoppers bought, each with its day, in the order in which she did."""
         found: dict[str, list[tuple[str, int]]] = {one: [] for one in shopper_ids}
         for some in chunks(shopper_ids):
-            for row in connection.execute(_made().where(schema.events.c.shopper_id.in_(some))):
+            for row in connection.execute(made_purchases().where(schema.events.c.shopper_id.in_(some))):
                 found[row.shopper_id].append((row.item_id, day_of(row.at)))
         return found
 
@@ -134,11 +132,9 @@ class Purchases:
 
     def latest(self, shopper_ids: Collection[str], each: int = 4) -> dict[str, list[str]]:
         """The last ``each`` items that shoppers bought, the latest first."""
-        found: defaultdict[str, list[str]] = defaultdict(list)
-        for some in chunks(shopper_ids):
-            for row in self._storage.rows(_made().where(schema.events.c.shopper_id.in_(some))):
-                found[row["shopper_id"]].append(row["item_id"])
-        return {shopper_id: items[: -each - 1 : -1] for shopper_id, items in found.items()}
+        with self._storage.reading() as connection:
+            found = self.bought(connection, shopper_ids)
+        return {who: [item_id for item_id, _ in some[: -each - 1 : -1]] for who, some in found.items() if some}
 
     def popularity(self, half_life: float | None = None, at: datetime | None = None) -> pl.DataFrame:
         """Columns item_id, popularity (count) and normpop in [0, 1] (min-max over the items), by item id.
@@ -214,10 +210,12 @@ class Purchases:
     def history(self, item_id: str, days: float = 7.0) -> pl.DataFrame:
         """One item's popularity over time: columns at (begin of each period of ``days``), bought, popularity (its count
         at the end). Raises UnknownIdError."""
+        table = schema.events.c
         with self._moments.now() as (snapshot, connection):
             start = snapshot.item(snapshot.row(item_id))["popularity"] or 0.0
-            times = _single(frame(connection, _pieces().where(schema.events.c.item_id == item_id)))["at"]
-        return popularity_over_time(times, start, days)
+            sold = frame(connection, sa.select(table.at, table.kept).where(table.item_id == item_id, schema.BOUGHT))
+        pieces = sold.select(pl.col("at").repeat_by("kept").explode())
+        return popularity_over_time(pieces["at"], start, days)
 
     # Writing
 
@@ -286,7 +284,7 @@ class Purchases:
                 raise UnknownIdError(f"no purchase {event_id} in {self._storage.path.name}")
             _keep(writing, [(one, 0)])
             writing.execute(table.delete().where(table.c.event_id == event_id))
-            _settle(writing, [(one.shopper_id, one.item_id)])
+            _settle(writing, {(one.shopper_id, one.item_id)})  # a return may be what is gone
 
     def forget(self, writing: Writing, shopper_id: str) -> None:
         """Delete all that a shopper did, and take it out of all that is counted."""
@@ -317,7 +315,7 @@ class Purchases:
     def miscounted(self, connection: sa.Connection) -> dict[str, int]:
         """How many of what is counted are not what the events say: of the items, of their days, of the shoppers, of the
         sums over all, and of the events' pieces that were not taken back."""
-        found = {of: _number(connection, wanted) for of, wanted in _differing(connection).items()}
+        found = {of: count_of(connection, wanted.subquery()) for of, wanted in _differing(connection).items()}
         return found | {"events": len(_unsettled(connection))}
 
     def refuse_real(self, connection: sa.Connection) -> None:
@@ -390,7 +388,7 @@ def insert(writing: Writing, events: Sequence[Event], *, simulated: bool = False
         for one, share in zip(ordered, shares, strict=True)
     ]
     writing.execute(schema.events.insert(), rows)
-    _settle(writing, [(one.shopper_id, one.item_id) for one in ordered])
+    _settle(writing, _with_backs(writing, [(one.shopper_id, one.item_id) for one in ordered]))
 
 
 def _count(writing: Writing, events: Sequence[Any]) -> list[float]:
@@ -433,10 +431,7 @@ def _keep(writing: Writing, changes: Sequence[tuple[Any, int]]) -> None:
         if one.kind == "purchase" and bool(kept) != bool(one.kept):
             sign, (n, share) = 1 if kept else -1, sums[one.shopper_id]
             sums[one.shopper_id] = n + sign, share + sign * one.normpop
-    table = schema.counts
-    if moved := [{"one": item_id, "more": more} for item_id, more in counts.items() if more]:
-        more = table.c.count + sa.bindparam("more")
-        writing.execute(table.update().where(table.c.item_id == sa.bindparam("one")).values(count=more), moved)
+    add_counts(writing, counts)
     _sell(writing, {where: more for where, more in sold.items() if more})
     add_up(writing, sums)
 
@@ -445,7 +440,7 @@ def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
     """Add to what was sold of an item on a day."""
     if not sold:
         return
-    made = (sqlite if writing.connection.dialect.name == "sqlite" else postgresql).insert(schema.sales)
+    made = upsert(writing.connection, schema.sales)
     writing.execute(
         made.on_conflict_do_update(
             index_elements=["item_id", "day"],
@@ -461,26 +456,27 @@ def _sell(writing: Writing, sold: dict[tuple[str, int], float]) -> None:
 # What is taken back
 
 
-def _settle(writing: Writing, pairs: Sequence[tuple[str, str]]) -> None:
+def _settle(writing: Writing, pairs: Collection[tuple[str, str]]) -> None:
     """Let returns and cancellations of shoppers and items take back what they can, as if all came at once."""
     table = schema.events
-    backs: set[tuple[str, str]] = set()
-    for some in chunks(who for who, _ in pairs):
-        found = sa.select(table.c.shopper_id, table.c.item_id).where(
-            table.c.shopper_id.in_(some), table.c.kind.in_(_BACK)
-        )
-        backs.update((who, item_id) for who, item_id in writing.execute(found.distinct()))
-    backs &= set(pairs)
     by_pair: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-    for some in chunks(sorted({who for who, _ in backs})):
+    for some in chunks(sorted({who for who, _ in pairs})):
         wanted = sa.select(table).where(table.c.shopper_id.in_(some), table.c.kind.in_(("purchase", *_BACK)))
         for one in writing.execute(wanted.order_by(table.c.at, table.c.event_id)):
-            by_pair[one.shopper_id, one.item_id].append(one)
-    rows = {one.event_id: one for pair in backs for one in by_pair[pair]}
-    kept = {event_id: n for pair in backs for event_id, n in _settled(by_pair[pair]).items()}
-    if changed := [(one, kept[event_id]) for event_id, one in rows.items() if one.kept != kept[event_id]]:
+            if (one.shopper_id, one.item_id) in pairs:
+                by_pair[one.shopper_id, one.item_id].append(one)
+    if changed := _otherwise(by_pair.values()):
         _keep(writing, changed)
         writing.update(table, "event_id", [{"event_id": one.event_id, "kept": n} for one, n in changed])
+
+
+def _with_backs(writing: Writing, pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those shoppers and items of which something was returned or cancelled."""
+    table, backs = schema.events.c, set[tuple[str, str]]()
+    for some in chunks(who for who, _ in pairs):
+        found = sa.select(table.shopper_id, table.item_id).where(table.shopper_id.in_(some), table.kind.in_(_BACK))
+        backs.update((who, item_id) for who, item_id in writing.execute(found.distinct()))
+    return backs.intersection(pairs)
 
 
 def _unsettled(connection: sa.Connection) -> dict[int, int]:
@@ -497,10 +493,13 @@ def _unsettled(connection: sa.Connection) -> dict[int, int]:
     wanted = sa.select(schema.events).where(table.kind.in_(("purchase", *_BACK)), theirs)
     for one in connection.execute(wanted.order_by(table.at, table.event_id)):
         by_pair[one.shopper_id, one.item_id].append(one)
-    for rows in by_pair.values():
-        kept = _settled(rows)
-        wrong.update((one.event_id, kept[one.event_id]) for one in rows if one.kept != kept[one.event_id])
-    return wrong
+    return wrong | {one.event_id: kept for one, kept in _otherwise(by_pair.values())}
+
+
+def _otherwise(by_pair: Iterable[Sequence[Any]]) -> list[tuple[Any, int]]:
+    """The events, by shopper and item, that keep another number than they should, with that."""
+    settled = ((rows, _settled(rows)) for rows in by_pair)
+    return [(one, n) for rows, kept in settled for one in rows if one.kept != (n := kept[one.event_id])]
 
 
 _NEAR = 1e-6  # sums that were added in another order differ by less
@@ -510,7 +509,6 @@ def _differing(connection: sa.Connection) -> dict[str, sa.Select[Any]]:
     """What is counted otherwise than the events say, by what it is counted of."""
     table, items, shoppers, settings = schema.events.c, schema.items.c, schema.shoppers.c, schema.settings.c
     none, one = sa.literal(0).label("n"), sa.literal(1).label("n")
-    bought = sa.and_(table.kind == "purchase", table.kept > 0)
     weights = {kind: setting(connection, f"weight_{kind}") for kind in WEIGHED}
     worth = table.kept * sa.case(*((table.kind == kind, weight) for kind, weight in weights.items()), else_=0.0)
     weighed = table.kind.in_([kind for kind, weight in weights.items() if weight])
@@ -538,20 +536,16 @@ def _differing(connection: sa.Connection) -> dict[str, sa.Select[Any]]:
             sa.select(sales.item_id, sales.day, none, -sales.bought),
         ),
         "shoppers": differing(
-            sa.select(table.shopper_id, one, table.normpop.label("x")).where(bought),
+            sa.select(table.shopper_id, one, table.normpop.label("x")).where(schema.BOUGHT),
             sa.select(shoppers.shopper_id, -shoppers.purchases, -shoppers.normpop),
         ),
         "sums": differing(
-            sa.select(sa.literal("purchases").label("name"), one, sa.literal(0.0).label("x")).where(bought),
-            sa.select(sa.literal("normpop"), none, table.normpop).where(bought),
+            sa.select(sa.literal("purchases").label("name"), one, sa.literal(0.0).label("x")).where(schema.BOUGHT),
+            sa.select(sa.literal("normpop"), none, table.normpop).where(schema.BOUGHT),
             sa.select(settings.name, sa.cast(-number, sa.Integer), sa.literal(0.0)).where(settings.name == "purchases"),
             sa.select(settings.name, none, -number).where(settings.name == "normpop"),
         ),
     }
-
-
-def _number(connection: sa.Connection, rows: sa.Select[Any]) -> int:
-    return int(connection.execute(sa.select(sa.func.count()).select_from(rows.subquery())).scalar_one())
 
 
 def _settled(rows: Sequence[Any]) -> dict[int, int]:
@@ -622,26 +616,16 @@ class _Tally:
 def last_purchase(connection: sa.Connection) -> datetime | None:
     """When something was bought last that was not taken back; None: never."""
     table = schema.events.c
-    wanted = sa.select(table.at).where(table.kind == "purchase", table.kept > 0)
+    wanted = sa.select(table.at).where(schema.BOUGHT)
     found: datetime | None = connection.execute(wanted.order_by(table.at.desc()).limit(1)).scalar()
     return found
 
 
-def _made() -> sa.Select[Any]:
+def made_purchases() -> sa.Select[Any]:
+    """The purchases, as :meth:`Purchases.frame` has them."""
     table = schema.events.c
-    wanted = sa.select(*(table[name] for name in _COLUMNS)).where(table.kind == "purchase", table.kept > 0)
+    wanted = sa.select(*(table[name] for name in _COLUMNS)).where(schema.BOUGHT)
     return wanted.order_by(table.at, table.event_id)
-
-
-def _pieces() -> sa.Select[Any]:
-    """The items of purchases, when they were bought, and how many were kept."""
-    table = schema.events.c
-    return sa.select(table.item_id, table.at, table.kept).where(table.kind == "purchase", table.kept > 0)
-
-
-def _single(pieces: pl.DataFrame) -> pl.DataFrame:
-    """A row for each piece."""
-    return pieces.select(pl.col("item_id", "at").repeat_by("kept").explode())
 
 
 def _checked(event: Event) -> Event:

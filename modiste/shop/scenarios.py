@@ -2,15 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
 from modiste.ask import Ask
+from modiste.catalog.values import utc_now
 from modiste.errors import ChangedError, SettingError, StorageError, UnknownIdError
 from modiste.rules import near
 from modiste.scenario import Scenario, scenario_of
@@ -94,8 +95,8 @@ class Scenarios:
             return [self[name]]
         return [Version.of(row) for row in rows]
 
-    def asked(self, ask: A, now: datetime | None = None) -> A:
-        """``ask`` with what its scenario says where nothing else was said, and the rules in force ``now`` (UTC).
+    def asked(self, ask: A) -> A:
+        """``ask`` with what its scenario says where nothing else was said, and the rules that are in force.
 
         Without a scenario it is ``ask`` itself. Raises UnknownIdError and SettingError.
         """
@@ -107,7 +108,7 @@ class Scenarios:
             if not may_stand_in(error) or ask.scenario not in self._asked:
                 raise
         found = self._asked[ask.scenario].scenario
-        return ask if found is None else ask_of(found, ask, now)
+        return ask if found is None else ask_of(found, ask)
 
     def preview(
         self,
@@ -115,7 +116,6 @@ class Scenarios:
         scenario: Scenario | Mapping[str, Any] | str | Path,
         *,
         sample: int | None = 500,
-        examples: int = 3,
         progress: Progress | None = None,
     ) -> "Preview":
         """What putting ``scenario`` as ``name`` would do to the lists of ``sample`` shoppers, None: of all.
@@ -126,7 +126,7 @@ class Scenarios:
         made = self.checked(name, scenario)
         now = self._latest(name)
         before = now.scenario if now is not None and now.scenario is not None else Scenario.of({})
-        return self._preview(name, made, before, sample=sample, examples=examples, progress=progress)
+        return self._preview(name, made, before, sample=sample, progress=progress)
 
     # Changing
 
@@ -193,14 +193,7 @@ class Scenarios:
                 raise ChangedError(f"{name} is no more what was read: it has version {latest.version if latest else 0}")
             if latest is not None and latest.scenario == scenario:
                 return latest
-            made = Version(
-                name,
-                latest.version + 1 if latest else 1,
-                datetime.now(UTC).replace(tzinfo=None),
-                author,
-                reason,
-                scenario,
-            )
+            made = Version(name, latest.version + 1 if latest else 1, utc_now(), author, reason, scenario)
             row = {"name": name, "version": made.version, "at": made.at, "author": author, "reason": reason}
             writing.execute(schema.scenarios.insert(), [row | {"content": content}])
         return made
@@ -212,12 +205,18 @@ class Scenarios:
 
 def ask_of(scenario: Scenario, ask: A, now: datetime | None = None) -> A:
     """``ask`` with what a scenario says where nothing else was said, and its rules in force ``now`` (UTC)."""
-    at = now or datetime.now(UTC).replace(tzinfo=None)
+    at = now or utc_now()
     merged = {name: value for name, value in scenario.asked(ask).items() if name != "scenario"}
     made = type(ask).of(**merged)
     return made.model_copy(update={"scenario": ask.scenario}).ruled(
         tuple(one for one in scenario.rules if one.holds(at))
     )
+
+
+def history(versions: Sequence[Version]) -> list[tuple[Version, list[Change]]]:
+    """Each of a scenario's versions, the latest first, with what it changed."""
+    before = [*(one.scenario for one in versions[1:]), None]
+    return [(one, changes(was, one.scenario)) for one, was in zip(versions, before, strict=False)]
 
 
 def changes(before: Scenario | None, after: Scenario | None) -> list[Change]:

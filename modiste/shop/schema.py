@@ -130,6 +130,9 @@ events = Table(
     sqlite_autoincrement=True,  # an id that was taken back is nobody else's later
 )
 
+BOUGHT = (events.c.kind == "purchase") & (events.c.kept > 0)
+"""Whether an event is a purchase, and not wholly taken back."""
+
 sales = Table(
     "sales",
     metadata,

@@ -421,7 +421,10 @@ def _names(file: Path, folder: Path, shopper: str) -> bool:
     if file.relative_to(folder).parts[0] in ("cache", FETCHED, UPLOADS):
         return False
     if file.suffix == ".parquet":
-        texts = pl.read_parquet(file).select(cs.string())
+        try:
+            texts = pl.read_parquet(file).select(cs.string())
+        except pl.exceptions.PolarsError:  # half a list, of a run that was interrupted: whose it is nobody can read
+            return True
         return any((column == shopper).any() for column in texts.iter_columns())
     if file.suffix not in (".txt", ".html", ".csv", ".json", ".jsonl", ".feed", ".new"):
         return False

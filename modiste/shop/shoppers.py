@@ -43,7 +43,7 @@ class Shoppers:
         self._storage = storage
 
     def __len__(self) -> int:
-        return int(self._storage.row(sa.select(sa.func.count().label("n")).select_from(schema.shoppers))["n"])
+        return self._storage.count(schema.shoppers)
 
     def __contains__(self, shopper_id: object) -> bool:
         wanted = sa.select(schema.shoppers.c.shopper_id).where(schema.shoppers.c.shopper_id == shopper_id)

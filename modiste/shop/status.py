@@ -3,12 +3,12 @@
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from modiste.shop import schema
-from modiste.shop.storage import Storage, setting
+from modiste.shop.purchases import last_purchase
+from modiste.shop.storage import Storage, count_of, setting
 
 
 @dataclass(frozen=True)
@@ -87,27 +87,22 @@ class Status:
 
 def coverage_of(storage: Storage) -> Coverage:
     """The counts of a shop's tables."""
-    items, vectors, failures, events = schema.items, schema.vectors, schema.failures, schema.events.c
-    last = sa.select(events.at).where(events.kind == "purchase", events.kept > 0).order_by(events.at.desc()).limit(1)
+    items, vectors, failures = schema.items, schema.vectors, schema.failures
     syncs = sa.select(schema.syncs).order_by(schema.syncs.c.sync_id.desc()).limit(1)
     with storage.reading() as connection:
-
-        def count(table: sa.Table, *conditions: Any) -> int:
-            wanted = sa.select(sa.func.count()).select_from(table).where(*conditions)
-            return int(connection.execute(wanted).scalar_one())
-
-        photos = count(items, items.c.image.is_not(None))
+        photos = count_of(connection, items, items.c.image.is_not(None))
         synced = connection.execute(syncs).one_or_none()
-        embedded, failed = (count(one, one.c.space == schema.LATEST_SPACE) for one in (vectors, failures))
+        embedded = count_of(connection, vectors, vectors.c.space == schema.LATEST_SPACE)
+        failed = count_of(connection, failures, failures.c.space == schema.LATEST_SPACE)
         return Coverage(
-            items=count(items),
+            items=count_of(connection, items),
             photos=photos,
             vectors=embedded,
             missing=photos - embedded - failed,
             failed=failed,
-            shoppers=count(schema.shoppers),
+            shoppers=count_of(connection, schema.shoppers),
             purchases=int(setting(connection, "purchases")),
-            last_purchase=connection.execute(last).scalar(),
+            last_purchase=last_purchase(connection),
             last_sync=synced.at if synced else None,
             synced=json.loads(synced.report) if synced else {},
         )

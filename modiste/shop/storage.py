@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import polars as pl
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from modiste.catalog.files import resolved
 from modiste.errors import SettingError, SourceError, StorageError
@@ -212,6 +213,11 @@ class Storage:
         """The first of the rows, or None."""
         return next(iter(self.rows(wanted)), None)
 
+    def count(self, table: sa.Table) -> int:
+        """How many rows a table has now."""
+        with self._connected() as connection:
+            return count_of(connection, table)
+
     def frame(self, wanted: sa.Select[Any]) -> pl.DataFrame:
         """The rows as a frame, read now."""
         with self._connected() as connection:
@@ -361,11 +367,21 @@ def frame(connection: sa.Connection, wanted: sa.Select[Any]) -> pl.DataFrame:
     return pl.DataFrame([tuple(row) for row in connection.execute(wanted)], schema=types, orient="row")
 
 
-def chunks(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+def count_of(connection: sa.Connection, rows: sa.FromClause, *conditions: sa.ColumnElement[bool]) -> int:
+    """How many rows of a table or subquery meet all conditions."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(rows).where(*conditions)).scalar_one())
+
+
+def upsert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT that can say what is to become of rows that are there already."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
     """The distinct ``values`` in their order, in lists that any database takes as parameters."""
     distinct = list(dict.fromkeys(values))
-    for start in range(0, len(distinct), size):
-        yield distinct[start : start + size]
+    for start in range(0, len(distinct), 500):
+        yield distinct[start : start + 500]
 
 
 def present(connection: sa.Connection, column: sa.Column[Any], values: Sequence[str]) -> set[str]:

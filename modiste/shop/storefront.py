@@ -18,12 +18,12 @@ from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modiste.behaviour.ab import wilson
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError
 from modiste.shop import schema
-from modiste.shop.storage import Storage, Writing, chunks, frame
+from modiste.shop.storage import Storage, Writing, chunks, frame, upsert
 
 KEPT_DAYS = 180
 """Lists that were seen are kept for so long; the id of one that was served before is refused."""
@@ -145,7 +145,7 @@ class Storefront:
         served = Served(
             placement, scenario, tuple(items), datetime.fromtimestamp(3600 * at, UTC).replace(tzinfo=None), *rest
         )
-        if served.at < _now() - timedelta(days=KEPT_DAYS):
+        if served.at < utc_now() - timedelta(days=KEPT_DAYS):
             raise SettingError(f"the list was served more than {KEPT_DAYS} days ago")
         return served
 
@@ -167,7 +167,7 @@ class Storefront:
         A click on a list is a sight of it too. Sent again, nothing is counted twice. Raises SettingError as
         :meth:`check` does; then nothing is noted.
         """
-        now = _now()
+        now = utc_now()
         lists: dict[str, tuple[Served, datetime]] = {}
         clicks: dict[tuple[str, str], datetime] = {}
         for one in sent:
@@ -201,7 +201,7 @@ class Storefront:
         rows = [{"session": session, "shopper_id": who} for session, who in sorted(people.items()) if session != who]
         if rows:
             with self._storage.aside() as connection:
-                made = _insert(connection, schema.visitors)
+                made = upsert(connection, schema.visitors)
                 again = {"shopper_id": made.excluded.shopper_id}
                 connection.execute(made.on_conflict_do_update(index_elements=["session"], set_=again), rows)
 
@@ -209,7 +209,7 @@ class Storefront:
         """Forget the lists that were seen more than so many days ago, as :meth:`record` does each day; how many."""
         lists = schema.lists
         with self._storage.aside() as connection:
-            gone = connection.execute(lists.delete().where(lists.c.seen < _now() - timedelta(days=days)))
+            gone = connection.execute(lists.delete().where(lists.c.seen < utc_now() - timedelta(days=days)))
             return int(gone.rowcount)
 
     def names(self, connection: sa.Connection, who: str) -> list[str]:
@@ -350,19 +350,11 @@ class Storefront:
         ]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
-
-
 def _added(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
     """Insert those of ``rows`` that aren't there; how many."""
     new = 0
     for start in range(0, len(rows), 500):
-        made = _insert(connection, table).values(rows[start : start + 500]).on_conflict_do_nothing()
+        made = upsert(connection, table).values(rows[start : start + 500]).on_conflict_do_nothing()
         new += len(connection.execute(made.returning(table.c.list_key)).all())
     return new
 

@@ -8,7 +8,6 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,11 +18,12 @@ import sqlalchemy as sa
 from modiste.catalog.columns import Layout, Understood
 from modiste.catalog.events import read_events
 from modiste.catalog.fetching import download
-from modiste.catalog.files import read_toml
+from modiste.catalog.files import as_toml, read_toml
 from modiste.catalog.items import Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import read_source
 from modiste.catalog.tables import open_table
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError, SourceError
 from modiste.shop import schema
 from modiste.shop.reports import Progress
@@ -76,9 +76,8 @@ class Sources:
     def remember(self, folder: Path) -> None:
         """Write them down for the shop in ``folder``."""
         said = {name: value for name, value in asdict(self).items() if value not in (None, (), False)}
-        lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in said.items()]
         unfinished = folder / f"{FILE}.unfinished"
-        unfinished.write_text("".join(lines), "utf-8")
+        unfinished.write_text(as_toml(said), "utf-8")
         unfinished.replace(folder / FILE)
 
 
@@ -111,7 +110,6 @@ def sync(
     sources: Sources | None = None,
     *,
     confirm: bool = False,
-    fresh: float = 0.0,
     progress: Progress | None = None,
 ) -> SyncReport:
     """Bring the shop up to date with its sources, those that are given, which it remembers, or those it remembers.
@@ -119,13 +117,13 @@ def sync(
     It is safe to run every hour, and to interrupt.
 
     Changed items are updated, those that vanished retired, those that return restored; only new photos are embedded,
-    in the vector space that was used last; orders that are there already are skipped. A photo that was asked for
-    within ``fresh`` seconds is not asked for again. What came of it is kept in the table ``syncs``.
+    in the vector space that was used last; orders that are there already are skipped. What came of it is kept in the
+    table ``syncs``.
 
     Raises SettingError where no source is remembered, SourceError where one can't be read, or has lost so many items
     that somebody should ``confirm`` it; then its items are as they were.
     """
-    began = datetime.now(UTC).replace(tzinfo=None)
+    began = utc_now()
     given, sources = sources, sources or Sources.of(shop.path)
     if sources is None or sources.items is sources.orders is None:
         raise SettingError(
@@ -134,7 +132,7 @@ def sync(
     report = SyncReport()
     with TemporaryDirectory() as folder:
         if sources.items is not None:
-            report = _items(shop, sources, Path(folder), confirm, fresh, progress)
+            report = _items(shop, sources, Path(folder), confirm, progress)
             report = replace(report, embedded=_embedded(shop, progress))
         if sources.orders is not None:
             report = _orders(shop, sources, Path(folder), report)
@@ -154,9 +152,7 @@ def _there(source: str, private: bool, folder: Path) -> Path:
     return file
 
 
-def _items(
-    shop: Shop, sources: Sources, folder: Path, confirm: bool, fresh: float, progress: Progress | None
-) -> SyncReport:
+def _items(shop: Shop, sources: Sources, folder: Path, confirm: bool, progress: Progress | None) -> SyncReport:
     file = _there(str(sources.items), sources.private, folder)
     masks = None if sources.masks is None else Path(sources.masks)
     with _unchanging(file):
@@ -165,22 +161,20 @@ def _items(
         unread = _written(file) - ids if reading.rejected and file.is_file() else set()
     table = schema.synced.c
     shown = sa.func.coalesce(schema.items.c.available, sa.true())
-    wanted = sa.select(table.item_id, table.retired, shown.label("shown")).join(schema.items)
-    rows = shop.storage.rows(wanted)
+    rows = shop.storage.rows(sa.select(table.item_id, table.retired, shown.label("shown")).join(schema.items))
     known = {row["item_id"]: row["retired"] for row in rows}
-    here = ids
     there = {row["item_id"] for row in rows if row["retired"] is None or row["shown"]}  # put by hand since, too
-    gone = there - here - unread
+    gone = there - ids - unread
     left = len(there) - len(gone)
     if not confirm and len(there) >= _FEW and left < LEFT_AT_LEAST * len(there):
         raise SourceError(
             f"{sources.items} has {left} of the {len(there)} items it had; nothing was changed. If that is right, "
             f"run: modiste sync {shop.path} --confirm"
         )
-    taken = shop.items.take(reading, progress, private=sources.private, fresh=fresh)
-    back = [item_id for item_id, retired in known.items() if retired is not None and item_id in here]
+    taken = shop.items.take(reading, progress, private=sources.private, fresh=0.0)
+    back = [item_id for item_id, retired in known.items() if retired is not None and item_id in ids]
     with shop.storage.writing() as writing:
-        _mark(writing, here, gone, back)
+        _mark(writing, ids, gone, back)
     return SyncReport(
         added=taken.added,
         updated=taken.updated,
@@ -206,7 +200,7 @@ def _mark(writing: Writing, here: Collection[str], gone: Collection[str], back: 
     new = stored - present(writing.connection, synced.c.item_id, sorted(stored))
     if new:
         writing.execute(synced.insert(), [{"item_id": item_id, "retired": None} for item_id in sorted(new)])
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     for some in chunks(sorted(gone)):
         retired = {"available": False, "revision": writing.revision}
         writing.execute(items.update().where(items.c.item_id.in_(some)).values(retired))

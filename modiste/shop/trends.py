@@ -54,7 +54,7 @@ def compared(
             sa.type_coerce(buyers_before, sa.Integer).label("buyers_before"),
         )
         .select_from(schema.events.join(schema.items))
-        .where(table.kind == "purchase", table.kept > 0, table.at > first, table.at <= now, name.is_not(None))
+        .where(schema.BOUGHT, table.at > first, table.at <= now, name.is_not(None))
         .group_by(name)
         .order_by(name)
     )
@@ -114,5 +114,5 @@ def by_week(connection: sa.Connection, weeks: int, now: datetime) -> Sequence[tu
         sa.func.coalesce(sa.func.sum(sa.case(((table.at >= at) & (table.at < at + timedelta(days=7)), table.kept))), 0)
         for at in begins
     ]
-    wanted = sa.select(*sums).where(table.kind == "purchase", table.kept > 0, table.at >= begins[0], table.at < last)
+    wanted = sa.select(*sums).where(schema.BOUGHT, table.at >= begins[0], table.at < last)
     return list(zip(begins, map(int, connection.execute(wanted).one()), strict=True))

@@ -5,13 +5,14 @@ Nothing changes by learning them: a tuning is in use once someone says so (``Tun
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 import sqlalchemy as sa
+from pydantic import ConfigDict, TypeAdapter
 
 from modiste.arrays import Floats, Ints
 from modiste.behaviour.choice import (
@@ -26,9 +27,10 @@ from modiste.behaviour.choice import (
     price_fit,
 )
 from modiste.behaviour.tuning import FEWEST, Fit, draw_sets, fit
-from modiste.catalog.values import identifier
+from modiste.catalog.values import identifier, utc_now
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
+from modiste.shop.purchases import made_purchases
 from modiste.shop.reports import Progress
 from modiste.shop.storage import Storage, frame
 from modiste.shop.vectors import Vectors
@@ -68,33 +70,20 @@ class Tuning:
     recall: Gain
     simulated: bool
     used: bool = False
+    __pydantic_config__ = ConfigDict(ser_json_inf_nan="strings")  # JSON has no NaN
 
     def as_json(self) -> str:
         """All of it but its name, when it was made, and whether it is used."""
-        told = asdict(self)
-        for name in ("name", "made", "used"):
-            del told[name]
-        return json.dumps(_without_nan(told))
+        return _KEPT.dump_json(self, exclude={"name", "made", "used"}).decode()
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Tuning":
         """From a row of the table."""
-        told = json.loads(row["content"])
-        model = told.pop("model")
-        nan = float("nan")
-        return cls(
-            **told
-            | {
-                "name": row["name"],
-                "made": row["made"],
-                "used": row["used"],
-                "model": ChoiceModel.of(model),
-                "errors": {name: nan if one is None else one for name, one in told["errors"].items()},
-                "prior_errors": tuple(nan if one is None else one for one in told["prior_errors"]),
-                "likelihood": Gain(**told["likelihood"]),
-                "recall": Gain(**told["recall"]),
-            }
-        )
+        told = {name: row[name] for name in ("name", "made", "used")}
+        return _KEPT.validate_python(json.loads(row["content"]) | told)
+
+
+_KEPT = TypeAdapter(Tuning)
 
 
 class Tunings:
@@ -145,7 +134,7 @@ class Tunings:
         found = fit(history, seed=seed, progress=progress)
         made = Tuning(
             name,
-            datetime.now(UTC).replace(tzinfo=None),
+            utc_now(),
             found.model,
             found.errors,
             found.prior_errors,
@@ -164,7 +153,7 @@ class Tunings:
 
     def _history(self) -> tuple[History, bool]:
         """All purchases with what is known of the items, and whether any was simulated."""
-        items, bought = schema.items.c, schema.events.c
+        items = schema.items.c
         with self._storage.reading() as connection:
             things = frame(
                 connection,
@@ -172,12 +161,7 @@ class Tunings:
                     items.item_id
                 ),
             )
-            rows = frame(
-                connection,
-                sa.select(bought.shopper_id, bought.item_id, bought.at, bought.simulated)
-                .where(bought.kind == "purchase", bought.kept > 0)
-                .order_by(bought.at, bought.event_id),
-            )
+            rows = frame(connection, made_purchases())
         number = things.select("item_id").with_row_index("item")
         joined = rows.join(number, on="item_id", maintain_order="left")
         day = joined["at"].dt.date().cast(pl.Int32).to_numpy().astype(np.float64)
@@ -239,12 +223,3 @@ def _gain(values: Floats, people: Ints, rng: np.random.Generator, draws: int = 1
     drawn = rng.multinomial(len(many), np.full(len(many), 1 / len(many)), draws)
     low, high = np.percentile((drawn @ total) / (drawn @ many), [2.5, 97.5])
     return Gain(float(values.mean()), float(low), float(high))
-
-
-def _without_nan(told: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(told, dict):
-        return {name: _without_nan(one) for name, one in told.items()}
-    if isinstance(told, list | tuple):
-        return [_without_nan(one) for one in told]
-    return None if isinstance(told, float) and not np.isfinite(told) else told

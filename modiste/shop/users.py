@@ -7,13 +7,13 @@ shop's database, so that every worker knows them.
 import secrets
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import sqlalchemy as sa
 
-from modiste.catalog.values import identifier
+from modiste.catalog.values import identifier, utc_now
 from modiste.errors import MissingExtraError, ModisteError, SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.keys import digest
@@ -60,7 +60,7 @@ class Users:
         self._storage = storage
 
     def __len__(self) -> int:
-        return int(self._storage.row(sa.select(sa.func.count().label("n")).select_from(schema.users))["n"])
+        return self._storage.count(schema.users)
 
     def all(self) -> list[User]:
         """Everybody, in the order of names."""
@@ -70,7 +70,7 @@ class Users:
 
     def add(self, name: str, password: str, role: str) -> None:
         """Make an account. Raises SettingError for a role that is none, a short password, and a name that is taken."""
-        row = {"name": identifier(name), "role": _role(role), "password": self._hashed(password), "made": _now()}
+        row = {"name": identifier(name), "role": _role(role), "password": self._hashed(password), "made": utc_now()}
         table = schema.users
         with self._storage.aside() as connection:
             if connection.execute(sa.select(table.c.name).where(table.c.name == row["name"])).first():
@@ -113,10 +113,10 @@ class Users:
         secret, sessions, attempts = secrets.token_urlsafe(32), schema.sessions, schema.attempts
         with self._storage.aside() as connection:
             connection.execute(attempts.delete().where(attempts.c.name == name, attempts.c.address == address))
-            connection.execute(sessions.delete().where(sessions.c.ends <= _now()))
+            connection.execute(sessions.delete().where(sessions.c.ends <= utc_now()))
             if self._hasher.check_needs_rehash(kept):
                 connection.execute(table.update().where(table.c.name == name).values(password=self._hashed(password)))
-            session = {"digest": digest(secret), "name": name, "ends": _now() + SESSION}
+            session = {"digest": digest(secret), "name": name, "ends": utc_now() + SESSION}
             connection.execute(sessions.insert(), [session])
         return secret
 
@@ -126,7 +126,7 @@ class Users:
         wanted = (
             sa.select(users.name, users.role, users.made)
             .join(schema.sessions)
-            .where(sessions.digest == digest(session), sessions.ends > _now())
+            .where(sessions.digest == digest(session), sessions.ends > utc_now())
         )
         row = self._storage.row(wanted)
         return None if row is None else User(**row)
@@ -139,7 +139,7 @@ class Users:
 
     def _count(self, name: str, address: str) -> None:
         """Count a try before it is made, so that many at once are counted too. Raises TooManyTriesError."""
-        table, now = schema.attempts, _now()
+        table, now = schema.attempts, utc_now()
         same_name, same_address = table.c.name == name, table.c.address == address
         with self._storage.aside() as connection:
             connection.execute(table.delete().where(table.c.at <= now - WINDOW))
@@ -192,7 +192,3 @@ def _role(role: str) -> str:
 def _normal(password: str) -> bytes:
     """The same bytes however a keyboard composes its letters."""
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
@@ -17,6 +16,7 @@ from PIL import Image
 from modiste.arrays import Singles
 from modiste.catalog.items import Rejected
 from modiste.catalog.taxonomy import Taxonomy
+from modiste.catalog.values import utc_now
 from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments
@@ -206,7 +206,7 @@ class Vectors:
     def _register(self, space: VectorSpace) -> None:
         spaces = schema.spaces
         with self._storage.writing() as writing:
-            now = datetime.now(UTC).replace(tzinfo=None)
+            now = utc_now()
             if writing.execute(spaces.update().where(spaces.c.key == space.key).values(used=now)).rowcount == 0:
                 writing.execute(spaces.insert().values(key=space.key, settings=space.to_json(), used=now))
 

@@ -1,6 +1,5 @@
 """The paper's backbones as ONNX files: torchvision's networks with ImageNet-1K weights, without their classifier."""
 
-import json
 import re
 import warnings
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from modiste.arrays import Singles
+from modiste.catalog.files import as_toml
 from modiste.errors import MissingExtraError, ModisteError, SourceError, UnknownIdError
 from modiste.vision.backbones import EXPORTABLE, Encoder, cache_folder, read_entry
 
@@ -156,4 +156,4 @@ def _entry(path: Path, dim: int, origin: str) -> str:
         "licence": "BSD-3-Clause (torchvision); ImageNet's terms for the weights",
         "origin": origin,
     }
-    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in fields.items())
+    return as_toml(fields)

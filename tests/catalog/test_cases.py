@@ -241,6 +241,11 @@ def test_a_mapping_says_what_no_word_does(tmp_path: Path) -> None:
         items(tmp_path, table, mapping=Layout().mapped(["item_id=Nr.", "image=Photo"]))
     with pytest.raises(SettingError, match="imige is no field of items; image is"):
         items(tmp_path, table, mapping=Layout().mapped(["item_id=Nr.", "imige=Foto1"]))
+    for part in ("constants", "words"):
+        with pytest.raises(SettingError, match="gendre is no field of items; gender is"):
+            items(
+                tmp_path, table, mapping=Layout(columns={"item_id": ["Nr."]}, **{part: {"gendre": {"Damen": "women"}}})
+            )
     with pytest.raises(SettingError, match='takes field=column, such as image="Image Src"'):
         Layout().mapped(["image"])
     ignored = events(tmp_path, "shopper,item,date,status\na,1,2025-03-01,gold\n", mapping=Layout().mapped(["status="]))

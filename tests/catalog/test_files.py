@@ -2,13 +2,16 @@
 
 import os
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modiste.catalog.columns import Layout
-from modiste.catalog.files import MAX_DEPTH, MAX_TOML, open_regular, read, read_toml
+from modiste.catalog.files import MAX_DEPTH, MAX_TOML, as_toml, open_regular, read, read_toml
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import SourceError
 from modiste.scenario import Scenario
@@ -155,3 +158,10 @@ def test_junk_among_the_networks_stops_no_other(tmp_path: Path, monkeypatch: pyt
     )
     with pytest.raises(SourceError, match=r"fifo\.toml can't be read as TOML: .*pipe"):
         get_backbone("fifo")
+
+
+@given(st.text(), st.lists(st.text()))
+def test_what_is_written_as_toml_is_read_again(text: str, texts: list[str]) -> None:
+    assert tomllib.loads(as_toml({"database": text, "maps": texts, "n": 3, "yes": True})) == {
+        "database": text, "maps": texts, "n": 3, "yes": True,
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from modiste.catalog.columns import Layout
 from modiste.catalog.stores import read_stores
 from modiste.errors import SourceError
 
@@ -18,6 +19,24 @@ def test_stores_are_read_from_csv_and_parquet_with_short_or_long_names(tmp_path)
     numbered.write_parquet(tmp_path / "stores.parquet")
     found, rejected, _ = read_stores(tmp_path / "stores.parquet")
     assert found.rows() == [("0", "0", 1.0, 3.0), ("1", "1", 2.0, 4.0)]
+    assert not rejected
+
+
+def test_what_a_mapping_says_of_stores_is_heard(tmp_path):
+    file = tmp_path / "stores.csv"
+    file.write_text("Filiale,lat,Kurz,Lang\nnord,48.9,,Gare du Nord\nsud,48.8,Sud,\nost,48.7,,\n", encoding="utf-8")
+    said = Layout(
+        columns={"store_id": ["Filiale"], "name": ["Kurz", "Lang"]},
+        constants={"longitude": "2.35", "name": "a branch"},
+        words={"store_id": {"nord": "N"}},
+    )
+    found, rejected, understood = read_stores(file, said)
+    assert found.rows() == [
+        ("N", "Gare du Nord", 48.9, 2.35),
+        ("sud", "Sud", 48.8, 2.35),
+        ("ost", "a branch", 48.7, 2.35),
+    ]
+    assert understood.columns["longitude"] == "always 2.35"
     assert not rejected
 
 

@@ -106,6 +106,16 @@ def test_a_page_says_of_when_it_is_while_the_database_is_away(shop_path: Path) -
         until(lambda: "database" not in client.get("/overview").text, 20)
 
 
+def test_pages_say_so_where_the_database_was_away_from_the_start(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text('database = "postgresql://nobody@127.0.0.1:1/nowhere"\n')
+    with running(tmp_path, Settings()) as url:
+        for cookie in ({}, {"Cookie": "modiste-session=anybody"}):
+            answer = httpx.get(f"{url}/overview", headers=HTML | cookie)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert "The database doesn" in answer.text
+            assert tmp_path.name in answer.text
+
+
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_a_full_and_a_read_only_disk_are_said(template: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "16m") as disk:

@@ -347,6 +347,17 @@ def test_an_event_taken_back_is_as_if_it_had_never_been(small):
     assert popularity(small)["a"] == 0
 
 
+def test_a_return_taken_back_is_as_if_nothing_had_come_back(small):
+    small.purchases.record([Event("ann", "a", DAY, quantity=2)])
+    before = Counted.of(small)
+    small.purchases.record([Event("ann", "a", NOON, "return", 2)])
+    *_, returned = small.purchases.events_of("ann")["event_id"]
+    small.purchases.remove(returned)
+    assert kept(small, "ann") == [("a", 2)]
+    assert Counted.of(small) == before
+    assert small.check() == []
+
+
 def test_views_and_carts_count_as_much_as_they_weigh(small):
     small.purchases.record([Event("ann", "a", DAY, "view")] * 3 + [Event("ann", "b", DAY, "cart", 2)])
     small.purchases.record([Event("ann", "c", DAY)])

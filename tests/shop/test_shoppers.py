@@ -176,6 +176,8 @@ def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, capl
     with pytest.raises(KeyboardInterrupt):
         recommend_all(shop, shop.path / "half.csv", block=60, progress=Mock(side_effect=KeyboardInterrupt), top=1)
     named |= {shop.path / "half.csv.parts" / name for name in ("plan.json", "000000000000.parquet")}
+    named.add(half := shop.path / "half.csv.parts" / "new-000000000060.parquet")
+    half.write_bytes(b"PAR1 and not to the end")
     named.add(part := shop.path / "experiments" / "parts" / "a" / "0.json")
     part.parent.mkdir(parents=True)
     part.write_text(json.dumps({"rows": [{"shopper": her}]}))

@@ -109,7 +109,7 @@ def error_page(
 def render(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """The template ``name`` filled with ``values``."""
     common = {
-        "shop_name": request.app.state.shop.name,
+        "shop_name": request.app.state.shop_name,
         "here": request.url.path.split("/")[1],
         "caller": getattr(request.state, "caller", None),
         "as_of": min(STOOD_IN.get() or (), default=None),

@@ -20,7 +20,7 @@ from modiste.server.pages.coming import as_it_comes
 from modiste.server.pages.rendering import render, term_bars
 from modiste.shop.preview import Preview
 from modiste.shop.reports import Progress
-from modiste.shop.scenarios import Version, ask_of, changes
+from modiste.shop.scenarios import Version, ask_of, history
 from modiste.shop.shop import Shop
 
 WEIGHTS = {
@@ -258,10 +258,7 @@ def _page(
         latest=latest,
         there=latest is not None and latest.scenario is not None,
         toml=latest.scenario.as_toml() if latest and latest.scenario else "",
-        history=[
-            (one, changes(before.scenario if before else None, one.scenario))
-            for one, before in zip(versions, [*versions[1:], None], strict=False)
-        ],
+        history=history(versions),
         v=dict.fromkeys(("about", *FIELDS), "") | dict(values),
         version=_text(form, "version") if form is not None else str(latest.version if latest else 0),
         author=_text(form, "author") if form is not None else "",

@@ -1,12 +1,13 @@
 """The page /storefront: what came of the lists on the shop's own pages, and how A/B tests stand."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError
 from modiste.server.addresses import here
 from modiste.server.auth import WriteRoute
@@ -50,7 +51,7 @@ def asked(request: Request) -> tuple[int, datetime, float]:
     """Of how many days an address wants lists, since when that is, and how long after a click a sale counts."""
     query = request.query_params
     period = int(number(query.get("period"), min(PERIODS), max(PERIODS)) or 28)
-    since = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=period)
+    since = utc_now() - timedelta(days=period)
     return period, since, number(query.get("within"), 0.5, 90) or WINDOW
 
 
