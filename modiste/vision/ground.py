@@ -27,6 +27,7 @@ _SHARE = 1.5  # of a pixel beside the ground, how much more of it is the thing t
 _SPECK = 0.004  # of the photo: less in front of the ground is nothing
 _DRAWN = 0.97  # of a placeholder's pixels have one of two tones, and
 _WRITTEN = 0.1  # at most this share of them the second: a word or a sign
+_SHADED = 3  # levels that the middle half of those inside a thing spans
 _SKIN_AT_LEAST = 0.015  # of the thing's pixels, where somebody may be on the photo
 _EDGE_AT_LEAST = 0.08  # of a side, where a thing runs out of the photo, as people do
 
@@ -76,7 +77,10 @@ def _is_empty(small: NDArray[np.int16]) -> bool:
     levels[max(0, first - 1) : first + 2] = 0
     second = int(levels.argmax())
     sign = levels[max(0, second - 1) : second + 2].sum()
-    return bool(sign <= _WRITTEN and ground + sign >= _DRAWN and ground >= 1 - _WRITTEN)
+    if sign > _WRITTEN or ground + sign < _DRAWN or ground < 1 - _WRITTEN:
+        return False
+    inner = small[1][~_around(np.abs(small[1] // 8 - first) <= 1, np.logical_or)]  # letters and signs are flat there
+    return bool(inner.size < _SPECK / 4 * small[1].size or np.subtract(*np.percentile(inner, (75, 25))) < _SHADED)
 
 
 def _ground(small: NDArray[np.int16]) -> Singles | None:

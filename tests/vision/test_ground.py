@@ -122,6 +122,15 @@ def test_nothing_is_seen_where_nothing_is(photo: Image.Image) -> None:
     assert look(photo).empty
 
 
+def test_a_narrow_white_thing_on_white_is_no_placeholder() -> None:
+    cloth = np.random.default_rng(0).normal(214, 8, (25, 20)).round().astype(np.uint8)
+    photo = Image.new("RGB", (400, 400), (250, 250, 250))
+    photo.paste(Image.fromarray(cloth).resize((70, 150), Image.Resampling.BICUBIC).convert("RGB"), (150, 100))
+    assert not look(photo).empty
+    photo.paste((214, 214, 214), (150, 100, 220, 250))
+    assert look(photo).empty, "a drawn sign is flat"
+
+
 def test_a_flood_goes_round_corners_and_not_through_walls() -> None:
     maze = np.array([list(row) for row in ("..#..", "#.#.#", "#...#", "#####", ".....")]) == "."
     seeds = np.zeros_like(maze)
