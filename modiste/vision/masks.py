@@ -45,13 +45,16 @@ PERSON_AT_LEAST = 0.02
 _COARSE = 96  # pixels of the longer side that pieces are told apart at
 _BAND = 250_000  # pixels whose colours are looked at at a time
 
-_BODY = ("background", "hair", "face", "skin")
+_NO_GARMENT = ("background", "hair", "face", "skin")
 _ACCESSORIES = ("bag", "eyeglass", "wrist wearing", "ring", "necklace", "earrings")
+_ONE_PIECE = frozenset(("dress", "rompers"))
+_LOWER = ("skirt", "pants", "leggings")
+_BODY = np.array([label in (*_ONE_PIECE, *_LOWER, "top", "outer") for label in LABELS])
 _SMALL = frozenset((*_ACCESSORIES, "headwear", "neckwear", "belt", "footwear", "socks", "gloves", "tie"))
 _PERSON = np.array([label in ("hair", "face", "skin") for label in LABELS])
 _KEPT = {
-    "paper": np.array([label not in _BODY for label in LABELS]),
-    "clothes": np.array([label not in _BODY + _ACCESSORIES for label in LABELS]),
+    "paper": np.array([label not in _NO_GARMENT for label in LABELS]),
+    "clothes": np.array([label not in _NO_GARMENT + _ACCESSORIES for label in LABELS]),
 }
 
 Pixels = NDArray[np.uint8]
@@ -162,7 +165,8 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
 
     ``own`` names the labels that belong to the item's category. Masking ``own`` keeps them where they are sure, which
     is from 10% of the clothes found (small things such as shoes: 1%); otherwise what ``clothes`` keeps, and where that
-    is nothing, what ``paper`` keeps.
+    is nothing, what ``paper`` keeps. A dress or a jumpsuit has to be as much in one piece: parsers take one for a top
+    and a skirt or trousers, and these are then its own, with an outer garment where there is no top.
     Raises SettingError for an unknown masking.
     """
     if masking not in MASKINGS:
@@ -171,12 +175,35 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
         return np.ones(labels.shape, dtype=bool)
     if masking != "own":
         return _KEPT[masking].take(labels)
-    mine, counts = np.array([label in own for label in LABELS]), counts_of(labels)
-    sure = SMALL_AT_LEAST if own <= _SMALL else OWN_AT_LEAST
+    mine, counts = _labelled(own), counts_of(labels)
     clothes = counts[_KEPT["clothes"]].sum()
-    if counts[mine].sum() >= max(1, sure * clothes):
+    if own and own <= _ONE_PIECE:
+        coarse = _coarse(labels)
+        if _sure(mine.take(coarse), coarse):
+            return mine.take(labels)
+        upper = "top" if counts[LABELS.index("top")] > OWN_AT_LEAST * counts[_BODY].sum() else "outer"
+        mine = _labelled({*_ONE_PIECE, *_LOWER, upper})
+        least = 0.0
+    else:
+        least = (SMALL_AT_LEAST if own <= _SMALL else OWN_AT_LEAST) * clothes
+    if counts[mine].sum() >= max(1, least):
         return mine.take(labels)
     return _KEPT["clothes" if clothes else "paper"].take(labels)
+
+
+def _labelled(names: Set[str]) -> Bools:
+    return np.array([label in names for label in LABELS])
+
+
+def _coarse(labels: Pixels) -> Pixels:
+    """Every so many of a mask's labels, to tell pieces apart."""
+    factor = max(1, -(-max(labels.shape) // _COARSE))
+    return labels[factor // 2 :: factor, factor // 2 :: factor]
+
+
+def _sure(some: Bools, coarse: Pixels) -> bool:
+    """Whether one piece of ``some`` of a coarse mask's pixels is as much of its clothes as what is sure."""
+    return bool(largest_piece(some) >= max(1, OWN_AT_LEAST * counts_of(coarse)[_KEPT["clothes"]].sum()))
 
 
 def garments_of(labels: Pixels) -> dict[str, Bools]:
@@ -188,9 +215,7 @@ def garments_of(labels: Pixels) -> dict[str, Bools]:
     """
     if not shows_person(labels):
         return {}
-    factor = max(1, -(-max(labels.shape) // _COARSE))
-    small = labels[factor // 2 :: factor, factor // 2 :: factor]
-    counts, coarse = counts_of(labels), counts_of(small)
+    coarse, counts = _coarse(labels), counts_of(labels)
     found: dict[str, Bools] = {}
     for number in np.argsort(-counts, kind="stable").tolist():
         if not _KEPT["paper"][number]:
@@ -198,7 +223,7 @@ def garments_of(labels: Pixels) -> dict[str, Bools]:
         if LABELS[number] in _SMALL:
             sure = counts[number] >= max(1, SMALL_AT_LEAST * counts[_KEPT["clothes"]].sum())
         else:
-            sure = largest_piece(small == number) >= max(1, OWN_AT_LEAST * coarse[_KEPT["clothes"]].sum())
+            sure = _sure(coarse == number, coarse)
         if sure:
             found[LABELS[number]] = labels == number
     return found

@@ -133,6 +133,23 @@ def test_own_falls_back_to_clothes_below_a_tenth_of_them() -> None:
     assert garment_pixels(labels, "own", {"skirt"}).sum() == 20
 
 
+def test_a_dress_taken_for_two_garments_is_what_they_form() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[:8], labels[8:16], labels[16] = L["outer"], L["pants"], L["footwear"]
+    labels[::2, ::4] = L["dress"]  # a tenth of the clothes, in patches
+    own = garment_pixels(labels, "own", {"dress"})
+    assert own[:16].all(), "outer garment, trousers and patches together are the dress"
+    assert not own[16, 1::4].any(), "shoes are not"
+    assert garment_pixels(labels, "own", {"top"})[16].all(), "of other kinds that aren't there, all clothes stay"
+    labels[2:5] = L["top"]
+    own = garment_pixels(labels, "own", {"rompers", "dress"})
+    assert own[2:5].all()
+    assert not own[1].any(), "a coat over what she wears is no part of it"
+    labels[5:9] = L["dress"]
+    assert garment_pixels(labels, "own", {"dress"})[5:9].all()
+    assert not garment_pixels(labels, "own", {"dress"})[2:5:2, 1].any(), "its own label where that is one piece"
+
+
 def test_shoes_and_bags_are_small_beside_clothes() -> None:
     labels = np.full((10, 100), L["top"], np.uint8)
     labels[0, :10] = L["footwear"]
