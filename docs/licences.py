@@ -16,6 +16,7 @@ ELSEWHERE = {
     "torchvision": ("BSD-3-Clause", "export"),
     "onnx": ("Apache-2.0", "export"),
     "atheris": ("Apache-2.0", "torture"),
+    "irspack": ("MIT", "evaluate"),
     "lightgbm": ("MIT", "evaluate"),
 }
 """Packages that somebody may install and requirements.lock doesn't: licence, and the extra or group they are in."""

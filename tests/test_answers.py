@@ -26,6 +26,10 @@ FOLDER = Path(__file__).parent / "answers"
 FIELDS = ("item_id", "relevance", "terms", "because", "category", "store_id", "distance_km", "why")
 QUESTIONS: list[dict[str, Any]] = json.loads((FOLDER / "questions.json").read_text(encoding="utf-8"))
 ANSWERS: dict[str, Any] = json.loads((FOLDER / "answers.json").read_text(encoding="utf-8"))
+SPACES = {  # by their files, the one embedded into last is the default; nothing of the photos' colours is kept
+    name: VectorSpace(**{**settings, "fill": tuple(settings["fill"])})
+    for name, settings in json.loads((FOLDER / "spaces.json").read_text(encoding="utf-8")).items()
+}
 
 
 def fill(shop: Shop) -> None:
@@ -40,9 +44,7 @@ def fill(shop: Shop) -> None:
     assert (report.added, report.unchanged, report.rejected) == (167, 1, [])
     with (FOLDER / "items.csv").open(newline="") as file:
         item_ids = [row["item_id"] for row in csv.DictReader(file)]
-    spaces = json.loads((FOLDER / "spaces.json").read_text())
-    for second, name in enumerate(("whole.npy", "vectors.npy")):  # the one embedded into last is the default
-        space = VectorSpace.from_json(json.dumps(spaces[name]))
+    for second, (name, space) in enumerate(SPACES.items()):
         vectors = np.load(FOLDER / name, allow_pickle=False)
         with shop.storage.writing() as writing:
             used = datetime(2026, 1, 1, second=second)
@@ -58,7 +60,10 @@ def fill(shop: Shop) -> None:
 def answer(shop: Shop, question: dict[str, Any]) -> list[Any]:
     """What the shop says, in the form of answers.json."""
     asked = {name: question[name] for name in ("shopper", "item", "latest") if name in question}
-    said = getattr(shop, question["verb"])(**asked, **question["ask"])
+    ask = dict(question["ask"])
+    if (name := ask.get("space")) in SPACES:
+        ask["space"] = SPACES[name].key
+    said = getattr(shop, question["verb"])(**asked, **ask)
     if question["verb"] == "recommend_each":
         return [[because, list(map(fields, found))] for because, found in said]
     return list(map(fields, said))

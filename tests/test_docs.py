@@ -8,11 +8,13 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,9 @@ from modiste import Shop
 from modiste.ask import Ask
 from modiste.demo import unpack
 from modiste.ranking.topk import Queries
+from modiste.server.api import post_purchases
 from modiste.vision.backbones import BackboneSpec
+from modiste.wire import PurchaseIn
 
 from .running import serving, typed
 
@@ -235,10 +239,29 @@ def test_every_file_and_function_that_the_architecture_names_is_there() -> None:
         assert function in defined(package / file), f"{function} in {file}"
 
 
-def test_a_purchase_changes_the_list_through_at_most_six_functions() -> None:
+def test_a_purchase_changes_the_list_through_the_six_functions_that_the_architecture_names(tmp_path: Path) -> None:
     path = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## The path of a purchase")[2]
-    steps = re.findall(r"^\| (\d) \|", path.partition("## ")[0], re.M)
-    assert steps == [str(number) for number in range(1, len(steps) + 1)]
+    path = path.partition("## ")[0]
+    steps = re.findall(r"^\| \d \| `([\w.]+)` \|", path, re.M)
+    called: dict[str, None] = {}
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(str(ROOT / "modiste")):
+            called.setdefault(frame.f_code.co_qualname)
+
+    (tmp_path / "items.csv").write_text("item_id,category\na,Denim\nb,Denim\n")
+    with Shop.create(tmp_path / "shop") as shop:
+        shop.items.add(tmp_path / "items.csv")
+        shop.recommend(item="a")
+        sys.setprofile(note)
+        try:
+            post_purchases(shop, PurchaseIn(shopper_id="ann", item_id="a"))
+            [found] = shop.recommend("ann")
+        finally:
+            sys.setprofile(None)
+    assert (found.item_id, found.because) == ("b", "a")
+    assert set(re.findall(r"`(_?[a-z]\w+|[A-Z]\w+\.\w+)`", path)) <= called.keys()
+    assert [one for one in called if one in steps] == steps
     assert len(steps) <= 6
 
 

@@ -35,7 +35,7 @@ from modiste.shop.recommendations import Recommendations
 from modiste.shop.scenarios import Version, history
 from modiste.shop.shop import Shop
 from modiste.vision.masks import encode_mask
-from modiste.vision.photos import FORMATS, MAX_BYTES
+from modiste.vision.photos import FORMATS, MAX_BYTES, thumbnail_of
 
 Sent = TypeVar("Sent", bound=wire.Input)
 
@@ -210,7 +210,7 @@ async def thumbnail(
     state, image = request.app.state, Path(item["image"])
     try:
         made = await state.thumbnails.get(
-            (image, item["stamp"], height), lambda: pictures.thumbnail(image, height), state.thumbnail_queue
+            (image, item["stamp"], height), lambda: thumbnail_of(image, height), state.thumbnail_queue
         )
     except PhotoError as error:
         raise HTTPException(404, f"the photo of item {item_id!r}: {error}") from error

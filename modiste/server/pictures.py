@@ -1,15 +1,13 @@
-"""Pictures that are made here: thumbnails and drawn masks, made by few threads at a time and cached in memory."""
+"""Pictures on their way out: thumbnails and drawn masks, made by few threads at a time and cached in memory."""
 
 import base64
 from collections.abc import Callable, Hashable
 from io import BytesIO
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from PIL import Image
 
 from modiste.server.limits import WorkQueue
-from modiste.vision.photos import open_photo
 
 HEIGHTS = (60, 120, 160, 220, 330, 480, 720, 1024)
 """The heights of thumbnails; another one is rounded up, so that no visitor can fill the memory with a thousand."""
@@ -44,13 +42,6 @@ class Cache(Generic[T]):
 def step(height: int) -> int:
     """The height of the thumbnail that stands for ``height``: the next of HEIGHTS."""
     return next((one for one in HEIGHTS if one >= height), HEIGHTS[-1])
-
-
-def thumbnail(image: Path, height: int) -> bytes:
-    """A photo as a JPEG of at most ``height`` pixels high and twice as wide. Raises PhotoError."""
-    small = open_photo(image)
-    small.thumbnail((2 * height, height), Image.Resampling.LANCZOS)
-    return encoded(small, "JPEG", quality=82)
 
 
 def encoded(picture: Image.Image, form: str = "PNG", **options: object) -> bytes:

@@ -19,7 +19,7 @@ from modiste.errors import ModisteError
 from modiste.shop import schema
 from modiste.shop.items import FETCHED
 from modiste.shop.storage import UPLOADS, chunks, count_of
-from modiste.vision.colour import COLOUR_DIM
+from modiste.vision.colour import COLOUR_DIM, COLOURS
 from modiste.vision.embedding import VectorSpace
 from modiste.vision.reduction import Reduction
 
@@ -45,7 +45,7 @@ _Cure = Callable[[], None] | None
 class Finding:
     """Something that isn't as it should be, one of KINDS, and ``said`` in a sentence with what is to be done.
 
-    ``derived``: the shop can make it anew from what it was given; ``mended``: it has.
+    ``derived``: the shop can make it anew from what it was given, in little time; ``mended``: it has.
     """
 
     kind: str
@@ -97,10 +97,14 @@ def _delete(shop: "Shop", table: sa.Table, wrong: sa.ColumnElement[bool]) -> Non
 
 def _spaces(shop: "Shop", _: bool) -> _Found:
     """Vector spaces that nothing can be compared in."""
+    older: list[str] = []
     for row in shop.storage.rows(sa.select(schema.spaces)):
         broken = fault = None
         try:
             space = VectorSpace.from_json(row["settings"])
+            if space.colours != COLOURS:
+                older.append(row["key"])
+                continue
             if space.key != row["key"]:
                 broken = "is not what its settings say"
             elif row["reduction"] is not None:
@@ -118,6 +122,16 @@ def _spaces(shop: "Shop", _: bool) -> _Found:
                 f"the reduction of the vector space {row['key']!r} is of another; to be fitted anew by: modiste embed"
             )
             yield Finding("spaces", 1, said), partial(_forget_reduction, shop, column)
+    if older:
+        said = f"vectors of other colours than those of now are not used: {_listed(older)}"
+        said += f"; embed the photos again with: modiste embed {shop.name}"
+        yield Finding("spaces", len(older), said, derived=False), partial(_embed_all, shop)
+
+
+def _embed_all(shop: "Shop") -> None:
+    """Embed all photos as the latest space has them; the older ones go."""
+    if (latest := shop.vectors.latest()) is not None:
+        shop.vectors.embed_again(latest)
 
 
 def _forget_reduction(shop: "Shop", which: sa.ColumnElement[bool]) -> None:
@@ -129,12 +143,13 @@ def _forget_reduction(shop: "Shop", which: sa.ColumnElement[bool]) -> None:
 def _vectors(shop: "Shop", _: bool) -> _Found:
     """Vectors that are of another photo, mask or category than their item has, or are no vectors of their space."""
     table, items = schema.vectors.c, schema.items.c
-    here = schema.vectors.join(schema.items)
-    other = table.made_of != items.stamp + " " + sa.func.coalesce(items.category, "")
+    here = schema.vectors.join(schema.items).join(schema.spaces)
+    other = schema.COMPARABLE & (table.made_of != items.stamp + " " + sa.func.coalesce(items.category, ""))
     with shop.storage.reading() as connection:
         stale = _pairs(connection, sa.select(table.space, table.item_id).select_from(here).where(other))
         bad = []
-        for key, settings in connection.execute(sa.select(schema.spaces.c.key, schema.spaces.c.settings)).all():
+        spaces = sa.select(schema.spaces.c.key, schema.spaces.c.settings).where(schema.COMPARABLE)
+        for key, settings in connection.execute(spaces).all():
             try:
                 dim = VectorSpace.from_json(settings).dim
             except (ValueError, TypeError, KeyError):

@@ -394,7 +394,7 @@ def models_of(connection: sa.Connection) -> dict[str, Any]:
 
 
 def _spaces(connection: sa.Connection) -> tuple[VectorSpace, ...]:
-    wanted = sa.select(schema.spaces.c.settings).order_by(schema.spaces.c.used.desc())
+    wanted = sa.select(schema.spaces.c.settings).where(schema.COMPARABLE).order_by(schema.spaces.c.used.desc())
     return tuple(VectorSpace.from_json(one) for one in connection.execute(wanted).scalars())
 
 

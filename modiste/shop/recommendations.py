@@ -3,16 +3,14 @@
 import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from modiste.errors import PhotoError
 from modiste.ranking.relevance import Terms
-from modiste.vision.photos import open_photo
+from modiste.vision.photos import thumbnail_of
 
 TERMS = Terms._fields
 """The weighted terms of the relevance, in the order in which they are shown."""
@@ -99,20 +97,6 @@ def compare(now: Sequence[Recommendation], before: Sequence[Recommendation]) -> 
     return moved, [Moved(before[rank - 1], "dropped", 0, rank) for rank in ranks.values()]
 
 
-def thumbnail(image: str | None, height: int = 220) -> str:
-    """The photo at ``image`` as a data URI at most ``height`` pixels high; empty if there is none or it is broken."""
-    if image is None:
-        return ""
-    try:
-        photo = open_photo(Path(image))
-    except PhotoError:
-        return ""
-    photo.thumbnail((height * 2, height), Image.Resampling.LANCZOS)
-    buffer = BytesIO()
-    photo.save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
 def card(shown: Recommendation) -> str:
     """One recommendation as an HTML figure: its picture, a bar of its terms, and the reason in words."""
     total = max(sum(max(value, 0.0) for value in shown.terms.values()), 1e-9)
@@ -146,11 +130,13 @@ def glance(name: str, words: str, items: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _picture(item_id: str, image: str | None, height: int = 220) -> str:
-    source = thumbnail(image, height)
+    """An item's photo at most ``height`` pixels high; an empty space if there is none or it is broken."""
     style = f"width:100%;height:{height}px;object-fit:contain;background:#f3f0eb;border-radius:6px"
-    if not source:
-        return f'<div style="{style}"></div>'
-    return f'<img alt="{html.escape(item_id)}" src="{source}" style="{style}">'
+    with suppress(PhotoError):
+        if image is not None:
+            source = f"data:image/jpeg;base64,{base64.b64encode(thumbnail_of(Path(image), height)).decode()}"
+            return f'<img alt="{html.escape(item_id)}" src="{source}" style="{style}">'
+    return f'<div style="{style}"></div>'
 
 
 def page(title: str, sections: Iterable[tuple[str, str, str | None, Sequence[Recommendation]]]) -> str:

@@ -27,6 +27,8 @@ from sqlalchemy import (
     true,
 )
 
+from modiste.vision.colour import COLOURS
+
 VERSION = 1
 """The latest of ``migrations/versions``; older shops are brought up to it, newer ones are refused."""
 
@@ -151,7 +153,9 @@ spaces = Table(
     Column("calibration", Text, comment="JSON: look and colour, each [mean of strangers, of photos of one product]"),
     Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
 )
-LATEST_SPACE = select(spaces.c.key).order_by(spaces.c.used.desc()).limit(1).scalar_subquery()
+COMPARABLE = spaces.c.settings.contains(f'"colours": "{COLOURS}"')
+"""Whether a vector space's colours are those that are made now; nothing reads the vectors of another one."""
+LATEST_SPACE = select(spaces.c.key).where(COMPARABLE).order_by(spaces.c.used.desc()).limit(1).scalar_subquery()
 """The key of the default vector space; null where there is none."""
 
 vectors = Table(

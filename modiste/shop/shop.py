@@ -5,6 +5,7 @@ A photo goes catalogue → vision → vectors; a question goes :class:`~modiste.
 """
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -51,6 +52,8 @@ from modiste.shop.vectors import Vectors
 from modiste.vision.colour import colour_words
 from modiste.vision.embedding import EmbeddedPhoto, VectorSpace
 from modiste.vision.photos import MAX_PIXELS, open_photo
+
+_LOG = logging.getLogger(__name__)
 
 START_COUNTS = 100
 """Simulated catalogues without a popularity of their own start at a uniform count between 0 and this (the paper)."""
@@ -117,9 +120,17 @@ class Shop:
     def open(cls, path: str | Path) -> Self:
         """Open the shop in the folder ``path``, wherever its tables lie; an older program's are brought forward.
 
-        Raises SourceError if there is none, its database can't be used, or a newer program made it.
+        That its photos were embedded with other colours than those of now is a warning in the log: until they are
+        embedded again nothing looks alike. Raises SourceError if there is none, its database can't be used, or a newer
+        program made it.
         """
-        return cls(Storage.open(resolved(path)))
+        shop = cls(Storage.open(resolved(path)))
+        if shop.vectors.outdated:
+            _LOG.warning(
+                "the photos of %s were embedded with other colours than those of now; nothing looks alike until this "
+                "has run: modiste embed %s", shop.name, shop.name,
+            )  # fmt: skip
+        return shop
 
     @property
     def path(self) -> Path:
@@ -161,8 +172,8 @@ class Shop:
         Vectors are compared with what they were made of, counts with the events, the files in ``cache`` with the
         tables, and photos with what items name; a photo that was never embedded is no finding, ``status`` tells of it.
         ``mend``: ``derived`` makes anew what can be made anew from what was given, ``all`` deletes files and events of
-        nothing as well. What was given and is lost can't be mended. Unless ``thorough``, photos are not read, nor the
-        files in ``cache``. Others may go on writing.
+        nothing as well, and embeds the photos again where vectors have other colours. What was given and is lost can't
+        be mended. Unless ``thorough``, photos are not read, nor the files in ``cache``. Others may go on writing.
         """
         return check(self, mend, thorough=thorough)
 

@@ -350,7 +350,9 @@ class Snapshot:
         if isinstance(wanted, VectorSpace):
             return wanted
         if not self.spaces:
-            raise UnknownIdError(f"{self.name} has no vectors yet; make them with: modiste embed {self.name}")
+            raise UnknownIdError(
+                f"{self.name} has no vectors yet, or of other colours alone; make them with: modiste embed {self.name}"
+            )
         if wanted is None:
             return self.spaces[0]
         for one in self.spaces:

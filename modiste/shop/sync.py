@@ -222,12 +222,9 @@ def _remarks(understood: Understood) -> list[str]:
 
 def _embedded(shop: Shop, progress: Progress | None) -> int:
     """Embed the photos that have no vector in the space that was used last; returns how many."""
-    space = next(iter(shop.vectors.spaces()), None)
-    if space is None:
-        return shop.vectors.embed(progress=progress).embedded
-    return shop.vectors.embed(
-        space.backbone, space.masking, space.crop, space.masks, fill=space.fill, progress=progress
-    ).embedded
+    vectors, space = shop.vectors, shop.vectors.latest()
+    report = vectors.embed(progress=progress) if space is None else vectors.embed_again(space, progress)
+    return report.embedded
 
 
 def _orders(shop: Shop, sources: Sources, folder: Path, report: SyncReport) -> SyncReport:

@@ -86,7 +86,8 @@ class Vectors:
         fill: tuple[int, int, int] = DEFAULT_FILL,
         progress: Progress | None = None,
     ) -> EmbedReport:
-        """Embed every item with photos that has no vector in this vector space yet.
+        """Embed every item with photos that has no vector in this vector space yet; then spaces of other colours, which
+        nothing reads any more, are deleted.
 
         Several photos of an item make one vector, of those that agree (:func:`~modiste.vision.agreeing.agreed`); one
         that was left out is a remark. Each batch is a transaction, so an interrupted run loses at most one batch and
@@ -125,13 +126,19 @@ class Vectors:
         self._reduce(space)
         self._calibrate(space)
         self._propose(space)
+        with self._storage.writing() as writing:
+            writing.execute(schema.spaces.delete().where(~schema.COMPARABLE))
         return EmbedReport(space, embedded, here, self.failures(space), remarks, perf_counter() - began)
+
+    def embed_again(self, space: VectorSpace, progress: Progress | None = None) -> EmbedReport:
+        """As :meth:`embed`, with the settings of a vector space, and the networks and colours of now."""
+        settings = (space.backbone, space.masking, space.crop, space.masks)
+        return self.embed(*settings, parser=_parser_of(space).name, fill=space.fill, progress=progress)
 
     def embed_item(self, item_id: str, space: VectorSpace | None = None) -> str | None:
         """Embed one item in a vector space, by default the latest, made with the defaults if there is none; why not, or
-        None."""
-        if space is None:
-            space = next(iter(self.spaces()), None)
+        None. Raises SettingError where the space has other networks or colours than are there now."""
+        space = space or self.latest()
         if space is None:
             spec, parser = get_backbone(DEFAULT_BACKBONE), get_backbone(DEFAULT_PARSER)
             space = VectorSpace.of(spec, DEFAULT_MASKING, spec.crop, "auto", parser, DEFAULT_FILL)
@@ -342,9 +349,23 @@ class Vectors:
     # Reading
 
     def spaces(self) -> list[VectorSpace]:
-        """The vector spaces that photos were embedded into, the latest (the default) first."""
-        rows = self._storage.rows(sa.select(schema.spaces.c.settings).order_by(schema.spaces.c.used.desc()))
+        """The vector spaces that photos were embedded into, the latest (the default) first; those of other colours are
+        left out."""
+        spaces = schema.spaces.c
+        rows = self._storage.rows(sa.select(spaces.settings).where(schema.COMPARABLE).order_by(spaces.used.desc()))
         return [VectorSpace.from_json(row["settings"]) for row in rows]
+
+    def latest(self) -> VectorSpace | None:
+        """The default vector space; where all are of other colours, the latest of those."""
+        wanted = sa.select(schema.spaces.c.settings).order_by(schema.COMPARABLE.desc(), schema.spaces.c.used.desc())
+        row = self._storage.row(wanted.limit(1))
+        return None if row is None else VectorSpace.from_json(row["settings"])
+
+    @property
+    def outdated(self) -> bool:
+        """Whether photos were embedded, but with other colours than those of now."""
+        ours = [row["ours"] for row in self._storage.rows(sa.select(schema.COMPARABLE.label("ours")))]
+        return bool(ours) and not any(ours)
 
     def calibration(self, space: VectorSpace | str | None = None) -> dict[str, list[float]]:
         """The mean similarity of two strangers and of two photos of one product in a space, [low, high], of its looks

@@ -1,5 +1,7 @@
 """Colour: the shares of named shades among a garment's pixels, as a vector that a person can read."""
 
+from hashlib import sha256
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +31,10 @@ _LIGHTNESS = 1.0  # how much lightness counts beside chroma
 _CHROMA = 0.55  # the exponent that draws saturated colours together: sRGB has far more room there than shops have words
 _BLUR = 6.0  # how far a pixel's share is spread, in units of CIELAB: within it two shades are one to the eye
 _PIXELS = 2048  # looked at, spread evenly
+_FORM = 1  # of the arithmetic below; another one makes other vectors of the same shades
+
+COLOURS = sha256(repr((_ENTRIES, _LIGHTNESS, _CHROMA, _BLUR, _PIXELS, _FORM)).encode()).hexdigest()[:8]
+"""What all that decides a colour vector's numbers is known by: vectors of another one are never compared with these."""
 
 _NAMED = 0.16
 """The share from which a second or third colour is named."""

@@ -17,7 +17,7 @@ from modiste.arrays import Bools, Singles
 from modiste.catalog.palette import LABELS
 from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
-from modiste.vision.colour import COLOUR_DIM, colour_of
+from modiste.vision.colour import COLOUR_DIM, COLOURS, colour_of
 from modiste.vision.ground import look
 from modiste.vision.masks import MASKINGS, Mask, counts_of, decode_mask, garment_pixels, garments_of, one_thing
 from modiste.vision.parsing import Parser
@@ -37,6 +37,7 @@ class VectorSpace:
 
     ``weights`` and ``parser`` are the SHA-256 of the ONNX files (parser: empty where none is used). ``dim`` is the
     length of a vector as the backbone gives it, before any reduction. ``fill`` is the colour of removed pixels.
+    ``colours`` is what the shades of a colour vector are known by (:data:`~modiste.vision.colour.COLOURS`).
     """
 
     backbone: str
@@ -47,6 +48,7 @@ class VectorSpace:
     parser: str
     dim: int
     fill: Fill = BLACK
+    colours: str = COLOURS
 
     @classmethod
     def of(
@@ -86,9 +88,9 @@ class VectorSpace:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Inverse of :meth:`to_json`."""
+        """Inverse of :meth:`to_json`; where ``colours`` aren't named, they are none of ours."""
         fields = json.loads(text)
-        return cls(**{**fields, "fill": tuple(fields["fill"])})
+        return cls(**{"colours": "", **fields, "fill": tuple(fields["fill"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +175,15 @@ class EmbeddedPhoto:
 class Embedder:
     """A vector space's networks, loaded once, for photos that come one at a time; safe to use from several threads.
 
-    Raises SettingError where the installed networks are not those the space was made with.
+    Raises SettingError where the installed networks, or the colours, are not those the space was made with.
     """
 
     def __init__(self, space: VectorSpace, spec: BackboneSpec, parser: BackboneSpec | None) -> None:
-        if spec.sha256 != space.weights or (space.parser and (parser is None or parser.sha256 != space.parser)):
+        other = spec.sha256 != space.weights or (space.parser and (parser is None or parser.sha256 != space.parser))
+        if other or space.colours != COLOURS:
             raise SettingError(
-                f"the vectors of {space.key} were made with other networks than those installed; embed the catalogue "
-                "again with: modiste embed"
+                f"the vectors of {space.key} were made with other {'networks' if other else 'colours'} than those "
+                "installed; embed the catalogue again with: modiste embed SHOP"
             )
         self.space = space
         self.encoder = Encoder(spec)

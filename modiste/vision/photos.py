@@ -107,6 +107,14 @@ def check_photo(source: Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS
             raise PhotoError(f"photo is {full[0]}×{full[1]} pixels, which show nothing; give the garment's photo")
 
 
+def thumbnail_of(source: Path, height: int) -> bytes:
+    """A photo as a JPEG of at most ``height`` pixels high and twice as wide. Raises PhotoError."""
+    small, buffer = open_photo(source), BytesIO()
+    small.thumbnail((2 * height, height), Image.Resampling.LANCZOS)
+    small.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()
+
+
 @contextmanager
 def decoded(
     source: Path | bytes | BinaryIO, enough: int, *, max_pixels: int = MAX_PIXELS

@@ -78,6 +78,9 @@ def quick_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Encoder, "embed", embed)
 
 
+_EMBED = Encoder.embed
+
+
 @pytest.fixture(scope="session")
 def made(
     drawn: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
@@ -88,7 +91,9 @@ def made(
     def make(what: str, postgres: bool) -> Path:
         folder = tmp_path_factory.mktemp(what) / "shop"
         url = new_database(request.getfixturevalue("postgres_server")) if postgres else None
-        with Shop.create(folder, database=url) as shop:
+        with Shop.create(folder, database=url) as shop, pytest.MonkeyPatch.context() as patch:
+            if what == "real":  # whatever network the test has that asks first
+                patch.setattr(Encoder, "embed", _EMBED)
             if what != "bare":
                 shop.items.add(drawn / "items.csv")
                 shop.vectors.embed(masking="none")

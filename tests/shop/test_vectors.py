@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -13,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from modiste import Item, Shop
 from modiste.errors import UnknownIdError
+from modiste.evaluation.views import evaluate_views
 from modiste.shop import schema
 from modiste.shop import vectors as vectors_module
 from modiste.shop.reports import EmbedReport
@@ -521,3 +525,56 @@ def test_what_was_made_of_something_else_is_not_stored(small, changed):
     vectors = np.ones((2, 128), "<f2")
     assert small.vectors._store(SPACE, sources, batch(["a", "b"], vectors)) == 1
     assert small.vectors.matrix(SPACE)[0] == ["a"]
+
+
+# Other colours
+
+
+def with_other_colours(shop: Shop) -> VectorSpace:
+    """As an older program left the shop: its vectors have other shades, fewer of them; returns what the latest space
+    would be today."""
+    ours, spaces, vectors, fewer = shop.vectors.spaces(), schema.spaces, schema.vectors, np.eye(60, dtype="<f2")[0]
+    with shop.storage.writing() as writing:
+        for second, space in enumerate(reversed(ours)):
+            older = replace(space, colours="0" * 8)
+            row = {"key": older.key, "settings": older.to_json(), "used": datetime(2026, 1, 1, second=second)}
+            writing.execute(spaces.insert(), row)
+            new = {"space": older.key, "colour": fewer.tobytes(), "revision": writing.revision}
+            writing.execute(vectors.update().where(vectors.c.space == space.key).values(new))
+            writing.execute(spaces.delete().where(spaces.c.key == space.key))
+    return ours[0]
+
+
+@pytest.mark.usefixtures("quick_network")
+def test_vectors_of_other_colours_are_not_compared_until_the_photos_are_embedded_again(shop, encoded, caplog):
+    space, photo, remedy = with_other_colours(shop), encoded("Denim-red-women-0"), f"modiste embed {shop.name}"
+    picture = Image.open(BytesIO(photo)).convert("RGB")
+    with Shop.open(shop.path) as later:
+        assert remedy in caplog.text
+        for ask in (lambda: later.search(picture), lambda: evaluate_views(later)):
+            with pytest.raises(UnknownIdError, match=remedy):
+                ask()
+        put = later.items.put(Item("new", "Denim"), photo)
+        assert (put.embedded, "other colours" in put.remark, "modiste embed" in put.remark) == (False, True, True)
+        steps = {step.said: step.command for step in later.status().steps(later.name)}
+        assert steps["photos without a vector: 25"] == remedy
+        assert {one.terms["look"] for one in later.recommend(item="Denim-red-women-0", top=5)} == {0}
+        [found] = later.check("derived")
+        assert (found.kind, found.mended, remedy in found.said) == ("spaces", False, True)
+        assert later.vectors.embed(masking="none").embedded == 25
+        assert later.check() == []
+        assert (later.vectors.spaces(), len(later.storage.rows(sa.select(schema.spaces)))) == ([space], 1)
+        [found] = later.search(picture, top=1).recommendations
+        assert (found.category, found.terms["colour"] > 0) == ("Denim", True)
+    caplog.clear()
+    Shop.open(shop.path).close()
+    assert not caplog.text
+
+
+@pytest.mark.usefixtures("quick_network")
+def test_a_check_embeds_photos_of_other_colours_as_they_were_embedded(shop):
+    shop.vectors.embed(masking="none", crop="centre")
+    ours = with_other_colours(shop)
+    [told] = shop.check("all")
+    assert (told.kind, told.count, told.mended, shop.check()) == ("spaces", 2, True, [])
+    assert shop.vectors.spaces() == [ours]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modiste.vision.colour import COLOUR_DIM, SHADES, colour_of, colour_words
+from modiste.vision.colour import COLOUR_DIM, COLOURS, SHADES, colour_of, colour_words
 
 
 def flat(*rgb: int, light: float = 1.0) -> np.ndarray:
@@ -30,6 +30,16 @@ def test_a_colour_is_a_unit_vector_without_a_negative_and_like_itself(pixels: li
     assert vector.min() >= 0
     assert vector @ vector == pytest.approx(1, abs=1e-5)
     assert colour_words(vector)
+
+
+def test_colours_of_other_numbers_have_another_name() -> None:
+    photo = np.array([[(200, 40, 40), (40, 60, 190), (240, 240, 240), (90, 120, 80)]], np.uint8)
+    vector = colour_of(photo)
+    found = {SHADES[place]: round(float(vector[place]), 3) for place in np.argsort(-vector)[:4].tolist()}
+    known = {"grey green": 0.491, "red": 0.458, "royal blue": 0.425, "white": 0.399}
+    assert (COLOURS, found) == ("72618625", known), (
+        "only shades, constants or _FORM change COLOURS; both change at once"
+    )
 
 
 @pytest.mark.parametrize(

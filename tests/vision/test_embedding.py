@@ -270,9 +270,10 @@ def test_every_difference_makes_another_space(mean_colour: BackboneSpec, by_colo
             ("parser", "0" * 64),
             ("dim", 4),
             ("fill", (9, 9, 9)),
+            ("colours", "other"),
         )
     ]
-    assert len({space.key, *(other.key for other in others)}) == 9
+    assert len({space.key, *(other.key for other in others)}) == 10
 
 
 def test_what_makes_no_difference_makes_no_other_space(mean_colour: BackboneSpec, by_colour: BackboneSpec) -> None:
