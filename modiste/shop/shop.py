@@ -360,21 +360,27 @@ class Shop:
         large shop, and reports, pages and lists in the folder that name her are deleted; returns these. PostgreSQL
         writes its tables anew too; its log of changes and its catalogue of statistics keep her id until they are
         written over, as copies of a shop keep all. Where ``modiste sync`` brings orders, she comes back with them
-        until she is gone there. Raises UnknownIdError.
+        until she is gone there.
+
+        The files may not find room to be written anew, or others may hold on to them: she is forgotten then, and the
+        error says what is left; to forget her again removes it. Raises UnknownIdError of one who isn't known, where
+        nothing was left of anybody.
         """
-        table = schema.shoppers
+        table, left = schema.shoppers, False
         with self.storage.writing() as writing:
             names = self.storefront.names(writing.connection, shopper)
             for name in names:
                 self.purchases.forget(writing, name)
             known = self.storefront.forget(writing, names)
             known |= bool(writing.execute(table.delete().where(table.c.shopper_id.in_(names))).rowcount)
+            left = self.storage.deleted(writing.connection, known)
         files = [one for one in sorted(self.path.rglob("*")) if one.is_file()]
         named = [one for one in files if any(_names(one, self.path, name) for name in names)]
         for one in named:
             one.unlink()
-        self.storage.erase()  # of one who is gone already too: it may not have been done
-        if not known and not named:
+        if known or left:
+            self.storage.erase()
+        if not known and not named and not left:
             raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
         return named
 
