@@ -49,6 +49,7 @@ _WRITTEN = tuple(re.compile(day + _TIME, re.ASCII if "word" not in day else 0) f
 _WEEKDAY = re.compile(r"[^\W\d]{2,10}\.?,? (?=[^\W\d]{3}|\d)")
 _CLOCK_BEFORE_YEAR = re.compile(r"(\d\d?:\d\d:\d\d)(?: ([A-Z]{1,4}))? (\d{4})$", re.ASCII)
 _NAMED = re.compile(r" ?(?:\[[\w/+-]+\]|\([^()]*\))$")
+_LONGEST_DATE = 200
 _EPOCHS = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # by their digits, from 2001 to 2286: how many are a second
 
 
@@ -150,6 +151,8 @@ def numeric_day(written: str) -> tuple[int, int] | None:
 def _parsed(written: str, day_first: bool | None) -> datetime:
     """Raises ValueError or OverflowError for what is no date."""
     written = written.strip()
+    if len(written) > _LONGEST_DATE:
+        raise ValueError(written)
     if _ISO.fullmatch(written):
         try:
             return datetime.fromisoformat(written)
@@ -168,7 +171,7 @@ def _parsed(written: str, day_first: bool | None) -> datetime:
     while named := _NAMED.search(written):  # [Europe/Paris] or (Central European Time), said by the offset already
         kept = written[: named.start()]
         if not re.search(r"(?:[Zz]|[+-]\d\d:?\d\d)$", kept):
-            kept += " " + named[0].strip(" []")
+            kept += " " + named[0].strip(" []()")
         written = kept
     for form in _WRITTEN:
         for one in (written, _CLOCK_BEFORE_YEAR.sub(r"\3 \1 \2", _WEEKDAY.sub("", written, count=1)).strip()):
