@@ -67,12 +67,15 @@ def text(value: Any) -> str:
 
 
 def identifier(value: Any, name: str = "id") -> str:
-    """An id, without spaces around it: 1 to 200 characters, none of them a control character."""
+    """An id, without spaces around it: 1 to 200 characters, none of them a control character; not ``.`` nor ``..``,
+    which no address can hold."""
     written = text(value)
     if _CONTROL.search(written):
         raise SettingError(f"{name} {written[:80]!r} may not hold control characters; take them out")
     if not (written := written.strip()):
         raise SettingError(f"{name} is empty; give one of at most {LONGEST_ID} characters")
+    if written in (".", ".."):
+        raise SettingError(f"{name} {written!r} can't stand in an address; give another one")
     if len(written) > LONGEST_ID:
         raise SettingError(f"{name} {written[:80]!r} has {len(written)} characters; give at most {LONGEST_ID}")
     return written

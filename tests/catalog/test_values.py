@@ -39,6 +39,7 @@ def test_an_id_is_text_of_200_characters_at_most() -> None:
     [
         *((value, "^item_id is empty") for value in ("", "  ", None, float("nan"))),
         *((value, "may not hold control characters") for value in ("a\nb", "a\n", "\0", "\x85", "\ud800")),
+        *((value, "can't stand in an address") for value in (".", " .. ")),
         ("x" * 201, "has 201 characters; give at most 200"),
     ],
 )
