@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from modiste.arrays import Array, Ints
+from modiste.catalog.files import read
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.shop.arrays import Ids, Texts, mapped, mapped_for_writing
 from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot, record
@@ -36,6 +37,7 @@ FORMAT = 3
 """Of the files; others are made anew."""
 
 _MANIFEST = "manifest.json"
+_MOST_MANIFEST = 10_000_000  # bytes
 
 
 class Files:
@@ -63,7 +65,7 @@ class Files:
         """The snapshot that was saved last, without the shop's stores and spaces; None where none is whole."""
         for _ in range(3):  # another process may replace it meanwhile
             with suppress(OSError, ValueError, KeyError, TypeError, EOFError):
-                manifest = json.loads((self.root / _MANIFEST).read_text(encoding="utf-8"))
+                manifest = json.loads(read(self.root / _MANIFEST, _MOST_MANIFEST))
                 ours = (manifest["format"], manifest["database"]) == (FORMAT, self.database)
                 return self._load(manifest, shop, taxonomy) if ours else None
         return None
