@@ -49,7 +49,7 @@ _WRITTEN = tuple(re.compile(day + _TIME, re.ASCII if "word" not in day else 0) f
 _WEEKDAY = re.compile(r"[^\W\d]{2,10}\.?,? (?=[^\W\d]{3}|\d)")
 _CLOCK_BEFORE_YEAR = re.compile(r"(\d\d?:\d\d:\d\d)(?: ([A-Z]{1,4}))? (\d{4})$", re.ASCII)
 _NAMED = re.compile(r" ?(?:\[[\w/+-]+\]|\([^()]*\))$")
-_LONGEST_DATE = 200
+_LONGEST = 200  # characters of a date or a price; to look for one takes time that grows with more than the length
 _EPOCHS = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # by their digits, from 2001 to 2286: how many are a second
 
 
@@ -154,7 +154,7 @@ def numeric_day(written: str) -> tuple[int, int] | None:
 def _parsed(written: str, day_first: bool | None) -> datetime:
     """Raises ValueError or OverflowError for what is no date."""
     written = written.strip()
-    if len(written) > _LONGEST_DATE:
+    if len(written) > _LONGEST:
         raise ValueError(written)
     if _ISO.fullmatch(written):
         try:
@@ -286,8 +286,8 @@ def money(value: Any, decimal: str | None = None, name: str = "price") -> tuple[
     thousand, ``12,50`` isn't, ``1.299`` is a little more than one and ``1.299 €`` a thousand.
     """
     written = text(value).strip()
-    found = _NUMBER.search(written)
-    rest = (written[: found.start()] + " " + written[found.end() :]).strip() if found else written
+    found = _NUMBER.search(written) if len(written) <= _LONGEST else None
+    rest = (written[: found.start()] + " " + written[found.end() :]).strip() if found else ""
     said = [currency_of(one) for one in [rest, *rest.split()] if rest]
     currency = said[0] if said else None
     if said and currency is None and None not in said[1:]:  # "$ 1.299,00 MXN"
