@@ -1,4 +1,4 @@
-"""Odd files and odd values are taken or refused in words; ``python -m tests.oddities``, and with it ``make torture``, tries all."""
+"""Odd files and odd values are taken or refused in words; ``make torture`` tries all of them."""
 
 import os
 import subprocess
