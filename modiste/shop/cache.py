@@ -65,10 +65,16 @@ class Files:
         """The snapshot that was saved last, without the shop's stores and spaces; None where none is whole."""
         for _ in range(3):  # another process may replace it meanwhile
             with suppress(OSError, ValueError, KeyError, TypeError, EOFError):
-                manifest = json.loads(read(self.root / _MANIFEST, _MOST_MANIFEST))
+                manifest = self._manifest()
                 ours = (manifest["format"], manifest["database"]) == (FORMAT, self.database)
                 return self._load(manifest, shop, taxonomy) if ours else None
         return None
+
+    def _manifest(self) -> Any:
+        try:
+            return json.loads(read(self.root / _MANIFEST, _MOST_MANIFEST))
+        except RecursionError as error:
+            raise ValueError("the manifest is nested too deep") from error
 
     def _load(self, manifest: Mapping[str, Any], shop: Path, taxonomy: Taxonomy) -> Snapshot:
         folder, rows = self.root / str(manifest["folder"]), int(manifest["rows"])
@@ -193,7 +199,7 @@ class Files:
     def strangers(self, older_than: float) -> list[Path]:
         """What nobody will open: neither what the manifest names nor what may still be being made."""
         try:
-            manifest = json.loads((self.root / _MANIFEST).read_text(encoding="utf-8"))
+            manifest = self._manifest()
             named = {manifest["folder"], manifest["previous"], *(one["file"] for one in manifest["matrices"].values())}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             named = set()
@@ -209,7 +215,7 @@ class Files:
     def _current(self) -> str:
         """The folder that the manifest names, empty where there is none."""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads((self.root / _MANIFEST).read_text(encoding="utf-8"))["folder"])
+            return str(self._manifest()["folder"])
         return ""
 
     def _remove_others(self, wanted: set[str]) -> None:
