@@ -12,11 +12,11 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# What `make test` has a quick part of: long histories, a fault at every boundary, fuzzing; SHARE=0.2 tries a fifth of it.
+# What `make test` has a quick part of: long histories, a fault at every boundary, fuzzing, oddities; SHARE=0.2 tries a fifth of it.
 SHARE ?= 1
 torture: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group torture
-	MODISTE_TORTURE=$(SHARE) $(BIN)/python -m pytest -s tests/shop/test_histories.py tests/shop/test_faults.py tests/fuzz tests/server/test_fuzz.py
+	MODISTE_TORTURE=$(SHARE) $(BIN)/python -m pytest -s tests/shop/test_histories.py tests/shop/test_faults.py tests/fuzz tests/server/test_fuzz.py tests/test_oddities.py
 
 check: $(READY)
 	$(BIN)/ruff check .

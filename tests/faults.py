@@ -23,7 +23,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from modiste import Event, Item, Shop
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.errors import ModisteError, SourceError
+from modiste.errors import ModisteError, SourceError, UnknownIdError
 from modiste.shop import checking, database, schema, sync
 from modiste.shop.moments import Moments
 from modiste.vision import backbones
@@ -228,10 +228,8 @@ class Stage:
         sync.sync(shop, sources, confirm=True)
 
     def forget(self, shop: Shop) -> None:
-        if "ann" in shop.shoppers:
+        with suppress(UnknownIdError):  # nothing was left of her
             shop.forget("ann")
-        else:
-            shop.storage.erase()
 
     def ask(self, shop: Shop) -> None:
         assert shop.recommend(item="i1", top=3)

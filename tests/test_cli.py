@@ -19,7 +19,7 @@ from PIL import Image
 
 from modiste import Ask, Event, Item, Shop, __version__
 from modiste.behaviour.choice import DEFAULT
-from modiste.commands.printing import Estimate
+from modiste.commands.printing import Estimate, print_table, say
 from modiste.demo import unpack
 from modiste.shop import schema
 from modiste.shop.storefront import Seen
@@ -282,6 +282,12 @@ def test_stores_and_purchases_are_added_with_what_was_not_taken(type_, street, t
     assert (code, shown) == (1, "purchases: 0 added, 1 already there\n")
     code, shown, _ = type_("add", "stores", "street", "street/stores.csv", "--strict")
     assert (code, shown) == (0, "stores: 0 added, 2 updated\n")
+
+
+def test_what_a_terminal_would_obey_is_written_out(capsys):
+    say("a\x1b]0;b\x07", ("\x9bc", "bold"), "\nd")
+    print_table(("x",), [["\x1b[2J"]])
+    assert capsys.readouterr().out.split() == ["a\\x1b]0;b\\x07\\x9bc", "d", "x", "\\x1b[2J"]
 
 
 def test_a_backup_is_a_shop(type_, street, tmp_path):

@@ -38,6 +38,10 @@ FRESH_S = 3600.0
 _INDEX = "index.jsonl"
 _CHUNK = 1 << 16
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_OWN = [  # though `ipaddress` may not say so: where clouds tell their machines what they are, and old forms of IPv6
+    ipaddress.ip_network(one)
+    for one in ("192.0.0.0/24", "168.63.129.16", "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")
+]
 _KINDS = (
     (b"\xff\xd8\xff", "jpg"),
     (b"\x89PNG", "png"),
@@ -367,4 +371,4 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(one) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-    return one.is_global and not one.is_multicast
+    return one.is_global and not one.is_multicast and not any(one in network for network in _OWN)

@@ -36,6 +36,9 @@ MOST_COLUMNS = 2000
 LARGEST = 1 << 32
 """Bytes of the largest file that is read, unpacked."""
 
+MOST_PACKED, SOON = 100, 1 << 28
+"""A table is at most so many times as large as what it was packed into, unless it has less than so many bytes."""
+
 _TEXTS = {".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xml"}
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_CELL = 1 << 24  # characters; a longer one is a quote that nobody closed
@@ -116,27 +119,38 @@ def unpacked(file: Path) -> bytes:
         raise SourceError(f"{file} is no regular file; give a table ({', '.join(KINDS)})")
     content = read(file, LARGEST)
     if content.startswith(b"\x1f\x8b"):
-        content = _bounded(file, GzipFile(fileobj=io.BytesIO(content)))
+        content = _bounded(file, GzipFile(fileobj=io.BytesIO(content)), len(content))
     if content.startswith(b"PK\3\4"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [one for one in archive.infolist() if not one.is_dir() and not _hidden(one.filename)]
-            if sum(one.file_size for one in members) > LARGEST:
-                raise SourceError(f"{file} holds more than {LARGEST >> 30} GiB; split it")
+            if sum(one.file_size for one in members) > _most(len(content)):
+                raise SourceError(_large(file, len(content)))
             if _is_workbook(member.filename for member in members):
                 return content
             if len(members) != 1:
                 named = ", ".join(one.filename for one in members)[:200] or "nothing"
                 raise SourceError(f"{file} holds {named}; pack one table, or unpack it")
             with archive.open(members[0]) as opened_member:
-                content = _bounded(file, opened_member)
+                content = _bounded(file, opened_member, len(content))
     return content
 
 
-def _bounded(file: Path, opened: Any) -> bytes:
-    content: bytes = opened.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise SourceError(f"{file} holds more than {LARGEST >> 30} GiB; split it")
+def _bounded(file: Path, opened: Any, packed: int) -> bytes:
+    content: bytes = opened.read(_most(packed) + 1)
+    if len(content) > _most(packed):
+        raise SourceError(_large(file, packed))
     return content
+
+
+def _most(packed: int) -> int:
+    """Bytes that may come of so many packed ones."""
+    return min(LARGEST, max(SOON, MOST_PACKED * packed))
+
+
+def _large(file: Path, packed: int) -> str:
+    if _most(packed) == LARGEST:
+        return f"{file} holds more than {LARGEST >> 30} GiB; split it"
+    return f"{file} holds more than {MOST_PACKED} times its size, as no table does; unpack it if it is one"
 
 
 def _hidden(name: str) -> bool:

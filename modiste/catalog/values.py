@@ -48,6 +48,7 @@ _WRITTEN = tuple(re.compile(day + _TIME, re.ASCII if "word" not in day else 0) f
 _WEEKDAY = re.compile(r"[^\W\d]{2,10}\.?,? (?=[^\W\d]{3}|\d)")
 _CLOCK_BEFORE_YEAR = re.compile(r"(\d\d?:\d\d:\d\d)(?: ([A-Z]{1,4}))? (\d{4})$", re.ASCII)
 _NAMED = re.compile(r" ?(?:\[[\w/+-]+\]|\([^()]*\))$")
+_LONGEST = 200  # characters of a date or a price; to look for one takes time that grows with more than the length
 _EPOCHS = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # by their digits, from 2001 to 2286: how many are a second
 
 
@@ -65,12 +66,15 @@ def text(value: Any) -> str:
 
 
 def identifier(value: Any, name: str = "id") -> str:
-    """An id, without spaces around it: 1 to 200 characters, none of them a control character."""
+    """An id, without spaces around it: 1 to 200 characters, none of them a control character; not ``.`` nor ``..``,
+    which no address can hold."""
     written = text(value)
     if _CONTROL.search(written):
         raise SettingError(f"{name} {written[:80]!r} may not hold control characters; take them out")
     if not (written := written.strip()):
         raise SettingError(f"{name} is empty; give one of at most {LONGEST_ID} characters")
+    if written in (".", ".."):
+        raise SettingError(f"{name} {written!r} can't stand in an address; give another one")
     if len(written) > LONGEST_ID:
         raise SettingError(f"{name} {written[:80]!r} has {len(written)} characters; give at most {LONGEST_ID}")
     return written
@@ -154,6 +158,8 @@ def numeric_day(written: str) -> tuple[int, int] | None:
 def _parsed(written: str, day_first: bool | None) -> datetime:
     """Raises ValueError or OverflowError for what is no date."""
     written = written.strip()
+    if len(written) > _LONGEST:
+        raise ValueError(written)
     if _ISO.fullmatch(written):
         try:
             return datetime.fromisoformat(written)
@@ -172,7 +178,7 @@ def _parsed(written: str, day_first: bool | None) -> datetime:
     while named := _NAMED.search(written):  # [Europe/Paris] or (Central European Time), said by the offset already
         kept = written[: named.start()]
         if not re.search(r"(?:[Zz]|[+-]\d\d:?\d\d)$", kept):
-            kept += " " + named[0].strip(" []")
+            kept += " " + named[0].strip(" []()")
         written = kept
     for form in _WRITTEN:
         for one in (written, _CLOCK_BEFORE_YEAR.sub(r"\3 \1 \2", _WEEKDAY.sub("", written, count=1)).strip()):
@@ -284,8 +290,8 @@ def money(value: Any, decimal: str | None = None, name: str = "price") -> tuple[
     thousand, ``12,50`` isn't, ``1.299`` is a little more than one and ``1.299 €`` a thousand.
     """
     written = text(value).strip()
-    found = _NUMBER.search(written)
-    rest = (written[: found.start()] + " " + written[found.end() :]).strip() if found else written
+    found = _NUMBER.search(written) if len(written) <= _LONGEST else None
+    rest = (written[: found.start()] + " " + written[found.end() :]).strip() if found else ""
     said = [currency_of(one) for one in [rest, *rest.split()] if rest]
     currency = said[0] if said else None
     if said and currency is None and None not in said[1:]:  # "$ 1.299,00 MXN"

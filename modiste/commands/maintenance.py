@@ -58,7 +58,7 @@ def forget(
             if (sources := Sources.of(shop.path)) and sources.orders:
                 warn(f"take her out of {sources.orders} too: modiste sync brings its orders")
             note(shop, "forget a shopper")
-    say("forgotten; copies of the shop and of its pages elsewhere are yours to delete")
+    say("forgotten: nothing of her is in the shop's folder; copies of it and of its pages are yours to delete")
 
 
 @app.command(

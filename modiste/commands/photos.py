@@ -1,6 +1,7 @@
 """Photos: their masks, their vectors, and the networks that make both."""
 
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,9 @@ def masks(
     """Draw a contact sheet: photo, mask, and the pixels that are left (the paper's figure 2)."""
     with open_shop(path) as shop, progress_bar("drawing") as progress:
         sheet, failures = shop.vectors.contact_sheet(masking, count, progress)
-    sheet.save(out, "PNG")
+    drawn = BytesIO()
+    sheet.save(drawn, "PNG")
+    out.write_bytes(drawn.getvalue())
     say(f"drew {out}")
     print_rejected(failures, path, False)
 

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 SHOWN = 10
 """So many rows that were not taken are shown."""
 
+_OBEYED = {code: repr(chr(code))[1:-1] for code in (*range(9), *range(11, 32), *range(127, 160))}
+
 
 def say(*parts: str | tuple[str, str], error: bool = False) -> None:
-    """A line, however long: texts as they are, and pairs of a text and its style."""
+    """A line, however long: texts, and pairs of a text and its style. What a terminal would obey is written out."""
     from rich.text import Text
 
-    _console(error).print(Text.assemble(*parts), soft_wrap=True)
+    harmless = [
+        one.translate(_OBEYED) if isinstance(one, str) else (one[0].translate(_OBEYED), one[1]) for one in parts
+    ]
+    _console(error).print(Text.assemble(*harmless), soft_wrap=True)
 
 
 def warn(text: object, label: str = "warning") -> None:
@@ -38,7 +43,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: 
 
     table = Table(*header, title=title, title_justify="left", box=HEAVY_HEAD if title else None)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(str(cell).translate(_OBEYED)) for cell in row))
     _console().print(table)
 
 

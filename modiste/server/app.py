@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
@@ -37,7 +36,7 @@ from modiste.server.connections import Connection, Connections
 from modiste.server.errors import HANDLERS
 from modiste.server.guard import Cors, Guard, Register
 from modiste.server.limits import WorkQueue
-from modiste.server.metrics import Meters
+from modiste.server.metrics import Meters, counted
 from modiste.server.middleware import middlewares
 from modiste.server.pages.kept import Kept
 from modiste.server.pictures import MASKS, THUMBNAILS, Cache
@@ -213,12 +212,12 @@ def serve(shop_path: Path, bound: socket.socket, workers: int) -> None:
     """Keep the service up on what :func:`listening` gave until Ctrl-C or SIGTERM; :func:`check` says if it may."""
     with (
         bound,
-        tempfile.TemporaryDirectory(prefix="modiste-metrics-") if workers > 1 else nullcontext() as counters,
+        counted() if workers > 1 else nullcontext() as counters,
     ):
         os.environ["MODISTE_SHOP"] = str(shop_path.resolve())
         if counters is not None:  # read by prometheus_client as it is imported, in each worker
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = counters
-            os.environ["MODISTE_RATES"] = str(Path(counters) / "rates")
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counters)
+            os.environ["MODISTE_RATES"] = str(counters / "rates")
         config = uvicorn.Config(
             "modiste.server.app:factory",
             factory=True,

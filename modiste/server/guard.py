@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import math
+import re
 from time import monotonic
 from urllib.parse import urlencode
 
@@ -226,9 +227,11 @@ class Guard(Layer):
                 origin is None and unread
             ):  # a picture needn't say whose page it is on
                 raise HTTPException(403, f"the key {key.name!r} is for pages of: {', '.join(key.origins)}")
-            top = request.query_params.get("top", "")
-            if top.isdecimal() and int(top) > MOST_SHOWN:
-                raise HTTPException(403, f"with a publishable key a list has at most {MOST_SHOWN} items")
+            top = request.query_params.get("top")
+            if top is not None and not (re.fullmatch("[0-9]{1,4}", top) and int(top) <= MOST_SHOWN):
+                raise HTTPException(
+                    403, f"with a publishable key a list has at most {MOST_SHOWN} items, such as top=12"
+                )
 
 
 def _noted(request: Request, send: Send, what: str, about: str) -> Send:

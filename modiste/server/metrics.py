@@ -1,8 +1,13 @@
 """What Prometheus reads at /metrics: how long requests take, and what the shop holds."""
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -18,6 +23,44 @@ BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"})
 """Methods with a name of their own in the histogram; anyone can send any other word."""
+
+
+FOLDER = "modiste-metrics-"
+"""How the names of the folders begin, among the system's temporary ones, in which the workers of a service count."""
+
+
+@contextmanager
+def counted() -> Iterator[Path]:
+    """A folder for the counts of a service's workers, removed in the end; first, those of services that were killed.
+
+    A service holds a lock on its folder as long as it lives, however it ends.
+    """
+    for old in Path(gettempdir()).glob(f"{FOLDER}*"):
+        with suppress(OSError), _locked(old):  # else it is another's
+            shutil.rmtree(old)
+    with ExitStack() as held:
+        folder = Path(held.enter_context(TemporaryDirectory(prefix=FOLDER, ignore_cleanup_errors=True)))
+        with suppress(OSError):  # no locks on folders here
+            held.enter_context(_locked(folder))
+        folder.mkdir(0o700, exist_ok=True)  # taken for an old one, in the moment before it was locked
+        yield folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """A lock on a folder of this user's. Raises OSError where another has it, or there are none."""
+    if sys.platform == "win32":
+        raise OSError
+    import fcntl
+
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(lock).st_uid != os.geteuid():
+            raise PermissionError
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
 
 
 def known_method(method: str) -> str:

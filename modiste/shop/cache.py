@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 
 from modiste.arrays import Array, Ints
+from modiste.catalog.files import read
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.shop.arrays import Ids, Texts, mapped, mapped_for_writing
 from modiste.shop.snapshot import DTYPES, FIELDS, Matrix, Sales, Snapshot, record
@@ -36,6 +37,7 @@ FORMAT = 3
 """Of the files; others are made anew."""
 
 _MANIFEST = "manifest.json"
+_MOST_MANIFEST = 10_000_000  # bytes
 
 
 class Files:
@@ -67,6 +69,12 @@ class Files:
                 ours = (manifest["format"], manifest["database"]) == (FORMAT, self.database)
                 return self._load(manifest, shop, taxonomy) if ours else None
         return None
+
+    def _manifest(self) -> Any:
+        try:
+            return json.loads(read(self.root / _MANIFEST, _MOST_MANIFEST))
+        except RecursionError as error:
+            raise ValueError("the manifest is nested too deep") from error
 
     def _load(self, manifest: Mapping[str, Any], shop: Path, taxonomy: Taxonomy) -> Snapshot:
         folder, rows = self.root / str(manifest["folder"]), int(manifest["rows"])

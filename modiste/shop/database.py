@@ -10,6 +10,7 @@ import os
 import re
 import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -21,6 +22,11 @@ from modiste.errors import MissingExtraError, SettingError, SourceError, Storage
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another one before it gives up."""
+
+AS_IT_LIES_S = 1.0
+"""A database that could only be read as it lies is opened anew after so many seconds: it may be written again."""
+
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 SYNCHRONOUS = "FULL"
 """SQLite's pragma: a commit is on the disk before it is told."""
@@ -98,9 +104,9 @@ def sqlite(file: Path) -> Engine:
     engine = create_engine(url, creator=lambda: opened(file), hide_parameters=True)
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, record: Any) -> None:
+    def _prepare(connection: Database, record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's begin event below decides, not the driver
-        record.info["file"] = _identity(file)
+        record.info.update(file=_identity(file), opened=time.monotonic(), lies=connection.lies)
         for pragma in ("foreign_keys = ON", f"synchronous = {SYNCHRONOUS}"):
             connection.execute(f"PRAGMA {pragma}")
         connection.create_function(
@@ -111,10 +117,14 @@ def sqlite(file: Path) -> Engine:
     def _is_there(_connection: Any, record: Any, _proxy: Any) -> None:
         if record.info["file"] != _identity(file):  # deleted or replaced: what is written to it would be lost
             raise exc.DisconnectionError
+        if record.info["lies"] and time.monotonic() > record.info["opened"] + AS_IT_LIES_S:
+            raise exc.DisconnectionError
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
+        if writes and connection.info["lies"] == "full":  # SQLite would call it read-only
+            raise _full()
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return _ready(engine)
@@ -128,24 +138,38 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return known.st_dev, known.st_ino
 
 
-def opened(file: Path) -> sqlite3.Connection:
-    """The database that there is; where it may not be written, as a reader.
+class Database(sqlite3.Connection):
+    """A connection, and why it reads the database as it lies: "closed" to this user, or on a "full" disk; or ""."""
+
+    lies = ""
+
+
+def opened(file: Path) -> Database:
+    """The database that there is; where it may not be written, or its disk has no room at all, as a reader.
 
     A write-ahead log needs files beside it. Where they are neither there nor can be made, nobody is writing, and the
     database is read as it lies.
     """
-    address = file.resolve().as_uri()
-    connection = sqlite3.connect(f"{address}?mode=rw", timeout=BUSY_TIMEOUT_S, uri=True, check_same_thread=False)
+    connection, log = _connected(file, "mode=rw"), file.with_name(f"{file.name}-wal")
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
         connection.close()
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not file.exists():
+        if error.sqlite_errorcode in _FULL and not (log.exists() and log.stat().st_size):
+            connection = _connected(file, "mode=ro&immutable=1")
+            connection.lies = "full"
+        elif error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) and file.exists():
+            connection = _connected(file, "mode=ro" if log.exists() else "mode=ro&immutable=1")
+            connection.lies = "closed"
+        else:
             raise
-        written = file.with_name(f"{file.name}-wal").exists()
-        how = "mode=ro" if written else "mode=ro&immutable=1"
-        connection = sqlite3.connect(f"{address}?{how}", timeout=BUSY_TIMEOUT_S, uri=True, check_same_thread=False)
     return connection
+
+
+def _connected(file: Path, how: str) -> Database:
+    return sqlite3.connect(
+        f"{file.resolve().as_uri()}?{how}", timeout=BUSY_TIMEOUT_S, uri=True, check_same_thread=False, factory=Database
+    )
 
 
 def postgres(url: str) -> Engine:
@@ -239,13 +263,17 @@ def first_line(error: BaseException | None) -> str:
     return next(iter(str(error).strip().splitlines()), "")
 
 
+def _full() -> StorageError:
+    return StorageError("the disk is full: nothing was changed; make room, and do it again", "full")
+
+
 def _refusal(error: BaseException) -> StorageError | None:
     """What a driver's error says of the disk or the server; None where it says something of the statement."""
     why = first_line(error)
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
-            return StorageError("the disk is full: nothing was changed; make room, and do it again", "full")
+        if code in _FULL:
+            return _full()
         if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             return StorageError(f"{why}: nothing was changed; give this user leave to write there", "closed")
         if code & 0xFF == sqlite3.SQLITE_CANTOPEN:

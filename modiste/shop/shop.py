@@ -23,7 +23,7 @@ from modiste.ask import Ask, OutfitAsk, SearchAsk
 from modiste.behaviour.choice import LAST
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
-from modiste.catalog.files import resolved
+from modiste.catalog.files import read, resolved
 from modiste.catalog.taxonomy import PAPER, Taxonomy
 from modiste.errors import SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
@@ -60,6 +60,9 @@ START_COUNTS = 100
 
 MOST_TOLD = 500_000
 """So many purchases are read to tell all shoppers' tastes."""
+
+MOST_SEARCHED = 1 << 31
+"""Bytes of the largest file in the shop's folder that is searched for the name of somebody to be forgotten."""
 
 SPARING = 20.0
 """What needs all shoppers, or all lists that were seen, is worked out at most for a twentieth of the time."""
@@ -371,21 +374,34 @@ class Shop:
         large shop, and reports, pages and lists in the folder that name her are deleted; returns these. PostgreSQL
         writes its tables anew too; its log of changes and its catalogue of statistics keep her id until they are
         written over, as copies of a shop keep all. Where ``modiste sync`` brings orders, she comes back with them
-        until she is gone there. Raises UnknownIdError.
+        until she is gone there.
+
+        The files may not find room to be written anew, or others may hold on to them: she is forgotten then, and the
+        error says what is left; to forget her again removes it. Raises SourceError then, and where a file in the folder
+        can't be searched for her, UnknownIdError of one who isn't known, where
+        nothing was left of anybody.
         """
-        table = schema.shoppers
+        table, left = schema.shoppers, False
         with self.storage.writing() as writing:
             names = self.storefront.names(writing.connection, shopper)
             for name in names:
                 self.purchases.forget(writing, name)
             known = self.storefront.forget(writing, names)
             known |= bool(writing.execute(table.delete().where(table.c.shopper_id.in_(names))).rowcount)
-        files = [one for one in sorted(self.path.rglob("*")) if one.is_file()]
-        named = [one for one in files if any(_names(one, self.path, name) for name in names)]
-        for one in named:
-            one.unlink()
-        self.storage.erase()  # of one who is gone already too: it may not have been done
-        if not known and not named:
+            left = self.storage.deleted(writing.connection, known)
+        named, unread = [], []
+        for one in sorted(self.path.rglob("*")):
+            try:
+                if one.is_file() and any(_names(one, self.path, name) for name in names):
+                    one.unlink()
+                    named.append(one)
+            except OSError as error:
+                unread.append(f"{one} ({error.strerror})")
+        if known or left:
+            self.storage.erase()
+        if unread:
+            raise SourceError(f"look yourself whether these name her, and delete them: {', '.join(unread)}")
+        if not known and not named and not left:
             raise UnknownIdError(f"no shopper {shopper!r} in {self.name}")
         return named
 
@@ -431,15 +447,15 @@ def _names(file: Path, folder: Path, shopper: str) -> bool:
     """Whether a report, page or list in a shop's folder names a shopper."""
     if file.relative_to(folder).parts[0] in ("cache", FETCHED, UPLOADS):
         return False
+    if file.suffix not in (".txt", ".html", ".csv", ".json", ".jsonl", ".feed", ".new", ".parquet"):
+        return False
+    content, own = read(file, MOST_SEARCHED), re.escape(shopper.encode())
     if file.suffix == ".parquet":
         try:
-            texts = pl.read_parquet(file).select(cs.string())
+            texts = pl.read_parquet(content).select(cs.string())
         except pl.exceptions.PolarsError:  # half a list, of a run that was interrupted: whose it is nobody can read
             return True
         return any((column == shopper).any() for column in texts.iter_columns())
-    if file.suffix not in (".txt", ".html", ".csv", ".json", ".jsonl", ".feed", ".new"):
-        return False
-    content, own = file.read_bytes(), re.escape(shopper.encode())
     if file.suffix in (".json", ".jsonl", ".feed", ".new"):  # as text: numbers are not ids
         own = (
             re.escape(json.dumps(shopper, ensure_ascii=False).encode()) + b"|" + re.escape(json.dumps(shopper).encode())

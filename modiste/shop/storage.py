@@ -27,7 +27,8 @@ SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_p
             "secret")  # fmt: skip
 """What the table of settings holds: the tables' version, the revision of the last change, the revision up to which
 removed items are not remembered, how many purchases there are, the sum of their normalised popularity, what an
-event of each kind is worth in popularity, and the secret that lists are signed with, in hexadecimal digits."""
+event of each kind is worth in popularity, and the secret that lists are signed with, in hexadecimal digits. While what
+was deleted still lies in the database's files, it holds "deleted" too."""
 
 ASK_AGAIN_S = 1.0
 """A database that is away is asked again after so many seconds."""
@@ -46,6 +47,7 @@ T = TypeVar("T")
 _TAXONOMY = "categories.toml.unfinished"
 _MADE = ("shop.db", "shop.db-wal", "shop.db-shm", "shop.db-journal", "shop.toml", _TAXONOMY)
 _UNFINISHED = "shop.db.unfinished"  # the tables of a copy that is being made
+_LEFT = schema.settings.delete().where(schema.settings.c.name == "deleted")
 _LOG = logging.getLogger(__name__)
 
 _POLARS: dict[type[Any], Any] = {
@@ -223,8 +225,20 @@ class Storage:
         with self._connected() as connection:
             return frame(connection, wanted)
 
+    def deleted(self, connection: sa.Connection, now: bool) -> bool:
+        """Whether what was deleted before must still be erased; remembers it of what is deleted ``now``."""
+        before = bool(connection.execute(_LEFT).rowcount)
+        if before or now:
+            connection.execute(schema.settings.insert().values(name="deleted", value="1"))
+        return before
+
     def erase(self) -> None:
         """Let nothing of what was deleted stay in the database's files. Raises SourceError if others hold on to it."""
+        self._write_anew()
+        with self.aside() as connection:
+            connection.execute(_LEFT)
+
+    def _write_anew(self) -> None:
         if self.engine.dialect.name == "postgresql":
             with self._connected(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql(f"SET lock_timeout = '{1000 * LOCKED_S:.0f}ms'")

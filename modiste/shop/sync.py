@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from modiste.catalog.columns import Layout, Understood
 from modiste.catalog.events import read_events
 from modiste.catalog.fetching import download
-from modiste.catalog.files import as_toml, read_toml
+from modiste.catalog.files import as_toml, read_toml, resolved
 from modiste.catalog.items import Rejected
 from modiste.catalog.products import is_address
-from modiste.catalog.readers import read_source
+from modiste.catalog.readers import Reading, read_source
 from modiste.catalog.tables import open_table
 from modiste.catalog.values import utc_now
 from modiste.errors import SettingError, SourceError
@@ -157,6 +157,9 @@ def _items(shop: Shop, sources: Sources, folder: Path, confirm: bool, progress: 
     masks = None if sources.masks is None else Path(sources.masks)
     with _unchanging(file):
         reading = read_source(file, shop.taxonomy, masks, Layout.said(sources.maps, sources.mapping))
+        ours: list[Rejected] = []
+        if is_address(str(sources.items)):
+            reading, ours = _without_files(reading, masks)
         ids = {item.item_id for item in reading.items}
         unread = _written(file) - ids if reading.rejected and file.is_file() else set()
     table = schema.synced.c
@@ -182,9 +185,22 @@ def _items(shop: Shop, sources: Sources, folder: Path, confirm: bool, progress: 
         retired=len(gone),
         restored=len(back),
         rejected=taken.rejected,
-        photos=taken.photos,
+        photos=[*ours, *taken.photos],
         remarks=_remarks(taken.understood),
     )
+
+
+def _without_files(reading: Reading, masks: Path | None) -> tuple[Reading, list[Rejected]]:
+    """A table from elsewhere without the files of this machine that it names, which aren't its to show; and these."""
+    items, left = [], list[Rejected]()
+    for item in reading.items:
+        photos = [one for one in (item.image, *item.photos) if one is not None]
+        there = [one for one in photos if is_address(one)]
+        mask = item.mask if masks and item.mask and resolved(item.mask).is_relative_to(resolved(masks)) else None
+        reason = f"lies on this machine, and the table elsewhere; item {item.item_id!r} goes without"
+        left += [Rejected(one, None, reason) for one in photos if not is_address(one)]
+        items.append(replace(item, image=there[0] if there else None, photos=tuple(there[1:]), mask=mask))
+    return replace(reading, items=items), left
 
 
 def _written(file: Path) -> set[str]:

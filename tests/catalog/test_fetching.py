@@ -273,6 +273,10 @@ def test_a_user_in_the_address_is_refused(tmp_path: Path) -> None:
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::10.0.0.1", False),
         ("2002:0a00:0001::", False),
+        ("192.0.0.192", False),
+        ("168.63.129.16", False),
+        ("64:ff9b:1::10.0.0.1", False),
+        ("fec0::1", False),
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:

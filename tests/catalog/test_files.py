@@ -1,6 +1,5 @@
 """Whatever lies where a file should be: only a regular file of a bounded size is read, to a bounded depth."""
 
-import os
 import time
 import tomllib
 from collections.abc import Callable
@@ -19,64 +18,8 @@ from modiste.shop.shop import Shop
 from modiste.shop.sync import FILE, Sources
 from modiste.vision.backbones import broken_entries, get_backbone, list_backbones, read_entry
 
+from ..odd_files import ODD
 
-def fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def sparse(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(1 << 40)
-
-
-def endless(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def dangling(path: Path) -> None:
-    path.symlink_to("nowhere")
-
-
-def circle(path: Path) -> None:
-    path.symlink_to(path.name)
-
-
-def folder(path: Path) -> None:
-    path.mkdir()
-
-
-def deep_lists(path: Path) -> None:
-    path.write_text(f"a = {'[' * 100_000}{']' * 100_000}")
-
-
-def deep_tables(path: Path) -> None:
-    path.write_text(f"{'a.' * 100_000}a = 1")
-
-
-def deep_header(path: Path) -> None:
-    path.write_text(f"[{'a.' * 100_000}a]\n" + "".join(f"k{number} = 1\n" for number in range(40_000)))
-
-
-def deep_quoted(path: Path) -> None:
-    path.write_text(f"""["=".{"'a'." * 50_000}a]\n""" + "".join(f"k{number} = 1\n" for number in range(40_000)))
-
-
-def deep_json(path: Path) -> None:
-    path.write_text(f'{{"rules": {"[" * 100_000}{"]" * 100_000}}}')
-
-
-def latin(path: Path) -> None:
-    path.write_bytes(b"name = '\xff\xfe'")
-
-
-def nul(path: Path) -> None:
-    path.write_bytes(b"\0" * 100)
-
-
-ODD = [
-    fifo, sparse, endless, dangling, circle, folder, deep_lists, deep_tables, deep_header, deep_quoted, deep_json,
-    latin, nul,
-]  # fmt: skip
 WHO: dict[str, Callable[[Path], object]] = {
     "a taxonomy": Taxonomy.load,
     "a mapping": Layout.load,
@@ -94,13 +37,13 @@ def _shop(path: Path) -> Shop:
     return Shop.create(path.with_name("street"))
 
 
-@pytest.mark.parametrize("make", ODD)
+@pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("who", WHO)
-def test_no_odd_file_stops_or_fills_anything(tmp_path: Path, who: str, make: Callable[[Path], None]) -> None:
+def test_no_odd_file_stops_or_fills_anything(tmp_path: Path, who: str, odd: str) -> None:
     path = tmp_path / NAMES.get(who, "odd.toml")
-    make(path)
+    ODD[odd](path)
     began = time.monotonic()
-    if who == "sources" and make is dangling:
+    if who == "sources" and odd == "dangling":
         assert Sources.of(tmp_path) is None
         return
     with pytest.raises(SourceError) as told:
@@ -110,8 +53,8 @@ def test_no_odd_file_stops_or_fills_anything(tmp_path: Path, who: str, make: Cal
 
 
 def test_links_in_a_circle_are_no_shop_and_no_photo(tmp_path: Path) -> None:
-    circle(tmp_path / "street")
-    circle(tmp_path / "a.png")
+    ODD["circle"](tmp_path / "street")
+    ODD["circle"](tmp_path / "a.png")
     with pytest.raises((SourceError, OSError), match="street"):
         Shop.create(tmp_path / "street")
     with pytest.raises(SourceError, match="street"):
@@ -149,13 +92,11 @@ def test_a_regular_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
 def test_junk_among_the_networks_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODISTE_CACHE", str(tmp_path))
     shipped = [one.name for one in list_backbones()]
-    for make in ODD:
-        make(tmp_path / f"{make.__name__}.toml")
+    for odd, make in ODD.items():
+        make(tmp_path / f"{odd}.toml")
     assert [one.name for one in list_backbones()] == shipped
     assert get_backbone(shipped[0]).name == shipped[0]
-    assert sorted(told.partition(".toml")[0] for told in broken_entries()) == sorted(
-        str(tmp_path / make.__name__) for make in ODD
-    )
+    assert sorted(told.partition(".toml")[0] for told in broken_entries()) == sorted(str(tmp_path / odd) for odd in ODD)
     with pytest.raises(SourceError, match=r"fifo\.toml can't be read as TOML: .*pipe"):
         get_backbone("fifo")
 

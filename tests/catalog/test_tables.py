@@ -4,17 +4,20 @@ import csv
 import gzip
 import io
 import json
+import random
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modiste.catalog import tables
 from modiste.catalog.tables import Table, open_table
 from modiste.errors import SourceError
 
@@ -180,6 +183,22 @@ def test_parquet_may_hold_years_that_python_has_not(tmp_path: Path) -> None:
 )
 def test_a_dialect_is_told_by_the_header(tmp_path: Path, content: str, row: dict[str, str]) -> None:
     assert read(tmp_path, content) == {2: row}
+
+
+def test_what_unpacks_to_far_more_than_a_table_does_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "SOON", 1000)
+    content = b"item_id\n" + b"1" * 1_000_000
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(content))
+    for name, held in (("b.zip", "b.csv"), ("c.xlsx", "[Content_Types].xml")):
+        with ZipFile(tmp_path / name, "w", ZIP_DEFLATED) as archive:
+            archive.writestr(held, content)
+    for file in tmp_path.iterdir():
+        with pytest.raises(SourceError, match="holds more than 100 times its size"):
+            open_table(file, ())
+    (tmp_path / "d.csv.gz").write_bytes(gzip.compress(random.Random(0).randbytes(3000).hex().encode()))
+    assert open_table(tmp_path / "d.csv.gz", ()).header
 
 
 def test_gzip_is_told_by_its_content(tmp_path: Path) -> None:

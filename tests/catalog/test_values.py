@@ -39,6 +39,7 @@ def test_an_id_is_text_of_200_characters_at_most() -> None:
     [
         *((value, "^item_id is empty") for value in ("", "  ", None, float("nan"))),
         *((value, "may not hold control characters") for value in ("a\nb", "a\n", "\0", "\x85", "\ud800")),
+        *((value, "can't stand in an address") for value in (".", " .. ")),
         ("x" * 201, "has 201 characters; give at most 200"),
     ],
 )
@@ -118,7 +119,7 @@ def test_epoch_milliseconds_are_not_told_as_another_year() -> None:
         "", "Foo 31, 2025", "31 June 2025", "2025-13-31", "45747", "17434299000", "2025", "2025-03-31 14:05 PM",
         "2025-03-31 14:05 Nowhere/City", "2025-03-31 14:05 XYZ", "31.03-2025", "2025-03-31x14:05",
         "2025-03-31114:05", "2025-03-31T14:05+01:00 UTC", None, True, "None",
-        "9999-12-31T23:00:00-05:00",
+        "9999-12-31T23:00:00-05:00", "(none)", "soon (we hope)", "2025-03-31 ((x)", f"2025-03-31{' ' * 9000}14:05",
     ],
 )  # fmt: skip
 def test_other_forms_are_refused_with_what_to_write(value: Any) -> None:
@@ -131,7 +132,8 @@ def test_other_forms_are_refused_with_what_to_write(value: Any) -> None:
     [
         "2025-3-31 14:05", "2025/03/31 14:05:00", "20250331140500", "1743429900", "1743429900.0", "1743429900000",
         "1743429900000000", "1743429900000000000", "2025-03-31 2:05 PM", "2025-03-31 16:05:00 +0200",
-        "2025-03-31 16:05:00 CEST", "2025-03-31 16:05 Europe/Paris", "2025-03-31T16:05:00+02:00[Europe/Paris]",
+        "2025-03-31 16:05:00 CEST", "2025-03-31 16:05:00 (CEST)", "2025-03-31 16:05 Europe/Paris",
+        "2025-03-31T16:05:00+02:00[Europe/Paris]",
         "2025-03-31T14:05:00Z[UTC]", "Mon, 31 Mar 2025 14:05:00 +0000", "Mon Mar 31 14:05:00 UTC 2025",
         "Mon Mar 31 2025 16:05:00 GMT+0200 (Central European Summer Time)", "March 31st, 2025 14:05", "31-Mar-25 14:05",
         "31. März 2025, 14:05", "31 de março de 2025 14:05", "31 mars 2025 14:05",
@@ -174,7 +176,7 @@ def test_a_column_of_prices_tells_its_decimal_mark() -> None:
         None,
     ]
     assert [money("1.299", mark)[0] for mark in (",", ".")] == [1299, 1.299]
-    for wrong in ("1.2.3", "5 apples", "(3)", "-1 €", "N/A", "", "1,2,3"):
+    for wrong in ("1.2.3", "5 apples", "(3)", "-1 €", "N/A", "", "1,2,3", f"x{' ' * 1_000_000}1"):
         with pytest.raises(SettingError, match="must be a number, 0 or more"):
             money(wrong)
 

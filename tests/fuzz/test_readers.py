@@ -31,8 +31,7 @@ def test_a_reader_takes_or_refuses_all_of_the_corpus(reader: str) -> None:
 @pytest.mark.parametrize("reader", readers.READERS)
 def test_nothing_new_breaks_a_reader(reader: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.fuzz.readers", reader, "--seconds", f"{SECONDS:.0f}"]
-    ran = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    ran = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
     print(reader, *(line for line in ran.stderr.splitlines() if line.startswith("Done ")))
     assert ran.returncode == 0, ran.stderr[-4000:]

@@ -20,7 +20,7 @@ from ..garments import drawn
 from ..running import BEARER, TOKEN, running
 from ..shops import copied
 
-EXAMPLES = int(os.environ.get("MODISTE_FUZZ_EXAMPLES", "200" if os.environ.get("MODISTE_TORTURE") else "5"))
+EXAMPLES = int(os.environ.get("MODISTE_FUZZ_EXAMPLES") or max(5, 200 * float(os.environ.get("MODISTE_TORTURE") or 0)))
 """How many random questions each route is asked, always the same ones, after some hundred at the limits of what
 the OpenAPI allows; set the variable to look further, or ``make torture``."""
 

@@ -178,6 +178,26 @@ def test_workers_end_with_their_parent(shop_path: Path, serve: Callable[..., Ser
     until(port_is_free)  # at once, but for threads of a killed process that end after its first one
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks on folders there")
+def test_what_a_killed_service_counted_is_removed_by_the_next(tmp_path: Path) -> None:
+    code = "import os, sys; from modiste.server.metrics import counted\nwith counted(): print(flush=True); {}"
+    one = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": os.environ | {"TMPDIR": str(tmp_path)}}
+
+    def start() -> "subprocess.Popen[bytes]":
+        started = subprocess.Popen([sys.executable, "-c", code.format("sys.stdin.read()")], **one)  # type: ignore[call-overload]
+        started.stdout.readline()
+        return started
+
+    with start() as killed, start() as lives:
+        assert len([*tmp_path.iterdir()]) == 2
+        killed.kill()
+        killed.wait()
+        with start():
+            assert len([*tmp_path.iterdir()]) == 2
+        assert lives.poll() is None
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 def test_workers_that_die_are_replaced(shop_path: Path, serve: Callable[..., Served]) -> None:
     served = serve(shop_path, "--workers", 2, MODISTE_TOKEN=TOKEN)

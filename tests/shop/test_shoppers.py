@@ -200,6 +200,17 @@ def test_nothing_of_a_forgotten_shopper_is_left_anywhere(shop, monkeypatch, capl
         shop.forget(her)
 
 
+def test_who_is_forgotten_is_looked_for_in_broken_files_and_those_that_cannot_be_read_are_named(shop):
+    shop.shoppers.put("ann")
+    (shop.path / "half.parquet").write_bytes(b"PAR1 of ann, cut short")
+    with (shop.path / "huge.txt").open("wb") as huge:
+        huge.truncate(1 << 40)
+    with pytest.raises(SourceError, match=r"whether these name her.*huge\.txt"):
+        shop.forget("ann")
+    assert "ann" not in shop.shoppers
+    assert not (shop.path / "half.parquet").exists()
+
+
 def test_forgetting_while_another_reads_is_to_be_done_again(shop, monkeypatch):
     shop.shoppers.put("ann")
     monkeypatch.setattr(storage, "LOCKED_S", 0.1)
@@ -209,7 +220,8 @@ def test_forgetting_while_another_reads_is_to_be_done_again(shop, monkeypatch):
         with pytest.raises(SourceError, match="do it again"):
             shop.forget("ann")
     assert "ann" not in shop.shoppers
-    with pytest.raises(UnknownIdError):  # and then it is done
+    shop.forget("ann")
+    with pytest.raises(UnknownIdError):  # it was done
         shop.forget("ann")
 
 

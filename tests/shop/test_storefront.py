@@ -1,6 +1,7 @@
 """``shop.storefront``: a list's id says what it was, and what came of the list is counted once, for whoever it was."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,6 +38,8 @@ def test_an_id_says_what_the_list_was_and_nobody_else_can_make_one(small: Shop) 
     said = Served("home", None, ("ä/1", "b"), NOW, "ann", "winter", "ab", "ab", 0.5)
     signed = small.storefront.sign(said)
     assert small.storefront.read(signed) == said
+    many = replace(said, items=tuple(f"{number:0200d}" for number in range(1000)))
+    assert small.storefront.read(small.storefront.sign(many)) == many
     assert signed.replace("-", "").replace("_", "").isalnum()
     for wrong in ("", "x", "ü", signed[:-2], signed[:5] + ("A" if signed[5] != "A" else "B") + signed[6:], signed * 2):
         with pytest.raises(SettingError, match="not the id of a list that this shop served"):

@@ -18,6 +18,7 @@ from modiste.shop import schema
 from modiste.shop.shop import Shop
 from modiste.shop.sync import Sources, sync
 
+from ..garments import drawn
 from ..running import typed
 from .test_photos_by_address import Web, table
 
@@ -120,6 +121,20 @@ def test_a_first_afternoon_with_a_shopify_export_and_the_nights_after(
         told = [json.loads(row["report"]) for row in synced(shop)][-5:]
         assert [one["retired"] for one in told] == [0, 0, 1, 0, 0]
         assert [one["restored"] for one in told] == [0, 0, 0, 0, 1]
+
+
+def test_a_table_from_elsewhere_shows_no_file_of_this_machine(tmp_path: Path, web: Web) -> None:
+    (mine := tmp_path / "mine.png").write_bytes(drawn())
+    web.files = {"/0.png": drawn(colour="blue")}
+    rows = [("a", f"{mine}|{web.url}/0.png", mine), ("b", f"file://{mine}", "")]
+    web.files["/feed.csv"] = "\n".join(["item_id,images,mask", *(",".join(map(str, row)) for row in rows)]).encode()
+    with Shop.create(tmp_path / "s") as shop:
+        report = sync(shop, Sources(items=f"{web.url}/feed.csv", private=True))
+        assert [(one.file, one.reason.partition(",")[0]) for one in report.photos] == [
+            (str(mine), "lies on this machine")
+        ] * 2
+        assert Path(shop.items["a"]["image"]).read_bytes() == web.files["/0.png"]
+        assert (shop.items["b"]["image"], shop.items["a"]["mask"]) == (None, None)
 
 
 def test_a_source_that_is_suddenly_half_empty_is_refused_until_it_is_confirmed(tmp_path: Path, small: Shop) -> None:
