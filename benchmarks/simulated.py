@@ -25,8 +25,9 @@ WEIGHTS = {"popularity": 0.8, "taste": 1.0, "category": 0.5, "look": 3.0, "colou
 DAYS = 365
 
 
-def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[Events, Floats]:
-    """Simulated purchases, 1 to ``purchases`` a shopper, on days of their own; and the shoppers' θ."""
+def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[Data, Floats]:
+    """The items with the days on which they came and simulated purchases, 1 to ``purchases`` a shopper, on days of
+    their own; and the shoppers' θ."""
     rng = np.random.default_rng(seed)
     came = np.where(rng.random(data.items) < 0.5, 0, rng.integers(0, DAYS, data.items))  # half are there at first
     theta = rng.normal(DEFAULT.prior.mean, DEFAULT.prior.sd, shoppers)
@@ -52,7 +53,7 @@ def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[E
             found["taste"] = (theta[who] - DEFAULT.prior.mean) * found["popularity"]
             utility: Floats = sum(weight * found[name] for name, weight in WEIGHTS.items())  # type: ignore[assignment]
             item[event] = rows[np.argmax(utility + rng.gumbel(size=len(rows)))]
-    return Events(buyer, item, day), theta
+    return replace(data, events=Events(buyer, item, day), shoppers=shoppers, came=came.astype(float)), theta
 
 
 def extras_of(data: Data):
@@ -87,9 +88,8 @@ def main() -> None:
     asked = parser.parse_args()
     with Shop.open(asked.shop) as shop:
         empty = items_of(shop.snapshot(*shop.vectors.spaces()[:1]))
-    events, theta = orders(empty, asked.shoppers, asked.purchases)
-    data = replace(empty, events=events, shoppers=asked.shoppers)
-    history = History(data.events, data.items, category=data.category, extras=extras_of(data))
+    data, theta = orders(empty, asked.shoppers, asked.purchases)
+    history = History(data.events, data.items, category=data.category, since=data.came, extras=extras_of(data))
     found = fit(history, names=list(WEIGHTS), half_life=DEFAULT.half_life, prior=DEFAULT.prior)
     print(f"{len(data.events):,} purchases of {data.items:,} items by {asked.shoppers:,} shoppers")
     known = with_theta(history, theta)

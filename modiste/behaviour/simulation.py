@@ -83,7 +83,9 @@ def simulate(
         if value < 1:
             raise SettingError(f"{name} must be at least 1, not {value}")
     if year >= (today := datetime.now(UTC)).year:
-        raise SettingError(f"{year} is not over, and nobody has bought in the future; simulate {today.year - 1} or before")
+        raise SettingError(
+            f"{year} is not over, and nobody has bought in the future; simulate {today.year - 1} or before"
+        )
     start_counts = catalogue["popularity"].cast(pl.Float64).to_numpy()
     if not np.isfinite(start_counts).all():
         item = catalogue["item_id"][int(np.argmin(np.isfinite(start_counts)))]

@@ -25,6 +25,7 @@ from modiste.evaluation.tables import EvaluationReport, Row, Table
 from modiste.evaluation.tuned import recommenders
 from modiste.shop.shop import Shop
 from modiste.shop.snapshot import Snapshot
+from modiste.shop.taste import EPOCH
 
 REFERENCE = "choice model as shipped"
 """What the others are compared with, shopper by shopper: what a shop is served by."""
@@ -79,7 +80,9 @@ def data_of(shop: Shop) -> Data:
     shopper = bought["shopper_id"].rank("dense").cast(pl.Int64).to_numpy() - 1
     item = bought["item_id"].replace_strict(rows, return_dtype=pl.Int64).to_numpy()
     events = Events(shopper, item, days - days[0])
-    return replace(items_of(snapshot), events=events, shoppers=int(shopper.max()) + 1)
+    added = snapshot.column("came")
+    came = np.where(added > 0, added - EPOCH.toordinal() - days[0], np.nan)
+    return replace(items_of(snapshot), events=events, shoppers=int(shopper.max()) + 1, came=came)
 
 
 def items_of(snapshot: Snapshot) -> Data:
@@ -105,10 +108,9 @@ def parts(data: Data, protocol: Protocol) -> list[Part]:
             continue
         train, rng = data.before(cut), np.random.default_rng(protocol.seed)
         sold = np.bincount(train.events.item, minlength=data.items) > 0
-        lately = train.events.item[train.events.day >= cut - OFFER_DAYS]
         later = np.bincount(events.item[start:end], minlength=data.items) > 0
         new = later & ~sold
-        offer = new | (np.bincount(lately, minlength=data.items) > 0)
+        offer = new | train.offered(cut, cut + protocol.window)
         people = rng.permutation(np.unique(events.shopper[start:end]))
         hers = owned(train.events, data.shoppers, data.product)
         shoppers, wanted, barred = [], [], []
@@ -264,7 +266,8 @@ def benchmark(
 def _fingerprint(data: Data, protocol: Protocol) -> str:
     digest = hashlib.blake2b(json.dumps(asdict(protocol), sort_keys=True).encode(), digest_size=8)
     events = data.events
-    for array in (events.shopper, events.item, events.day, data.product, data.category, data.looks, data.colours):
+    known = (data.product, data.category, data.looks, data.colours, data.came)
+    for array in (events.shopper, events.item, events.day, *known):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

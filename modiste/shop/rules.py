@@ -256,8 +256,8 @@ def _numbers(snapshot: Snapshot, name: str) -> Floats:
     if name == "price":
         return snapshot.column("price")
     if name == "newness":
-        came = snapshot.selling().came.astype(np.float64)
-        return np.where(came > 0, snapshot.sales.day - came, np.nan)
+        selling = snapshot.selling()
+        return np.where(selling.came > 0, (selling.today - selling.came).astype(np.float64), np.nan)
     if name in facts.numbers:
         return facts.numbers[name]
     if name == "margin":

@@ -31,6 +31,7 @@ from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.reports import Progress
 from modiste.shop.storage import Storage, frame
+from modiste.shop.taste import EPOCH
 from modiste.shop.vectors import Vectors
 
 JUDGED = 2_000
@@ -168,9 +169,9 @@ class Tunings:
         with self._storage.reading() as connection:
             things = frame(
                 connection,
-                sa.select(items.item_id, items.category, items.gender, items.price, items.popularity).order_by(
-                    items.item_id
-                ),
+                sa.select(
+                    items.item_id, items.category, items.gender, items.price, items.popularity, items.came
+                ).order_by(items.item_id),
             )
             rows = frame(
                 connection,
@@ -187,6 +188,7 @@ class Tunings:
             len(things),
             category=_codes(things["category"]),
             start=things["popularity"].fill_null(0.0).cast(pl.Float64).to_numpy(),
+            since=(things["came"].cast(pl.Float64) - EPOCH.toordinal()).fill_null(np.nan).to_numpy(),
             extras=self._extras(things),
         )
         return history, bool(rows["simulated"].any())

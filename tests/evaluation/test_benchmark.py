@@ -26,7 +26,7 @@ from modiste.evaluation.benchmark import (
     parts,
 )
 from modiste.evaluation.metrics import list_metrics
-from modiste.evaluation.recommenders import HALF_LIFE, Data, Popular, Random, SameCategory
+from modiste.evaluation.recommenders import HALF_LIFE, Choice, Data, Popular, Random, SameCategory
 from modiste.evaluation.tuned import BPR, Tuned, TwoStage, _fewer, recommenders
 
 PROTOCOL = Protocol(cuts=2, sample=60, window=30.0)
@@ -80,6 +80,23 @@ def test_training_ends_at_the_cut_and_what_was_bought_before_is_left_out(data):
             )
         assert audit_time(part) is None
         assert audit_products(part) is None
+
+
+def test_what_came_is_on_offer_and_new_though_it_never_sold(data):
+    came = np.full(62, np.nan)
+    first = parts(data, PROTOCOL)[0].cut
+    came[60:] = first + 10, first + 100  # of which one is there before the window ends
+    wider = replace(data, product=np.arange(62), category=np.arange(62) % 3, came=came)
+    part, plain = parts(wider, PROTOCOL)[0], parts(data, PROTOCOL)[0]
+    assert part.offer.tolist() == [*plain.offer, True, False]
+    assert [one.tolist() for one in part.wanted] == [one.tolist() for one in plain.wanted]
+    found = {}
+    for told in (wider, replace(wider, came=None)):
+        model = Choice(shipped=True)
+        model.fit(told.before(part.cut), part.cut)
+        found[told.came is None] = model.scores(part.shoppers)
+    assert (found[False][:, 60] > found[True][:, 60] + 1).all()
+    assert found[False][:, :60] == pytest.approx(found[True][:, :60], abs=1e-3)
 
 
 def test_a_random_order_reaches_what_chance_says(data):
