@@ -1,7 +1,9 @@
 """Who ranks best where the truth is known: orders simulated over a shop's own photos, and the weights found again.
 
-The shop needs a vector space (``modiste embed``). Its items come one by one over a year; shoppers of known θ choose
-among what has come by P ∝ exp(utility), with the weights below. Then ``modiste evaluate SHOP benchmark`` judges::
+The shop needs a vector space (``modiste embed``). Half of its items are there at first, the others come one by one
+over a year; shoppers of known θ choose among what has come by P ∝ exp(utility), with the weights below. What is
+printed: those found by a fit beside them, then all tables of ``modiste evaluate SHOP benchmark``, to which it is known
+when each item came. ``docs/results.md`` has what ``--cuts 1 --sample 500`` prints::
 
     python benchmarks/simulated.py SHOP [--shoppers 800] [--purchases 10] [--sample 1000] [--out /tmp/simulated]
 """
@@ -14,7 +16,7 @@ import numpy as np
 
 from modiste import Shop
 from modiste.arrays import Floats
-from modiste.behaviour.choice import DEFAULT, Events, History, features, likeness
+from modiste.behaviour.choice import DEFAULT, Events, Feature, History, features, likeness
 from modiste.behaviour.tuning import Logit, draw_sets, fit, logit, read_choices
 from modiste.evaluation.benchmark import Protocol, benchmark, items_of
 from modiste.evaluation.recommenders import Data
@@ -56,7 +58,7 @@ def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[D
     return replace(data, events=Events(buyer, item, day), shoppers=shoppers, came=came.astype(float)), theta
 
 
-def extras_of(data: Data):
+def extras_of(data: Data) -> dict[str, Feature]:
     """Look and colour as features, where the items have photos."""
     return {
         name: likeness(vectors, scale.low, scale.high)

@@ -58,7 +58,7 @@ def simulate(
     choice: ChoiceModel = DEFAULT,
     vectors: Array | None = None,
 ) -> Simulation:
-    """Simulate ``shoppers`` of uniform τ who each buy 1 to ``purchases`` items on random days of ``year``, which is over.
+    """Simulate ``shoppers`` of uniform τ who each buy 1 to ``purchases`` items on random days of a past ``year``.
 
     ``catalogue`` has item_id, gender ("men", "women", null: unknown) and popularity (the count at the start). A
     shopper's first item is uniform over the catalogue and sets her gender; later ones are of that gender or of none,

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
 from modiste.behaviour.choice import DEFAULT, ChoiceModel, Events, History, likeness
@@ -34,7 +35,8 @@ class Data:
     ``events``: shoppers, items and days. ``product``, ``category`` (-1: not known) int64 (n,). ``similarity`` float64
     (c, c) of the categories. ``looks`` and ``colours`` float32 (n, d), zeros where there is none; None: no photos.
     ``scales``: how they are calibrated. ``came`` float64 (n,): the day on which an item came, NaN: not known, None: of
-    none. Unlike a purchase, that is known of what comes after a cut on the day on which a list is made.
+    none. Unlike a purchase, that is known of what comes after a cut on the day on which a list is made. ``gender`` int8
+    (n,), 0: not known, None: of none.
     """
 
     events: Events
@@ -46,6 +48,7 @@ class Data:
     colours: Singles | None = None
     scales: tuple[Scale, Scale] = (Scale(), Scale())
     came: Floats | None = None
+    gender: NDArray[np.int8] | None = None
 
     @property
     def items(self) -> int:

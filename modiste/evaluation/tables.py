@@ -30,7 +30,8 @@ COLUMNS: Mapping[str, str] = {
         for metric, name in (("ndcg", "nDCG"), ("recall", "Recall"), ("mrr", "MRR"), ("hit", "Hit rate"))
     },
     "likelihood": "Log-likelihood",
-    "cold_recall_at_20": "Recall@20, %",
+    "warm_recall_at_20": "What had sold, recall@20, %",
+    "cold_recall_at_20": "What never had, recall@20, %",
     "difference": "nDCG@20, points",
     "coverage": "Coverage, % of the offer",
     "tail": "Long tail, %",

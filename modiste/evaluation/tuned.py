@@ -341,4 +341,5 @@ def _fewer(train: Data) -> Data:
         looks=None,
         colours=None,
         came=None if train.came is None else train.came[rows],
+        gender=None if train.gender is None else train.gender[rows],
     )
