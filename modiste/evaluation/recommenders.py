@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
-from modiste.behaviour.choice import DEFAULT, ChoiceModel, Events, History, likeness
+from modiste.behaviour.choice import DEFAULT, Events, History, likeness
 from modiste.behaviour.trendiness import estimated_trendiness
 from modiste.behaviour.tuning import Fit, logit
 from modiste.behaviour.tuning import fit as fit_choice
-from modiste.ranking.relevance import PRESETS, Scale, Weights, terms
+from modiste.ranking.relevance import Scale, Weights, terms
+from modiste.shop.tuning import served
 
 HALF_LIFE = 30.0
 """The half-life of decayed popularity, in days."""
@@ -198,9 +199,7 @@ class Choice:
     def fit(self, train: Data, cut: float) -> None:  # noqa: D102
         self.cut = cut
         if self.shipped:
-            self.history, shipped = _history(train, cut), PRESETS["balanced"]
-            seen = {"look": shipped.alpha, "colour": shipped.colour}
-            self.model: ChoiceModel = replace(DEFAULT, weights={**DEFAULT.weights, **seen})
+            self.history, self.model = _history(train, cut), served(DEFAULT)
             return
         self.history, whole = _fitted(train, cut)
         self.model = whole.model

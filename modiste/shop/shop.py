@@ -85,7 +85,7 @@ class Shop:
         self.shoppers = Shoppers(storage)
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
-        self.tunings = Tunings(storage, self.vectors)
+        self.tunings = Tunings(storage, self.moments)
         self.scenarios = Scenarios(storage, self.moments, partial(preview, self))
         self.storefront = Storefront(storage)
         self.ab = AB(storage, self.storefront, self.scenarios)
