@@ -2,14 +2,15 @@
 
 The shop needs a vector space (``modiste embed``). Half of its items are there at first, the others come one by one
 over a year; shoppers of known θ choose among what has come by P ∝ exp(utility), with the weights below. What is
-printed: those found by a fit beside them, then all tables of ``modiste evaluate SHOP benchmark``, to which it is known
-when each item came. ``docs/results.md`` has what ``--cuts 1 --sample 500`` prints::
+printed: those found by a fit beside them, all tables of ``modiste evaluate SHOP benchmark``, to which it is known when
+each item came, and what variety costs. ``docs/results.md`` has what ``--cuts 1 --sample 500`` prints::
 
     python benchmarks/simulated.py SHOP [--shoppers 800] [--purchases 10] [--sample 1000] [--out /tmp/simulated]
 """
 
 import argparse
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,18 @@ from modiste import Shop
 from modiste.arrays import Floats
 from modiste.behaviour.choice import DEFAULT, Events, Feature, History, features, likeness
 from modiste.behaviour.tuning import Logit, draw_sets, fit, logit, read_choices
-from modiste.evaluation.benchmark import Protocol, benchmark, items_of
-from modiste.evaluation.recommenders import Data
+from modiste.evaluation.benchmark import Protocol, benchmark, items_of, parts
+from modiste.evaluation.metrics import AT, list_metrics
+from modiste.evaluation.recommenders import Choice, Data
+from modiste.shop.rules import likeness as likeness_of
+from modiste.shop.rules import varied
 
 WEIGHTS = {"popularity": 0.8, "taste": 1.0, "category": 0.5, "look": 3.0, "colour": 1.5}
 """Those of look and colour are the default's for the last purchase; here the mean of the last ones counts."""
 
 DAYS = 365
+
+VARIETIES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[Data, Floats]:
@@ -78,8 +84,32 @@ def with_theta(history: History, theta: Floats) -> Logit:
     return logit(choices.x, choices.offset)
 
 
+def variety(data: Data, protocol: Protocol) -> str:
+    """What variety costs: the shipped model's lists of 20 from its best 200 at the first cut, as Markdown."""
+    part, model, top = parts(data, protocol)[0], Choice(shipped=True), AT[-1]
+    model.fit(part.train, part.cut)
+    found: dict[float, list[tuple[float, float, float]]] = {one: [] for one in VARIETIES}
+    looks = np.zeros((data.items, 1), np.float32) if data.looks is None else data.looks
+    for shopper, wanted, barred in zip(part.shoppers, part.wanted, part.barred, strict=True):
+        scores, offer = model.scores(np.array([shopper]))[0], part.offer.copy()
+        offer[barred] = False
+        rows = np.flatnonzero(offer)
+        rows = rows[np.argsort(-scores[rows], kind="stable")[: 10 * top]]
+        alike = likeness_of(data.category[rows], looks[rows], looks[rows].any(axis=1), data.scales[0])
+        for asked, points in found.items():
+            order = list(islice(varied(scores[rows], alike, asked), top))
+            places = np.flatnonzero(np.isin(rows[order], wanted))
+            metrics = list_metrics(np.append(places, np.full(len(wanted) - len(places), data.items)))
+            pairs = alike[np.ix_(order, order)][np.triu_indices(len(order), 1)]
+            points.append((metrics["recall_at_20"], metrics["ndcg_at_20"], 100 * float(pairs.mean())))
+    lines = ["| variety | Recall@20, % | nDCG@20, % | two items of a list are alike, % |", "| --- | --- | --- | --- |"]
+    for asked, points in found.items():
+        lines.append(f"| {asked:g} | " + " | ".join(f"{one:.1f}" for one in np.mean(points, axis=0)) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Print the weights found beside those given, then the benchmark's tables."""
+    """Print the weights found beside those given, the benchmark's tables, and what variety costs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shop", type=Path)
     parser.add_argument("--shoppers", type=int, default=800)
@@ -101,6 +131,7 @@ def main() -> None:
         print(f"| {name} | {weight:.2f} | {told} | {known.weights[place]:.2f} ± {known.errors[place]:.2f} |")
     protocol = Protocol(cuts=asked.cuts, sample=asked.sample)
     print(benchmark(data, protocol, asked.out, title="Simulated orders").markdown)
+    print(f"## What variety costs\n\n{variety(data, protocol)}")
 
 
 if __name__ == "__main__":

@@ -222,7 +222,8 @@ def _papers(train: Data, hers: Ints, top: Ints, normpop: Floats, usual: float) -
     }
     if train.gender is not None:
         sexes = np.bincount(train.gender[hers], minlength=3)[1:3]
-        judged = gender_alignment(np.int8(sexes[0] != sexes[1]) * np.int8(1 + sexes.argmax()), train.gender[top])
+        whose = np.full(len(top), 1 + sexes.argmax() if sexes[0] != sexes[1] else 0, np.int8)
+        judged = gender_alignment(whose, train.gender[top])
         found["gender_unfiltered"] = None if np.isnan(judged).all() else float(np.nanmean(judged))
     return found
 
