@@ -95,7 +95,8 @@ def variety(data: Data, protocol: Protocol) -> str:
         offer[barred] = False
         rows = np.flatnonzero(offer)
         rows = rows[np.argsort(-scores[rows], kind="stable")[: 10 * top]]
-        alike = likeness_of(data.category[rows], looks[rows], looks[rows].any(axis=1), data.scales[0])
+        seen = np.asarray(looks[rows].any(axis=1))
+        alike = likeness_of(data.category[rows], looks[rows], seen, data.scales[0])
         for asked, points in found.items():
             order = list(islice(varied(scores[rows], alike, asked), top))
             places = np.flatnonzero(np.isin(rows[order], wanted))
