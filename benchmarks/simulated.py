@@ -1,32 +1,41 @@
 """Who ranks best where the truth is known: orders simulated over a shop's own photos, and the weights found again.
 
-The shop needs a vector space (``modiste embed``). Its items come one by one over a year; shoppers of known θ choose
-among what has come by P ∝ exp(utility), with the weights below. Then ``modiste evaluate SHOP benchmark`` judges::
+The shop needs a vector space (``modiste embed``). Half of its items are there at first, the others come one by one
+over a year; shoppers of known θ choose among what has come by P ∝ exp(utility), with the weights below. What is
+printed: those found by a fit beside them, all tables of ``modiste evaluate SHOP benchmark``, to which it is known when
+each item came, and what variety costs. ``docs/results.md`` has what ``--cuts 1 --sample 500`` prints::
 
     python benchmarks/simulated.py SHOP [--shoppers 800] [--purchases 10] [--sample 1000] [--out /tmp/simulated]
 """
 
 import argparse
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from modiste import Shop
 from modiste.arrays import Floats
-from modiste.behaviour.choice import DEFAULT, Events, History, features, likeness
+from modiste.behaviour.choice import DEFAULT, Events, Feature, History, features, likeness
 from modiste.behaviour.tuning import Logit, draw_sets, fit, logit, read_choices
-from modiste.evaluation.benchmark import Protocol, benchmark, items_of
-from modiste.evaluation.recommenders import Data
+from modiste.evaluation.benchmark import Protocol, benchmark, items_of, parts
+from modiste.evaluation.metrics import AT, list_metrics
+from modiste.evaluation.recommenders import Choice, Data
+from modiste.shop.rules import likeness as likeness_of
+from modiste.shop.rules import varied
 
 WEIGHTS = {"popularity": 0.8, "taste": 1.0, "category": 0.5, "look": 3.0, "colour": 1.5}
 """Those of look and colour are the default's for the last purchase; here the mean of the last ones counts."""
 
 DAYS = 365
 
+VARIETIES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
-def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[Events, Floats]:
-    """Simulated purchases, 1 to ``purchases`` a shopper, on days of their own; and the shoppers' θ."""
+
+def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[Data, Floats]:
+    """The items with the days on which they came and simulated purchases, 1 to ``purchases`` a shopper, on days of
+    their own; and the shoppers' θ."""
     rng = np.random.default_rng(seed)
     came = np.where(rng.random(data.items) < 0.5, 0, rng.integers(0, DAYS, data.items))  # half are there at first
     theta = rng.normal(DEFAULT.prior.mean, DEFAULT.prior.sd, shoppers)
@@ -52,10 +61,10 @@ def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[E
             found["taste"] = (theta[who] - DEFAULT.prior.mean) * found["popularity"]
             utility: Floats = sum(weight * found[name] for name, weight in WEIGHTS.items())  # type: ignore[assignment]
             item[event] = rows[np.argmax(utility + rng.gumbel(size=len(rows)))]
-    return Events(buyer, item, day), theta
+    return replace(data, events=Events(buyer, item, day), shoppers=shoppers, came=came.astype(float)), theta
 
 
-def extras_of(data: Data):
+def extras_of(data: Data) -> dict[str, Feature]:
     """Look and colour as features, where the items have photos."""
     return {
         name: likeness(vectors, scale.low, scale.high)
@@ -75,8 +84,33 @@ def with_theta(history: History, theta: Floats) -> Logit:
     return logit(choices.x, choices.offset)
 
 
+def variety(data: Data, protocol: Protocol) -> str:
+    """What variety costs: the shipped model's lists of 20 from its best 200 at the first cut, as Markdown."""
+    part, model, top = parts(data, protocol)[0], Choice(shipped=True), AT[-1]
+    model.fit(part.train, part.cut)
+    found: dict[float, list[tuple[float, float, float]]] = {one: [] for one in VARIETIES}
+    looks = np.zeros((data.items, 1), np.float32) if data.looks is None else data.looks
+    for shopper, wanted, barred in zip(part.shoppers, part.wanted, part.barred, strict=True):
+        scores, offer = model.scores(np.array([shopper]))[0], part.offer.copy()
+        offer[barred] = False
+        rows = np.flatnonzero(offer)
+        rows = rows[np.argsort(-scores[rows], kind="stable")[: 10 * top]]
+        seen = np.asarray(looks[rows].any(axis=1))
+        alike = likeness_of(data.category[rows], looks[rows], seen, data.scales[0])
+        for asked, points in found.items():
+            order = list(islice(varied(scores[rows], alike, asked), top))
+            places = np.flatnonzero(np.isin(rows[order], wanted))
+            metrics = list_metrics(np.append(places, np.full(len(wanted) - len(places), data.items)))
+            pairs = alike[np.ix_(order, order)][np.triu_indices(len(order), 1)]
+            points.append((metrics["recall_at_20"], metrics["ndcg_at_20"], 100 * float(pairs.mean())))
+    lines = ["| variety | Recall@20, % | nDCG@20, % | two items of a list are alike, % |", "| --- | --- | --- | --- |"]
+    for asked, points in found.items():
+        lines.append(f"| {asked:g} | " + " | ".join(f"{one:.1f}" for one in np.mean(points, axis=0)) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Print the weights found beside those given, then the benchmark's tables."""
+    """Print the weights found beside those given, the benchmark's tables, and what variety costs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shop", type=Path)
     parser.add_argument("--shoppers", type=int, default=800)
@@ -87,9 +121,8 @@ def main() -> None:
     asked = parser.parse_args()
     with Shop.open(asked.shop) as shop:
         empty = items_of(shop.snapshot(*shop.vectors.spaces()[:1]))
-    events, theta = orders(empty, asked.shoppers, asked.purchases)
-    data = replace(empty, events=events, shoppers=asked.shoppers)
-    history = History(data.events, data.items, category=data.category, extras=extras_of(data))
+    data, theta = orders(empty, asked.shoppers, asked.purchases)
+    history = History(data.events, data.items, category=data.category, since=data.came, extras=extras_of(data))
     found = fit(history, names=list(WEIGHTS), half_life=DEFAULT.half_life, prior=DEFAULT.prior)
     print(f"{len(data.events):,} purchases of {data.items:,} items by {asked.shoppers:,} shoppers")
     known = with_theta(history, theta)
@@ -99,6 +132,7 @@ def main() -> None:
         print(f"| {name} | {weight:.2f} | {told} | {known.weights[place]:.2f} ± {known.errors[place]:.2f} |")
     protocol = Protocol(cuts=asked.cuts, sample=asked.sample)
     print(benchmark(data, protocol, asked.out, title="Simulated orders").markdown)
+    print(f"## What variety costs\n\n{variety(data, protocol)}")
 
 
 if __name__ == "__main__":

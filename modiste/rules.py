@@ -19,8 +19,8 @@ TEXTS = ("item", "product", "category", "brand", "colour", "size", "gender", "ag
 """The texts that a condition may ask of an item, beside its attributes."""
 
 NUMBERS = ("price", "sale_price", "stock", "newness", "margin")
-"""And the numbers: ``newness`` in days since its first sale, ``margin`` in percent of the price (the attribute margin,
-or what the attribute cost leaves of the price)."""
+"""And the numbers: ``newness`` in days since it was added or first sold, ``margin`` in percent of the price (the
+attribute margin, or what the attribute cost leaves of the price)."""
 
 _CONDITION = re.compile(r"\s*([^<>=!|]*[^<>=!|\s])\s*(<=|>=|!=|=|<|>)\s*(.*\S)\s*", re.DOTALL)
 

@@ -38,7 +38,7 @@ NEW_DAYS, OLD_DAYS = 7.0, 365.0
 """Newness is log(OLD_DAYS / (age + NEW_DAYS)): 4 on the first day, 0 after a year."""
 
 OFFER_DAYS = 180.0
-"""Where it is not known what was on offer: what sold within so many days."""
+"""Where it is not known what was on offer: what came or sold within so many days."""
 
 LAST = 10
 """How many of a shopper's last purchases say what goes together, and are paired with her next."""
@@ -129,10 +129,10 @@ class History:
         n_items: n, how many items there are; rows of all arrays.
         category: int64 (n,), −1 where it is not known; None: of none.
         start: float64 (n,) purchases before the first day, which do not decay; None: none.
-        since: float64 (n,) the day on which an item came, NaN: that of its first purchase.
+        since: float64 (n,) the day on which an item came, NaN: not known, so that it came with its first purchase.
         extras: features of one's own by name; :func:`likeness`, :func:`kinship`, :func:`group_fit`, :func:`price_fit`
             and :func:`nearness` make such.
-        offer_days: what sold within so many days was on offer; None: all items always.
+        offer_days: what came or sold within so many days was on offer; None: all items always.
     """
 
     def __init__(
@@ -210,8 +210,9 @@ class History:
             for one in (half_life, LASTING_HALF_LIFE)
         )
         came = self.since < day
-        newness = np.where(came, newness_of(day - self.since), 0.0)  # of what never sold nothing is known
-        offer = np.flatnonzero(self._offered(np.bincount(item[self._lately(many, day) :], minlength=self.n_items) > 0))
+        newness = np.where(came, newness_of(day - self.since), 0.0)  # of what has not come nothing is known
+        sold = np.bincount(item[self._lately(many, day) :], minlength=self.n_items) > 0
+        offer = np.flatnonzero(self._offered(sold, day))
         known = self.category >= 0
         shares = np.bincount(self.category[known], counts[known], minlength=self.categories) + 0.5
         expected = (1 + lasting) / (1 + lasting[offer]).sum() if len(offer) else np.ones(self.n_items)
@@ -225,8 +226,10 @@ class History:
         since = -np.inf if self.offer_days is None else day - self.offer_days
         return int(np.searchsorted(self.events.day[:many], since))
 
-    def _offered(self, sold: Bools) -> Bools:
-        return np.ones(self.n_items, bool) if self.offer_days is None else sold
+    def _offered(self, sold: Bools, day: float) -> Bools:
+        if self.offer_days is None:
+            return np.ones(self.n_items, bool)
+        return sold | ((self.since < day) & (self.since >= day - self.offer_days))
 
     def daily(self, half_lives: Sequence[float]) -> Iterator[tuple[int, int, Floats, Ints]]:
         """Day by day, forwards: its first purchase and the next day's, log(1 + decayed purchases before it) float64
@@ -239,7 +242,7 @@ class History:
         for day, first, end in zip(days.tolist(), firsts.tolist(), ends.tolist(), strict=True):
             counts *= np.exp2((before - day) * rates)[:, None]
             np.log1p(counts + self.start, out=out)
-            offer = np.flatnonzero(self._offered(last >= day - (self.offer_days or 0)))
+            offer = np.flatnonzero(self._offered(last >= day - (self.offer_days or 0), day))
             yield first, end, out, offer
             today = events.item[first:end]
             counts += np.bincount(today, minlength=self.n_items)

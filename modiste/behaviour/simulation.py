@@ -15,7 +15,7 @@ for trend followers or one by 1 − n (rejection) for the others.
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import MAXYEAR, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import numpy as np
@@ -58,7 +58,7 @@ def simulate(
     choice: ChoiceModel = DEFAULT,
     vectors: Array | None = None,
 ) -> Simulation:
-    """Simulate ``shoppers`` of uniform τ who each buy 1 to ``purchases`` items on random days of ``year``.
+    """Simulate ``shoppers`` of uniform τ who each buy 1 to ``purchases`` items on random days of a past ``year``.
 
     ``catalogue`` has item_id, gender ("men", "women", null: unknown) and popularity (the count at the start). A
     shopper's first item is uniform over the catalogue and sets her gender; later ones are of that gender or of none,
@@ -72,7 +72,8 @@ def simulate(
     and, with the items' ``vectors`` float (n, d), "look"; its other weights have no part in it. What was bought on the
     day itself is not seen. The same seed gives the same result.
 
-    Raises SettingError for an empty catalogue, an item without a count, or a parameter out of range.
+    Raises SettingError for an empty catalogue, an item without a count, a parameter out of range, or a year that is not
+    over: a purchase in the future would be the newest for good.
     """
     if catalogue.is_empty():
         raise SettingError("there is nothing to buy: the catalogue is empty")
@@ -81,8 +82,10 @@ def simulate(
     for name, value in (("shoppers", shoppers), ("purchases", purchases), ("year", year)):
         if value < 1:
             raise SettingError(f"{name} must be at least 1, not {value}")
-    if year > MAXYEAR:
-        raise SettingError(f"year must be at most {MAXYEAR}, not {year}")
+    if year >= (today := datetime.now(UTC)).year:
+        raise SettingError(
+            f"{year} is not over, and nobody has bought in the future; simulate {today.year - 1} or before"
+        )
     start_counts = catalogue["popularity"].cast(pl.Float64).to_numpy()
     if not np.isfinite(start_counts).all():
         item = catalogue["item_id"][int(np.argmin(np.isfinite(start_counts)))]

@@ -15,7 +15,7 @@ def simulate(
     path: ShopPath,
     shoppers: Annotated[int, typer.Option(min=1)] = 50,
     purchases: Annotated[int, typer.Option(min=1, help="At most so many each.")] = 5,
-    year: Annotated[int, typer.Option(min=1, max=9999)] = 2025,
+    year: Annotated[int, typer.Option(min=1, help="One that is over.")] = 2025,
     seed: Annotated[int, typer.Option(min=0)] = 42,
     model: Annotated[str, typer.Option(help="paper, pools (the authors' code) or choice.")] = "paper",
 ) -> None:

@@ -17,21 +17,37 @@ import polars as pl
 
 from modiste.arrays import Array, Bools, Floats, Ints
 from modiste.behaviour.choice import Events
+from modiste.behaviour.popularity import normalise
+from modiste.behaviour.trendiness import estimated_trendiness
 from modiste.errors import SettingError
 from modiste.evaluation import figures
-from modiste.evaluation.metrics import AT, Measure, list_metrics, measure, measures
-from modiste.evaluation.recommenders import MOST_DENSE, OFFER_DAYS, Data, Factory, owned
+from modiste.evaluation.metrics import (
+    AT,
+    Measure,
+    category_similarity,
+    gender_alignment,
+    list_metrics,
+    measure,
+    measures,
+    popularity_error,
+)
+from modiste.evaluation.recommenders import MOST_DENSE, OFFER_DAYS, Data, Factory, Histories, owned
 from modiste.evaluation.tables import EvaluationReport, Row, Table
 from modiste.evaluation.tuned import recommenders
 from modiste.shop.shop import Shop
 from modiste.shop.snapshot import Snapshot
+from modiste.shop.taste import EPOCH
 
 REFERENCE = "choice model as shipped"
 """What the others are compared with, shopper by shopper: what a shop is served by."""
 
+PAPERS = ("category", "mae", "gender_unfiltered")
+"""The paper's metrics; no recommender here filters by gender."""
+
 _CELLS = 4_000_000  # of a block of scores
+_ITEMS = ("warm", "cold")
 _HEAD = 0.2  # the share of items that are not the long tail
-_SHOWN = ("recall_at_20", "ndcg_at_20", "mrr_at_20", "likelihood")
+_SHOWN = ("hit_at_20", "recall_at_20", "ndcg_at_20", "likelihood")  # first what a merchandiser understands
 
 Progress = Callable[[int, int], None]
 
@@ -79,7 +95,9 @@ def data_of(shop: Shop) -> Data:
     shopper = bought["shopper_id"].rank("dense").cast(pl.Int64).to_numpy() - 1
     item = bought["item_id"].replace_strict(rows, return_dtype=pl.Int64).to_numpy()
     events = Events(shopper, item, days - days[0])
-    return replace(items_of(snapshot), events=events, shoppers=int(shopper.max()) + 1)
+    added = snapshot.column("came")
+    came = np.where(added > 0, added - EPOCH.toordinal() - days[0], np.nan)
+    return replace(items_of(snapshot), events=events, shoppers=int(shopper.max()) + 1, came=came)
 
 
 def items_of(snapshot: Snapshot) -> Data:
@@ -92,7 +110,8 @@ def items_of(snapshot: Snapshot) -> Data:
         colours = matrix.vectors[: snapshot.rows, looks.shape[1] :] if matrix.colour_dim else None
     category, none = snapshot.column("category").astype(np.int64), np.zeros(0, np.int64)
     events = Events(none, none, none.astype(float))
-    return Data(events, 0, product, category, snapshot.similarity, looks, colours, scales)
+    gender = snapshot.column("gender").copy()
+    return Data(events, 0, product, category, snapshot.similarity, looks, colours, scales, gender=gender)
 
 
 def parts(data: Data, protocol: Protocol) -> list[Part]:
@@ -105,10 +124,9 @@ def parts(data: Data, protocol: Protocol) -> list[Part]:
             continue
         train, rng = data.before(cut), np.random.default_rng(protocol.seed)
         sold = np.bincount(train.events.item, minlength=data.items) > 0
-        lately = train.events.item[train.events.day >= cut - OFFER_DAYS]
         later = np.bincount(events.item[start:end], minlength=data.items) > 0
         new = later & ~sold
-        offer = new | (np.bincount(lately, minlength=data.items) > 0)
+        offer = new | train.offered(cut, cut + protocol.window)
         people = rng.permutation(np.unique(events.shopper[start:end]))
         hers = owned(train.events, data.shoppers, data.product)
         shoppers, wanted, barred = [], [], []
@@ -144,6 +162,8 @@ def judge(part: Part, scores: Callable[[Ints], Array], *, logits: bool, seed: in
     head = percentile >= 1 - _HEAD
     information = -np.log2((counts + 1) / (len(train.events) + n))
     bought = np.bincount(train.events.shopper, minlength=train.shoppers)
+    histories, normpop = Histories(train), normalise(counts.astype(np.float64))
+    usual = float(normpop[train.events.item].mean()) if len(train.events) else 0.5
     tendency = np.bincount(train.events.shopper, percentile[train.events.item], minlength=train.shoppers)
     rows, lists = [], []
     step = max(1, _CELLS // n)
@@ -165,7 +185,9 @@ def judge(part: Part, scores: Callable[[Ints], Array], *, logits: bool, seed: in
             same = sum(int(count) * (int(count) - 1) for count in np.unique(kinds, return_counts=True)[1])
             found = {"shopper": shopper, "before": int(bought[shopper]), **list_metrics(ranks)}
             cold = part.new[wanted]
-            found["cold_recall_at_20"] = 100.0 * (ranks[cold] < 20).mean() if cold.any() else None
+            for name, some_of in (("warm_recall_at_20", ~cold), ("cold_recall_at_20", cold)):
+                found[name] = 100.0 * (ranks[some_of] < 20).mean() if some_of.any() else None
+            found |= _papers(train, histories.of(shopper), top, normpop, usual)
             likelihood = None
             if logits:
                 peak = row.max()
@@ -181,6 +203,29 @@ def judge(part: Part, scores: Callable[[Ints], Array], *, logits: bool, seed: in
             rows.append(found)
     coverage = 100.0 * len(np.unique(np.concatenate(lists))) / len(offered)
     return pl.DataFrame(rows, infer_schema_length=None).with_columns(coverage=coverage, cut=part.cut)
+
+
+def _papers(train: Data, hers: Ints, top: Ints, normpop: Floats, usual: float) -> dict[str, float | None]:
+    """The paper's metrics of a list for a shopper who bought ``hers``, her τ and gender told by them; None: not known.
+
+    ``normpop``: min-max popularity before the cut, whose mean over all purchases is ``usual``.
+    """
+    if not len(hers):
+        return dict.fromkeys(PAPERS)
+    tau = estimated_trendiness(normpop[hers].sum(), len(hers), usual)
+    found: dict[str, float | None] = {
+        "category": float(
+            category_similarity(train.similarity, train.category[hers][:, None], train.category[top]).mean()
+        ),
+        "mae": float(popularity_error(normpop[top], tau).mean()),
+        "gender_unfiltered": None,
+    }
+    if train.gender is not None:
+        sexes = np.bincount(train.gender[hers], minlength=3)[1:3]
+        whose = np.full(len(top), 1 + sexes.argmax() if sexes[0] != sexes[1] else 0, np.int8)
+        judged = gender_alignment(whose, train.gender[top])
+        found["gender_unfiltered"] = None if np.isnan(judged).all() else float(np.nanmean(judged))
+    return found
 
 
 # Audits
@@ -264,7 +309,8 @@ def benchmark(
 def _fingerprint(data: Data, protocol: Protocol) -> str:
     digest = hashlib.blake2b(json.dumps(asdict(protocol), sort_keys=True).encode(), digest_size=8)
     events = data.events
-    for array in (events.shopper, events.item, events.day, data.product, data.category, data.looks, data.colours):
+    known = (data.product, data.category, data.looks, data.colours, data.came, data.gender)
+    for array in (events.shopper, events.item, events.day, *known):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
@@ -281,8 +327,8 @@ def _report(
 ) -> EvaluationReport:
     seed = protocol.seed
     caption = (
-        f"{len(judged)} of {cuts} cuts, the {protocol.window:g} days after each; ranked among what sold in the "
-        f"{OFFER_DAYS:g} days before a cut or for the first time after it ({judged[-1].offer.sum():,} at the last); "
+        f"{len(judged)} of {cuts} cuts, the {protocol.window:g} days after each; ranked among what came or sold in the "
+        f"{OFFER_DAYS:g} days before a cut, or came or first sold after it ({judged[-1].offer.sum():,} at the last); "
         f"what a shopper bought before {'counts again' if protocol.repeats else 'is left out'}. Mean [95% interval "
         "over shoppers]; log-likelihood in nats a purchase."
     )
@@ -301,8 +347,11 @@ def _report(
         table("warm", "Shoppers with purchases before the cut", every, pl.col("before") > 0),
         table("regular", "Shoppers with five or more", every, pl.col("before") >= 5),
         table("cold", "Shoppers without", every, pl.col("before") == 0),
-        table("cold_items", "Items that had never sold before the cut", ["cold_recall_at_20"]),
+        table(
+            "items", "Items that had sold before the cut, and that never had", [f"{of}_recall_at_20" for of in _ITEMS]
+        ),
         table("beyond", "Beyond accuracy, Top-20", beyond),
+        table("papers", "The paper's metrics, Top-20, shoppers with purchases", PAPERS),
     ]
     tables.append(_differences(results, seed))
     tables.append(_thirds(results, caption, seed))

@@ -9,19 +9,21 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
-from modiste.behaviour.choice import DEFAULT, ChoiceModel, Events, History, likeness
+from modiste.behaviour.choice import DEFAULT, Events, History, likeness
 from modiste.behaviour.trendiness import estimated_trendiness
 from modiste.behaviour.tuning import Fit, logit
 from modiste.behaviour.tuning import fit as fit_choice
-from modiste.ranking.relevance import PRESETS, Scale, Weights, terms
+from modiste.ranking.relevance import Scale, Weights, terms
+from modiste.shop.tuning import served
 
 HALF_LIFE = 30.0
 """The half-life of decayed popularity, in days."""
 
 OFFER_DAYS = 180.0
-"""What sold within so many days before a cut was on offer, as was what sold for the first time after it."""
+"""What came or sold within so many days before a cut was on offer, as was what came or first sold after it."""
 
 MOST_DENSE = 8000
 """EASE inverts a matrix of items by items; with more items it is not run."""
@@ -33,7 +35,9 @@ class Data:
 
     ``events``: shoppers, items and days. ``product``, ``category`` (-1: not known) int64 (n,). ``similarity`` float64
     (c, c) of the categories. ``looks`` and ``colours`` float32 (n, d), zeros where there is none; None: no photos.
-    ``scales``: how they are calibrated.
+    ``scales``: how they are calibrated. ``came`` float64 (n,): the day on which an item came, NaN: not known, None: of
+    none. Unlike a purchase, that is known of what comes after a cut on the day on which a list is made. ``gender`` int8
+    (n,), 0: not known, None: of none.
     """
 
     events: Events
@@ -44,6 +48,8 @@ class Data:
     looks: Singles | None = None
     colours: Singles | None = None
     scales: tuple[Scale, Scale] = (Scale(), Scale())
+    came: Floats | None = None
+    gender: NDArray[np.int8] | None = None
 
     @property
     def items(self) -> int:
@@ -54,6 +60,14 @@ class Data:
         """The same without the purchases on or after the day."""
         many, events = int(np.searchsorted(self.events.day, day)), self.events
         return replace(self, events=Events(events.shopper[:many], events.item[:many], events.day[:many]))
+
+    def offered(self, day: float, until: float) -> Bools:
+        """What was on offer from a day on, bool (n,): it came or sold in the days before, or came before ``until``."""
+        first, end = np.searchsorted(self.events.day, [day - OFFER_DAYS, day])
+        offered: Bools = np.bincount(self.events.item[first:end], minlength=self.items) > 0
+        if self.came is not None:
+            offered |= (self.came >= day - OFFER_DAYS) & (self.came < until)
+        return offered
 
 
 class Recommender(Protocol):
@@ -185,9 +199,7 @@ class Choice:
     def fit(self, train: Data, cut: float) -> None:  # noqa: D102
         self.cut = cut
         if self.shipped:
-            self.history, shipped = _history(train), PRESETS["balanced"]
-            seen = {"look": shipped.alpha, "colour": shipped.colour}
-            self.model: ChoiceModel = replace(DEFAULT, weights={**DEFAULT.weights, **seen})
+            self.history, self.model = _history(train, cut), served(DEFAULT)
             return
         self.history, whole = _fitted(train, cut)
         self.model = whole.model
@@ -203,18 +215,19 @@ class Choice:
 @lru_cache(maxsize=1)
 def _fitted(train: Data, cut: float) -> tuple[History, Fit]:
     """The whole model, which those with a term left out begin from."""
-    history = _history(train)
+    history = _history(train, cut)
     return history, fit_choice(history, until=cut)
 
 
 @lru_cache(maxsize=1)
-def _history(train: Data) -> History:
+def _history(train: Data, cut: float) -> History:
     extras = {}
     if train.looks is not None:
         extras["look"] = likeness(train.looks, *train.scales[0])
     if train.colours is not None:
         extras["colour"] = likeness(train.colours, *train.scales[1])
-    return History(train.events, train.items, category=train.category, extras=extras)
+    came = None if train.came is None else np.minimum(train.came, cut - 1)  # what comes later is new when it is shown
+    return History(train.events, train.items, category=train.category, since=came, extras=extras)
 
 
 def owned(events: Events, shoppers: int, product: Ints) -> Callable[[int], Bools]:

@@ -30,7 +30,8 @@ COLUMNS: Mapping[str, str] = {
         for metric, name in (("ndcg", "nDCG"), ("recall", "Recall"), ("mrr", "MRR"), ("hit", "Hit rate"))
     },
     "likelihood": "Log-likelihood",
-    "cold_recall_at_20": "Recall@20, %",
+    "warm_recall_at_20": "What had sold, recall@20, %",
+    "cold_recall_at_20": "What never had, recall@20, %",
     "difference": "nDCG@20, points",
     "coverage": "Coverage, % of the offer",
     "tail": "Long tail, %",
@@ -132,13 +133,17 @@ class EvaluationReport:
 
     @property
     def markdown(self) -> str:
-        """The tables, the notes and links to the pictures for light pages, as one page."""
-        parts = [f"# {self.title}\n", *(table.markdown for table in self.tables)]
+        """The tables, the notes and links to the pictures for light pages, as one page; a table's picture stands under
+        its heading, others at the end."""
+        light = [figure for figure in self.figures if not figure.stem.endswith("-dark")]
+        pictures = {figure.stem: f"![{figure.stem.replace('_', ' ')}]({figure.name})\n" for figure in light}
+        parts = [f"# {self.title}\n"]
+        for table in self.tables:
+            heading, rest = table.markdown.split("\n\n", 1)
+            parts += [f"{heading}\n", pictures.pop(table.name), rest] if table.name in pictures else [table.markdown]
         if self.notes:
             parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in self.notes) + "\n")
-        light = [figure for figure in self.figures if not figure.stem.endswith("-dark")]
-        parts += [f"![{figure.stem.replace('_', ' ')}]({figure.name})\n" for figure in light]
-        return "\n".join(parts)
+        return "\n".join([*parts, *pictures.values()])
 
     def write(self, folder: Path) -> None:
         """``tables.md`` and one CSV per table, into ``folder``, made if need be."""

@@ -20,7 +20,6 @@ from modiste.evaluation.metrics import list_metrics
 from modiste.evaluation.recommenders import (
     HALF_LIFE,
     MOST_DENSE,
-    OFFER_DAYS,
     Choice,
     Data,
     Factory,
@@ -155,8 +154,7 @@ class HeldOut:
     def of(cls, data: Data, day: float, most: int = _JUDGED) -> "HeldOut | None":
         """Some of them, always the same; None where there are none."""
         train, first = data.before(day), int(np.searchsorted(data.events.day, day))
-        lately = train.events.item[train.events.day >= day - OFFER_DAYS]
-        offer = np.bincount(lately, minlength=data.items) > 0
+        offer = train.offered(day, day + WINDOW)
         histories, later = Histories(train), Histories(replace(data, events=_from(data.events, first)))
         shoppers, wanted = [], []
         for shopper in np.random.default_rng(42).permutation(np.unique(data.events.shopper[first:])).tolist():
@@ -226,8 +224,7 @@ class TwoStage:
         for one in self.recommenders:
             one.fit(train, day)
         self.histories = Histories(train)
-        lately = train.events.item[train.events.day >= day - OFFER_DAYS]
-        self.offer = np.bincount(lately, minlength=train.items) > 0
+        self.offer = train.offered(day, day + WINDOW)
 
     def _blocks(self, shoppers: Ints) -> Floats:
         """What each recommender says, (recommenders, q, n)."""
@@ -343,4 +340,6 @@ def _fewer(train: Data) -> Data:
         category=train.category[rows],
         looks=None,
         colours=None,
+        came=None if train.came is None else train.came[rows],
+        gender=None if train.gender is None else train.gender[rows],
     )

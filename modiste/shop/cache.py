@@ -70,12 +70,6 @@ class Files:
                 return self._load(manifest, shop, taxonomy) if ours else None
         return None
 
-    def _manifest(self) -> Any:
-        try:
-            return json.loads(read(self.root / _MANIFEST, _MOST_MANIFEST))
-        except RecursionError as error:
-            raise ValueError("the manifest is nested too deep") from error
-
     def _load(self, manifest: Mapping[str, Any], shop: Path, taxonomy: Taxonomy) -> Snapshot:
         folder, rows = self.root / str(manifest["folder"]), int(manifest["rows"])
         if folder.parent != self.root:
@@ -214,7 +208,10 @@ class Files:
 
     def _manifest(self) -> dict[str, Any]:
         """What counts. Raises OSError and ValueError."""
-        found: dict[str, Any] = json.loads((self.root / _MANIFEST).read_text(encoding="utf-8"))
+        try:
+            found: dict[str, Any] = json.loads(read(self.root / _MANIFEST, _MOST_MANIFEST))
+        except RecursionError as error:
+            raise ValueError("the manifest is nested too deep") from error
         return found
 
     def _current(self) -> str:

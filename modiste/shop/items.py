@@ -24,7 +24,7 @@ from modiste.catalog.items import AGE_GROUPS, GENDERS, Item, Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import Reading, read_source
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.catalog.values import identifier, price
+from modiste.catalog.values import identifier, price, utc_now
 from modiste.catalog.words import known_gender
 from modiste.errors import (
     ChangedError,
@@ -36,9 +36,21 @@ from modiste.errors import (
     UnknownIdError,
 )
 from modiste.shop import schema
+from modiste.shop.moments import day_of
 from modiste.shop.reports import AddReport, Progress, PutReport
 from modiste.shop.shoppers import add_up
-from modiste.shop.storage import MOST_REMOVED, UPLOADS, Storage, Writing, chunks, count_of, frame, present, set_setting
+from modiste.shop.storage import (
+    MOST_REMOVED,
+    UPLOADS,
+    Storage,
+    Writing,
+    chunks,
+    count_of,
+    frame,
+    present,
+    set_setting,
+    setting,
+)
 from modiste.vision.photos import MAX_BYTES, check_photo
 
 STATES = (
@@ -68,7 +80,8 @@ FETCHED = "photos"
 _DERIVED_FROM = ("image", "stamp", "mask", "photos", "category")  # a vector; the category chooses the item's pixels
 _WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _CURRENCY = re.compile("[A-Z]{3}")
-_FIELDS = tuple(column.name for column in schema.items.c if column.name not in ("revision", "hidden", *schema.DERIVED))
+_OURS = ("revision", "hidden", "came", *schema.DERIVED)  # what no catalogue says
+_FIELDS = tuple(column.name for column in schema.items.c if column.name not in _OURS)
 
 
 @dataclass(frozen=True)
@@ -375,7 +388,8 @@ class Items:
         new = [row for row in rows if row["item_id"] not in known]
         changed = [row for row in rows if row["item_id"] in known and row != dict(known[row["item_id"]])]
         if new:
-            writing.execute(items.insert(), [{**row, "revision": writing.revision} for row in new])
+            ours = {"revision": writing.revision, "came": _came(writing)}
+            writing.execute(items.insert(), [row | ours for row in new])
             writing.execute(
                 counts.insert(), [{"item_id": row["item_id"], "count": row["popularity"] or 0.0} for row in new]
             )
@@ -562,6 +576,14 @@ def _known(writing: Writing, item_ids: Iterable[str]) -> dict[str, Any]:
     """The rows of those items that there are, by id."""
     wanted = (_selected().where(schema.items.c.item_id.in_(some)) for some in chunks(item_ids))
     return {row["item_id"]: row for one in wanted for row in writing.execute(one).mappings()}
+
+
+def _came(writing: Writing) -> int | None:
+    """The day on which what is added now came; None on the day of the shop's first items, which may be of any age."""
+    today, began = day_of(utc_now()), int(setting(writing.connection, "began"))
+    if not began:
+        set_setting(writing.connection, "began", today)
+    return today if 0 < began < today else None
 
 
 def _in_state(state: str) -> sa.ColumnElement[bool]:

@@ -501,6 +501,7 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
         "price": [np.nan if one is None else one for one in by_name["price"]],
         "store": [names.store(one) for one in by_name["store_id"]],
         "popularity": [one or 0.0 for one in by_name["popularity"]],
+        "came": [one or 0 for one in by_name["came"]],
         "state": [
             _state(*one)
             for one in zip(*(by_name[name] for name in ("hidden", "available", "stock", "image")), strict=True)
@@ -543,7 +544,8 @@ def _with_items(old: Snapshot, gone: Sequence[str], came: Sequence[tuple[Any, ..
     if came:
         for name, values in _columns(came, names).items():
             columns[name] = written(columns[name], old.rows, np.array(placed, np.int64), values)
-    columns["alive"] = written(columns["alive"], rows, np.array(dead, np.int64), [False] * len(dead))
+    for name in ("alive", "came"):  # of the latest item's day the ages of the others are told
+        columns[name] = written(columns[name], rows, np.array(dead, np.int64), [0] * len(dead))
     return replace(
         old,
         rows=rows,

@@ -15,7 +15,7 @@ from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights, sentence
 from modiste.ranking.topk import Ranking, merge, rank, rank_among
 from modiste.shop.recommendations import SHOWN, Recommendation, Recommendations
-from modiste.shop.rules import Ruling, Walk, varied
+from modiste.shop.rules import Ruling, Walk, likeness, varied
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.taste import Companions, freshness, habits, taste_of, together, usual
@@ -429,21 +429,13 @@ class Question:
         return found
 
     def _varied(self, ranking: Ranking, found: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
-        """The places in the order of their relevance or, where variety is asked for, each unlike those before it.
-
-        Two items are alike by half as far as they look alike, by half where they are of one category; where one has no
-        vector, by the category alone.
-        """
+        """The places in the order of their relevance or, where variety is asked for, each unlike those before it."""
         if not self.ask.variety or not found:
             return found
         query, place = np.array(found).T
         rows, shop = ranking.items[query, place], self.candidates
-        category = shop.category[rows]
-        alike = ((category[:, None] == category) & (category >= 0)).astype(np.float64)
-        look, scale = shop.vectors[rows][:, : shop.look_dim], shop.scales[0]
-        cosines = (look @ look.T - scale.low) / (scale.high - scale.low)
-        seen = shop.has_vector[rows]
-        alike = np.where(seen[:, None] & seen, (alike + np.clip(cosines, 0.0, 1.0)) / 2, alike)
+        look = shop.vectors[rows][:, : shop.look_dim]
+        alike = likeness(shop.category[rows], look, shop.has_vector[rows], shop.scales[0])
         return [found[one] for one in varied(ranking.relevance[query, place], alike, self.ask.variety)]
 
     def _filling(self, walk: Walk, room: int) -> list[Recommendation]:

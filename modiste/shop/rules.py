@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from modiste.arrays import Array, Bools, Floats, Ints
+from modiste.arrays import Array, Bools, Floats, Ints, Singles
 from modiste.errors import SettingError
+from modiste.ranking.relevance import Scale
 from modiste.rules import NUMBERS, TEXTS, Condition, Rule, near, number
 from modiste.shop.recommendations import Recommendation
 from modiste.shop.snapshot import FIELDS, Snapshot
@@ -256,8 +257,8 @@ def _numbers(snapshot: Snapshot, name: str) -> Floats:
     if name == "price":
         return snapshot.column("price")
     if name == "newness":
-        came = snapshot.selling().came.astype(np.float64)
-        return np.where(came > 0, snapshot.sales.day - came, np.nan)
+        selling = snapshot.selling()
+        return np.where(selling.came > 0, (selling.today - selling.came).astype(np.float64), np.nan)
     if name in facts.numbers:
         return facts.numbers[name]
     if name == "margin":
@@ -354,6 +355,17 @@ class Walk:
             kind = 0 if codes is None else int(codes[row])
             if about[row] and kind >= 0:
                 counts[kind] = counts.get(kind, 0) + 1
+
+
+def likeness(category: Array, look: Singles, seen: Bools, scale: Scale) -> Floats:
+    """How much items are alike, float64 (m, m) in [0, 1]: by half as far as they look alike, by half where they are of
+    one category; where one has not been ``seen``, by the category alone.
+
+    ``category`` int (m,), -1: none; ``look`` float32 (m, d), ``seen`` bool (m,) tells who has one.
+    """
+    alike: Floats = ((category[:, None] == category) & (category >= 0)).astype(np.float64)
+    cosines = (look @ look.T - scale.low) / (scale.high - scale.low)
+    return np.where(seen[:, None] & seen, (alike + np.clip(cosines, 0.0, 1.0)) / 2, alike)
 
 
 def varied(relevance: Floats, alike: Floats, variety: float) -> Iterator[int]:

@@ -72,6 +72,7 @@ items = Table(
     Column("shown", String, comment="of the further photos, the one to show instead of image; null: image"),
     Column("proposed", String, comment="the category that the photos propose where the shop says none"),
     Column("proposed_share", Float, comment="of the neighbours who have it, 0 to 1"),
+    Column("came", Integer, comment="the day it was added, as of sales; null: on the first day, of any age"),
     _revision(),
 )
 

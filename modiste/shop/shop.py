@@ -91,7 +91,7 @@ class Shop:
         self.shoppers = Shoppers(storage)
         self.purchases = Purchases(storage, self.moments, self.taxonomy)
         self.vectors = Vectors(storage, self.moments, self.taxonomy)
-        self.tunings = Tunings(storage, self.vectors)
+        self.tunings = Tunings(storage, self.moments)
         self.scenarios = Scenarios(storage, self.moments, partial(preview, self))
         self.storefront = Storefront(storage)
         self.ab = AB(storage, self.storefront, self.scenarios)
@@ -413,20 +413,18 @@ class Shop:
         """Simulate a year of purchases (paper, section on behaviour), replacing an earlier simulation.
 
         A catalogue without any popularity first gets random counts 0 to 100, one without stores gets five.
-        Raises SettingError in a shop with real purchases: simulated ones would mix with them.
+        Raises SettingError in a shop with real purchases, with which simulated ones would mix, and as
+        :func:`modiste.behaviour.simulation.simulate`.
         """
         with self.storage.reading() as connection:
             self.purchases.refuse_real(connection)
-        if self.stores.frame().is_empty():
-            self.stores.make(seed=seed)
         frame = self.items.frame()
         if frame.is_empty():
             raise SourceError(f"{self.name} has no items; add some with: modiste add items {self.name} SOURCE")
-        rng = np.random.default_rng(seed)
+        rng, counts = np.random.default_rng(seed), None
         if frame["popularity"].null_count() == len(frame):
             counts = rng.integers(0, START_COUNTS, len(frame), endpoint=True).astype(float)
             frame = frame.with_columns(popularity=counts)
-            self.items.set_popularity(dict(zip(frame["item_id"], counts.tolist(), strict=True)))
         made = simulate(
             frame.select("item_id", "gender", "category", pl.col("popularity").fill_null(0.0)),
             shoppers,
@@ -435,6 +433,10 @@ class Shop:
             seed,
             model,
         )
+        if self.stores.frame().is_empty():
+            self.stores.make(seed=seed)
+        if counts is not None:
+            self.items.set_popularity(dict(zip(frame["item_id"], counts.tolist(), strict=True)))
         people = made.shoppers.with_columns(
             latitude=rng.uniform(BOX[0], BOX[1], made.shoppers.height),
             longitude=rng.uniform(BOX[2], BOX[3], made.shoppers.height),

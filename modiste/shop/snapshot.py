@@ -39,10 +39,12 @@ FIELDS = tuple(column.name for column in schema.items.c if column.name != "revis
 DTYPES: dict[str, type] = {
     "alive": np.bool_, "category": np.int32, "gender": np.int8, "children": np.bool_, "product": np.int64,
     "price": np.float64, "store": np.int32, "popularity": np.float64, "group": np.int64, "state": np.int8,
+    "came": np.int32,
 }  # fmt: skip
 """The columns of a snapshot, a value for each row. ``category`` and ``store`` number the snapshot's names (-1: none);
 ``group`` is category, age and gender, as :class:`Candidates` has it; ``product`` is a hash; ``price`` is NaN where
-there is none; ``popularity`` is the count before any purchase here; ``state`` numbers STATES."""
+there is none; ``popularity`` is the count before any purchase here; ``state`` numbers STATES; ``came`` is the day it
+was added, 0 where its age is not known."""
 
 STATES = ("on offer", "hidden", "not available", "sold out", "no photo")
 """What an item is in: what comes first where several hold. The second to the fourth are not recommended."""
@@ -397,9 +399,9 @@ class Snapshot:
     def selling(self, half_life: float | None = None) -> Selling:
         """What sells as the choice model in use has it, with another half-life where one is asked for."""
         model = self.model if half_life is None else replace(self.model, half_life=half_life)
-        start, many = self.column("popularity"), self.kept.setdefault("selling", {})
+        given, many = (self.column("popularity"), self.column("came")), self.kept.setdefault("selling", {})
         known: Selling | None = many.get(model.half_life)
-        made = Selling.of(model, self.sales, start) if known is None else known.after(model, self.sales, start)
+        made = Selling.of(model, self.sales, *given) if known is None else known.after(model, self.sales, *given)
         if known is None or made.position >= known.position:
             while model.half_life not in many and len(many) >= MOST_SELLING:
                 many.pop(next(iter(many)), None)

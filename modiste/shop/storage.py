@@ -24,11 +24,11 @@ UPLOADS = "uploads"
 """The folder, inside the shop's, of photos that came without a catalogue; named by their content."""
 
 SETTINGS = ("schema", "revision", "forgotten", "purchases", "normpop", "weight_purchase", "weight_cart", "weight_view",
-            "secret")  # fmt: skip
+            "secret", "began")  # fmt: skip
 """What the table of settings holds: the tables' version, the revision of the last change, the revision up to which
 removed items are not remembered, how many purchases there are, the sum of their normalised popularity, what an
-event of each kind is worth in popularity, and the secret that lists are signed with, in hexadecimal digits. While what
-was deleted still lies in the database's files, it holds "deleted" too."""
+event of each kind is worth in popularity, the secret that lists are signed with, in hexadecimal digits, and the day of
+the first items, 0 before them. While what was deleted still lies in the database's files, it holds "deleted" too."""
 
 ASK_AGAIN_S = 1.0
 """A database that is away is asked again after so many seconds."""

@@ -5,7 +5,7 @@ Nothing changes by learning them: a tuning is in use once someone says so (``Tun
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,11 +29,14 @@ from modiste.behaviour.choice import (
 from modiste.behaviour.tuning import FEWEST, Fit, draw_sets, fit
 from modiste.catalog.values import identifier, utc_now
 from modiste.errors import SettingError, UnknownIdError
+from modiste.ranking.relevance import PRESETS
 from modiste.shop import schema
+from modiste.shop.moments import Moments
 from modiste.shop.purchases import made_purchases
 from modiste.shop.reports import Progress
+from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, frame
-from modiste.shop.vectors import Vectors
+from modiste.shop.taste import EPOCH
 
 JUDGED = 2_000
 """At most so many of the last weeks' purchases are judged."""
@@ -54,8 +57,8 @@ class Tuning:
 
     ``errors``: standard errors by feature, NaN where nothing tells. ``choices``: how many purchases they were fitted
     to. ``likelihood`` and ``recall``: gains over the defaults in log-likelihood a purchase and recall@20 (%), on
-    ``judged`` purchases of the last ``weeks``, of weights fitted without those weeks. ``simulated``: whether any of the
-    purchases was.
+    ``judged`` purchases of the last ``weeks``, of weights fitted without those weeks, both as :func:`served`.
+    ``simulated``: whether any of the purchases was.
     """
 
     name: str
@@ -89,8 +92,8 @@ _KEPT = TypeAdapter(Tuning)
 class Tunings:
     """A shop's tunings."""
 
-    def __init__(self, storage: Storage, vectors: Vectors) -> None:
-        self._storage, self._vectors = storage, vectors
+    def __init__(self, storage: Storage, moments: Moments) -> None:
+        self._storage, self._moments = storage, moments
 
     def all(self) -> list[Tuning]:
         """By name."""
@@ -154,12 +157,12 @@ class Tunings:
     def _history(self) -> tuple[History, bool]:
         """All purchases with what is known of the items, and whether any was simulated."""
         items = schema.items.c
-        with self._storage.reading() as connection:
+        with self._moments.now(None) as (snapshot, connection):
             things = frame(
                 connection,
-                sa.select(items.item_id, items.category, items.gender, items.price, items.popularity).order_by(
-                    items.item_id
-                ),
+                sa.select(
+                    items.item_id, items.category, items.gender, items.price, items.popularity, items.came
+                ).order_by(items.item_id),
             )
             rows = frame(connection, made_purchases())
         number = things.select("item_id").with_row_index("item")
@@ -171,25 +174,34 @@ class Tunings:
             len(things),
             category=_codes(things["category"]),
             start=things["popularity"].fill_null(0.0).cast(pl.Float64).to_numpy(),
-            extras=self._extras(things),
+            since=(things["came"].cast(pl.Float64) - EPOCH.toordinal()).fill_null(np.nan).to_numpy(),
+            extras=_extras(things, snapshot),
         )
         return history, bool(rows["simulated"].any())
 
-    def _extras(self, things: pl.DataFrame) -> dict[str, Feature]:
-        """The features beyond purchases that the items' records and photos allow."""
-        extras: dict[str, Feature] = {}
-        if things["gender"].n_unique() > 1:
-            extras["gender"] = group_fit(_codes(things["gender"]))
-        price = things["price"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        if np.isfinite(price).any():
-            extras["price"] = price_fit(price)
-        if self._vectors.spaces():
-            ids, matrix = self._vectors.matrix()
-            place = {item_id: row for row, item_id in enumerate(things["item_id"])}
-            vectors = np.zeros((len(things), matrix.shape[1]), np.float32)
-            vectors[[place[one] for one in ids]] = matrix
-            extras["look"] = likeness(vectors)
-        return extras
+
+def served(model: ChoiceModel) -> ChoiceModel:
+    """The model as lists are made by it: look and colour weigh what they are asked for, and nothing else counts that
+    is not among the defaults."""
+    told = {name: weight for name, weight in model.weights.items() if name in DEFAULT.weights}
+    return replace(model, weights={**told, "look": PRESETS["balanced"].alpha, "colour": PRESETS["balanced"].colour})
+
+
+def _extras(things: pl.DataFrame, snapshot: Snapshot) -> dict[str, Feature]:
+    """The features beyond purchases that the items' records and photos allow."""
+    extras: dict[str, Feature] = {}
+    if things["gender"].n_unique() > 1:
+        extras["gender"] = group_fit(_codes(things["gender"]))
+    price = things["price"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if np.isfinite(price).any():
+        extras["price"] = price_fit(price)
+    if snapshot.spaces:
+        matrix, rows = snapshot.matrix(), [snapshot.row(one) for one in things["item_id"]]
+        vectors, look = np.where(matrix.has[rows, None], matrix.vectors[rows], 0), matrix.looks.shape[1]
+        extras["look"] = likeness(vectors[:, :look], *matrix.scales[0])
+        if matrix.colour_dim:
+            extras["colour"] = likeness(vectors[:, look:], *matrix.scales[1])
+    return extras
 
 
 def _codes(words: pl.Series) -> Ints:
@@ -208,7 +220,8 @@ def _judge(history: History, fitted: Fit, cut: float, seed: int) -> tuple[Gain, 
         day, who = float(events.day[event]), events.shopper[event : event + 1]
         offer = history.moment(day, fitted.model.half_life).offer
         place = int(np.searchsorted(offer, events.item[event]))
-        both = np.concatenate([model.utilities(history, who, day, offer) for model in (DEFAULT, fitted.model)])
+        models = served(DEFAULT), served(fitted.model)
+        both = np.concatenate([model.utilities(history, who, day, offer) for model in models])
         hit = (both > both[:, place : place + 1]).sum(axis=1) < 20
         gains[number] = np.diff(log_chances(both)[:, place])[0], 100.0 * (int(hit[1]) - int(hit[0]))
     people = np.unique(events.shopper[purchases], return_inverse=True)[1]

@@ -50,6 +50,17 @@ def test_newness_counts_from_the_first_purchase_or_from_the_day_it_came():
     assert found["newness_regular"] == pytest.approx(np.log(3) * found["newness"])
 
 
+def test_what_came_or_sold_lately_is_on_offer():
+    came = History(SMALL, 4, since=np.array([-400, np.nan, np.nan, 25]))
+    assert came.moment(25, 10.0).offer.tolist() == [0, 1, 2]  # it comes in the course of the day
+    assert came.moment(26, 10.0).offer.tolist() == [0, 1, 2, 3]
+    assert came.moment(205, 10.0).offer.tolist() == [0, 3]
+    for first, _, _, offer in came.daily([10.0]):
+        assert offer.tolist() == came.moment(SMALL.day[first], 10.0).offer.tolist()
+    assert cut(came, 26).moment(26, 10.0).offer.tolist() == [0, 1, 2, 3]
+    assert History(SMALL, 4).moment(26, 10.0).offer.tolist() == [0, 1, 2]
+
+
 def test_what_never_came_is_neither_new_nor_old():
     assert of(History(SMALL, 4), 0, 30)["newness"][3] == 0
 

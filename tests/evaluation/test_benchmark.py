@@ -12,6 +12,7 @@ from ir_measures import RR, Qrel, R, ScoredDoc, Success, nDCG
 from modiste import Event, Item, Shop
 from modiste.arrays import Array, Ints
 from modiste.behaviour.choice import Events
+from modiste.behaviour.trendiness import estimated_trendiness
 from modiste.errors import SettingError
 from modiste.evaluation import tuned
 from modiste.evaluation.benchmark import (
@@ -26,7 +27,7 @@ from modiste.evaluation.benchmark import (
     parts,
 )
 from modiste.evaluation.metrics import list_metrics
-from modiste.evaluation.recommenders import HALF_LIFE, Data, Popular, Random, SameCategory
+from modiste.evaluation.recommenders import HALF_LIFE, Choice, Data, Popular, Random, SameCategory
 from modiste.evaluation.tuned import BPR, Tuned, TwoStage, _fewer, recommenders
 
 PROTOCOL = Protocol(cuts=2, sample=60, window=30.0)
@@ -80,6 +81,43 @@ def test_training_ends_at_the_cut_and_what_was_bought_before_is_left_out(data):
             )
         assert audit_time(part) is None
         assert audit_products(part) is None
+
+
+def test_what_came_is_on_offer_and_new_though_it_never_sold(data):
+    came = np.full(62, np.nan)
+    first = parts(data, PROTOCOL)[0].cut
+    came[60:] = first + 10, first + 100  # of which one is there before the window ends
+    wider = replace(data, product=np.arange(62), category=np.arange(62) % 3, came=came)
+    part, plain = parts(wider, PROTOCOL)[0], parts(data, PROTOCOL)[0]
+    assert part.offer.tolist() == [*plain.offer, True, False]
+    assert [one.tolist() for one in part.wanted] == [one.tolist() for one in plain.wanted]
+    found = {}
+    for told in (wider, replace(wider, came=None)):
+        model = Choice(shipped=True)
+        model.fit(told.before(part.cut), part.cut)
+        found[told.came is None] = model.scores(part.shoppers)
+    assert (found[False][:, 60] > found[True][:, 60] + 1).all()
+    assert found[False][:, :60] == pytest.approx(found[True][:, :60], abs=1e-3)
+
+
+def test_the_paper_s_metrics_of_a_list_are_told_beside_the_others(data):
+    gender = np.where(np.arange(60) < 50, 1, 2).astype(np.int8)
+    part = parts(replace(data, gender=gender), PROTOCOL)[0]
+    popular = Popular()
+    popular.fit(part.train, part.cut)
+    found = judge(part, popular.scores, logits=True)
+    shopper = found.row(int(np.flatnonzero(found["before"])[0]), named=True)
+    hers = part.train.events.item[part.train.events.shopper == shopper["shopper"]]
+    counts = np.bincount(part.train.events.item, minlength=60).astype(float)
+    best = [one for one in np.argsort(-counts) if one not in hers][:20]
+    assert shopper["category"] == pytest.approx(
+        100 * (data.category[hers][:, None] == data.category[best]).mean(), abs=2
+    )
+    share = (counts - counts.min()) / (counts.max() - counts.min())
+    tau = estimated_trendiness(share[hers].sum(), len(hers), share[part.train.events.item].mean())
+    assert shopper["mae"] == pytest.approx(100 * np.abs(share[best] - tau).mean(), abs=1)
+    assert shopper["gender_unfiltered"] == pytest.approx(100 * (gender[best] == 1).mean(), abs=10)
+    assert found.filter(found["before"] == 0)["mae"].null_count() == (found["before"] == 0).sum()
 
 
 def test_a_random_order_reaches_what_chance_says(data):

@@ -48,10 +48,12 @@ def test_csv_keeps_the_numbers_whole_and_the_missing_empty():
 
 
 def test_a_report_is_written_as_one_page_and_one_csv_per_table(tmp_path):
-    picture = tmp_path / "table1.png"
-    EvaluationReport("Evaluation", [TABLE], ["Mind this."], [picture]).write(tmp_path / "out")
+    pictures = [tmp_path / f"{name}.png" for name in ("rows", "table1", "table1-dark")]
+    EvaluationReport("Evaluation", [TABLE], ["Mind this."], pictures).write(tmp_path / "out")
     page = (tmp_path / "out" / "tables.md").read_text(encoding="utf-8")
     assert page.startswith("# Evaluation\n")
     assert "- Mind this." in page
-    assert "![table1](table1.png)" in page
+    heading, rest = TABLE.markdown.split("\n\n", 1)
+    assert f"{heading}\n\n![table1](table1.png)\n\n{rest}" in page, "a picture stands beside its table"
+    assert page.endswith("![rows](rows.png)\n")
     assert (tmp_path / "out" / "table1.csv").read_text(encoding="utf-8") == TABLE.csv()

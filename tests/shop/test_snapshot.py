@@ -15,6 +15,7 @@ from modiste.shop import storage as storage_module
 from modiste.shop import vectors as vectors_module
 from modiste.shop.moments import Moments
 from modiste.shop.snapshot import Snapshot
+from modiste.shop.storage import set_setting
 
 pytestmark = pytest.mark.usefixtures("quick_network")
 
@@ -93,6 +94,8 @@ class Walk:
         self.rng = np.random.default_rng(seed)
         self.shops, self.photos, self.filed = [shop, Shop.open(shop.path)], photos, filed
         self.came = self.ordered = 0
+        with shop.storage.writing() as writing:  # so that what comes is new
+            set_setting(writing.connection, "began", 1)
 
     def close(self) -> None:
         self.shops[1].close()

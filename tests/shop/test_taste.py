@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modiste import Event, Shop
+from modiste import Event, Item, Shop
 from modiste.behaviour.choice import DEFAULT, Events, History, category_lift, newness_of
 from modiste.behaviour.taste import posterior
+from modiste.shop.storage import set_setting
 from modiste.shop.taste import Crowd, freshness, habits, taste_of, together
 
 MONDAY = datetime(2025, 1, 6)  # its ordinal is a multiple of seven, so that it begins a week
@@ -127,3 +128,21 @@ def test_orders_that_come_late_are_heeded(shop):
         assert shop.snapshot().selling().came.tolist() == anew.snapshot().selling().came.tolist()
         assert shop.taste("4").theta != before.theta
         assert Crowd.of(shop.snapshot()).usual == pytest.approx(Crowd.of(anew.snapshot()).usual)
+
+
+def test_what_is_added_to_a_shop_that_has_been_open_is_new(shop):
+    shop.purchases.record(bought())
+    assert not shop.snapshot().column("came").any(), "its first items may be of any age"
+    with shop.storage.writing() as writing:
+        set_setting(writing.connection, "began", 1)
+    shop.items.put(Item("new", "Dresses"))
+    selling, row = shop.snapshot().selling(), shop.snapshot().row("new")
+    assert selling.newness[row] == pytest.approx(newness_of(np.zeros(1))[0])
+    assert (np.delete(selling.newness, row) < 2).all(), "and the others are older by the days since they sold"
+    [found] = shop.recommend("3", alpha=0, colour=0, beta=0, gamma=0, together=0, newness=1, top=1)
+    assert (found.item_id, found.why) == ("new", "It is new.")
+    added = int(selling.came[row])
+    shop.items.put(Item("new", "Skirts"))
+    shop.purchases.record([Event("9", "new", MONDAY), Event("9", "00", MONDAY)])
+    assert shop.snapshot().column("came")[row] == added, "what changes is no newer"
+    assert shop.snapshot().selling().came[row] == MONDAY.toordinal(), "what sold before it was added was there before"

@@ -15,7 +15,7 @@ def test_learning_keeps_weights_with_their_evidence_and_changes_nothing(shop):
     shop.simulate(shoppers=80, purchases=12, model="choice")
     before = shop.recommend(shopper="1", top=3)
     made = shop.tunings.learn("own", weeks=10)
-    assert {*DEFAULT.weights, "gender", "look"} == set(made.model.weights)
+    assert {*DEFAULT.weights, "gender", "look", "colour"} == set(made.model.weights)
     assert made.simulated
     assert made.choices > 300
     assert made.judged >= 50

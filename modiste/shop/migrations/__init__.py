@@ -34,7 +34,14 @@ def create(engine: sa.Engine) -> None:
             if sa.inspect(connection).has_table("settings"):
                 raise SourceError(f"there is a shop already in {db.place(engine)}; {_elsewhere(engine)}")
             schema.metadata.create_all(connection)
-            start = {"schema": schema.VERSION, "revision": 0, "forgotten": 0, "purchases": 0, "normpop": 0.0}
+            start = {
+                "schema": schema.VERSION,
+                "revision": 0,
+                "forgotten": 0,
+                "purchases": 0,
+                "normpop": 0.0,
+                "began": 0,
+            }
             start |= {"weight_purchase": 1.0, "weight_cart": 0.0, "weight_view": 0.0}
             rows = [{"name": name, "value": str(value)} for name, value in start.items()]
             rows.append({"name": "secret", "value": token_hex(32)})
