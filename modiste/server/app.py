@@ -25,7 +25,6 @@ from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
-from starlette.routing import Mount, Route
 from starlette.types import Scope
 from uvicorn.supervisors import Multiprocess
 
@@ -126,18 +125,14 @@ def create_app(shop_path: str | Path, settings: Settings | None = None, rates: R
         docs_url=None,  # these pages come from elsewhere on the net
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings, app.state.meters, app.state.rates = chosen, meters, counted
     app.state.kept = Kept()
     app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
     own_pages = (storefront.told_by_pages, storefront.reads, storefront.writes)
-    routers = (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)
-    for router in routers:
-        app.include_router(router)
+    for router in (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS):
+        app.router.routes.extend(router.routes)  # included, each would be analysed anew by each first request
     app.mount("/static", _OwnFiles(directory=pages.STATIC), name="static")
-    own = [route for route in app.routes if isinstance(route, Route | Mount)]
-    app.state.routes = [*(route for router in routers for route in router.routes), *own]
     return app
 
 

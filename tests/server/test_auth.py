@@ -123,7 +123,7 @@ WALKED = [one for one in ROUTES if one[1] not in ("/login", "/logout")]  # which
 def test_every_route_has_its_leave_written_down() -> None:
     found = {
         (method, route.path, leave_of(route))
-        for route in create_app(".").state.routes
+        for route in create_app(".").routes
         for method in getattr(route, "methods", None) or ["*"]
     }
     assert found - {("HEAD", "/openapi.json", "viewer")} == set(ROUTES)
