@@ -20,7 +20,7 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -162,7 +162,10 @@ def check_at_start(shop: Shop, meters: Meters, ends: Event) -> None:
     try:
         findings = checking.check(shop, "derived", thorough=False, stop=ends.is_set)
     except (ModisteError, OSError, SQLAlchemyError) as error:  # it may be read-only, or gone, in whole or in part
-        _LOG.warning("the shop can't be checked: %s", getattr(error, "orig", None) or error)
+        why = getattr(error, "orig", None) or error
+        if isinstance(error, DataError):  # whose message tells the value
+            why = type(why).__name__
+        _LOG.warning("the shop can't be checked: %s", why)
         return
     meters.found(findings)
     for one in findings:

@@ -60,6 +60,16 @@ def test_a_database_that_goes_while_the_shop_is_checked_is_a_line_in_the_log(
     assert line.startswith("the shop can't be checked: ")
 
 
+def test_a_value_that_a_check_meets_is_not_in_the_log(shop_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Shop.open(shop_path) as shop:
+        with shop.storage.engine.begin() as connection:
+            connection.execute(text("UPDATE settings SET value = 'jane-doe' WHERE name = 'normpop'"))
+        with caplog.at_level(logging.WARNING):
+            check_at_start(shop, Meters(), Event())
+    assert caplog.messages
+    assert "jane-doe" not in caplog.text
+
+
 def test_a_full_pool_is_503_and_a_fault_of_the_program_is_500(shop_path: Path) -> None:
     app = create_app(shop_path, Settings())
 
