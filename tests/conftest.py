@@ -3,9 +3,11 @@
 import gc
 import os
 import shutil
+import ssl
 import tempfile
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -40,6 +42,14 @@ def no_waiting_for_disks() -> Iterator[None]:
     """No test pulls the plug: SQLite doesn't wait until a commit is on the disk, nor does PostgreSQL below."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "SYNCHRONOUS", "OFF")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_read_once() -> Iterator[None]:
+    """Each client of httpx reads all certificates there are, 45 ms of work, and none of the tests asks over TLS."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         yield
 
 

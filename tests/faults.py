@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import alembic.command  # noqa: F401  # once, not in each fork
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
@@ -334,13 +335,13 @@ class Database:
         return None if self.server is None else self.server.replace("/postgres?", f"/{name}?") + "&schema=base"
 
     @contextmanager
-    def copied(self, template: Stage, name: str) -> Iterator[Stage]:
+    def copied(self, template: Stage) -> Iterator[Stage]:
         """The prepared stage again, in a place of its own, with a database of its own."""
         new, root = f"t{uuid4().hex[:12]}", template.root.parent / "trial"
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(template.root, root)
         if self.server is not None:
-            self.execute(f"CREATE DATABASE {new} TEMPLATE {name}")
+            self.execute(f"CREATE DATABASE {new} TEMPLATE prepared")
             shutil.rmtree(root / "shop" / "cache", ignore_errors=True)  # of the other database
             settings = root / "shop" / "shop.toml"
             settings.chmod(0o600)
@@ -419,18 +420,22 @@ def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
     )  # fmt: skip
 
 
-def trial(at_hand: Database, command: str, every: int, first: int, root: Path) -> tuple[Counter[str], list[str]]:
-    """One command with a fault at each boundary; how many survived of each kind, and what didn't."""
-    template, name = Stage(root / command, at_hand.url(f"base_{command}")), f"base_{command}"
-    template.root.mkdir(parents=True)
+def prepared(at_hand: Database, root: Path) -> tuple[Stage, dict[str, Any]]:
+    """The stage that each trial copies, and all that its shop holds."""
+    stage = Stage(root / "prepared", at_hand.url("prepared"))
+    stage.root.mkdir()
     if at_hand.server is not None:
-        at_hand.execute(f"CREATE DATABASE {name}")
-    code, said = forked(lambda: (quick(), template.prepare(), json.dumps(None))[2])
+        at_hand.execute("CREATE DATABASE prepared")
+    code, said = forked(lambda: (quick(), stage.prepare(), next(state(shop) for shop in stage.opened()))[2])
     assert code == 0, said
-    code, said = forked(lambda: (quick(), next(state(shop) for shop in template.opened()))[1])
-    assert code == 0, said
-    before = json.loads(said)
-    with at_hand.copied(template, name) as stage:
+    return stage, json.loads(said)
+
+
+def trial(
+    at_hand: Database, template: Stage, before: dict[str, Any], command: str, every: int, first: int
+) -> tuple[Counter[str], list[str]]:
+    """One command with a fault at each boundary; how many survived of each kind, and what didn't."""
+    with at_hand.copied(template) as stage:
         code, said = disturbed(stage, command, -1, "")
         assert code == 0, f"{command} undisturbed: {said}"
         seen = json.loads(said)
@@ -441,7 +446,7 @@ def trial(at_hand: Database, command: str, every: int, first: int, root: Path) -
     broken = []
     cases = [(at, kind, way) for at, kind in enumerate(seen) for way in WAYS[kind]]
     for at, kind, way in cases[first::every]:
-        with at_hand.copied(template, name) as stage:
+        with at_hand.copied(template) as stage:
             code, said = disturbed(stage, command, at, way)
             what = f"{command}: {kind} {at + 1} of {len(seen)} {way}"
             if code not in (0, DEAD, FAILED):
@@ -482,10 +487,12 @@ def main() -> int:
     faults, tried = [], 0
     postgres = server() if asked.database == "postgresql" else nullcontext()
     with tempfile.TemporaryDirectory(prefix="modiste-faults-") as folder, postgres as url:
+        at_hand = Database(url)
+        template, before = prepared(at_hand, Path(folder))
         for number, command in enumerate(asked.only):
             if command == "backup" and url is not None:
                 continue  # pg_dump's business
-            survived, broken = trial(Database(url), command, asked.every, number % asked.every, Path(folder))
+            survived, broken = trial(at_hand, template, before, command, asked.every, number % asked.every)
             tried += survived.total() + len(broken)
             kinds = ", ".join(f"{n} × {what}" for what, n in sorted(survived.items()))
             print(

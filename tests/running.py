@@ -1,5 +1,6 @@
 """Commands that are typed, and a real service on a free port, in a thread of the test or in a process of its own."""
 
+import asyncio
 import json
 import os
 import re
@@ -78,11 +79,37 @@ def typed(*words: object, folder: Path | None = None) -> Typed:
     return Typed(code, out.getvalue(), err.getvalue())
 
 
+class _Server(uvicorn.Server):
+    """Ends as soon as it is told to. Uvicorn's looks ten times a second whether it is, and then waits for as long."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        self._told, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._told.wait()
+
+    def end(self) -> None:
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._told.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for one in [*self.servers, *(sockets or [])]:
+            one.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0.001)  # which closes those that nobody uses
+        await self._wait_tasks_to_complete()
+        await self.lifespan.shutdown()
+
+
 @contextmanager
 def running(shop: Path | FastAPI, settings: Settings) -> Iterator[str]:
     """The service over a shop (or an application made already) in a thread; its address."""
     app = create_app(shop, settings) if isinstance(shop, Path) else shop
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, **HTTP))
+    server = _Server(uvicorn.Config(app, log_config=None, **HTTP))
     bound = listening("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, args=([bound],))
     thread.start()
@@ -90,7 +117,7 @@ def running(shop: Path | FastAPI, settings: Settings) -> Iterator[str]:
         until(lambda: server.started or not thread.is_alive())
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.end()
         thread.join(60)
 
 

@@ -104,20 +104,23 @@ KEY = Depends(HTTPBearer(auto_error=False, scheme_name="key", description="A key
 OPEN_HERE: dict[str, Any] = {"security": [{}]}
 """For whoever is on this machine, a key may be left out."""
 
-reads = APIRouter(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
-lists = APIRouter(
+Router = partial(APIRouter, generate_unique_id_function=lambda route: route.name)
+"""Routes that OpenAPI calls as their functions are called."""
+
+reads = Router(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
+lists = Router(
     route_class=JsonRoute,
     dependencies=[KEY, Depends(check_query), Depends(Leave("publishable"))],
     responses=_refusals(401, 403, 421, 422, 429, 503),
 )
 """What a shop's pages show: one list at a time, and its pictures; a publishable key is enough."""
 
-writes = APIRouter(
+writes = Router(
     route_class=WriteRoute,
     dependencies=[KEY, Depends(check_query), Depends(Leave("server"))],
     responses=_refusals(400, 401, 403, 408, 413, 421, 422, 429, 503, 507),
 )
-watching = APIRouter(tags=["service"])
+watching = Router(tags=["service"])
 
 
 def _or_empty(schema: dict[str, Any]) -> None:

@@ -19,12 +19,11 @@ import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
-from starlette.routing import Mount, Route
 from starlette.types import Scope
 from uvicorn.supervisors import Multiprocess
 
@@ -126,18 +125,14 @@ def create_app(shop_path: str | Path, settings: Settings | None = None, rates: R
         docs_url=None,  # these pages come from elsewhere on the net
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.state.settings, app.state.meters, app.state.rates = chosen, meters, counted
     app.state.kept, app.state.shop_name = Kept(), resolved(shop_path).name
     app.state.thumbnails, app.state.masks, app.state.parses = Cache(THUMBNAILS), Cache(MASKS), Cache(MASKS)
     own_pages = (storefront.told_by_pages, storefront.reads, storefront.writes)
-    routers = (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS)
-    for router in routers:
-        app.include_router(router)
+    for router in (api.lists, api.reads, api.writes, api.watching, *own_pages, *pages.ROUTERS):
+        app.router.routes.extend(router.routes)  # included, each would be analysed anew by each first request
     app.mount("/static", _OwnFiles(directory=pages.STATIC), name="static")
-    own = [route for route in app.routes if isinstance(route, Route | Mount)]
-    app.state.routes = [*(route for router in routers for route in router.routes), *own]
     return app
 
 
@@ -167,7 +162,10 @@ def check_at_start(shop: Shop, meters: Meters, ends: Event) -> None:
     try:
         findings = checking.check(shop, "derived", thorough=False, stop=ends.is_set)
     except (ModisteError, OSError, SQLAlchemyError) as error:  # it may be read-only, or gone, in whole or in part
-        _LOG.warning("the shop can't be checked: %s", getattr(error, "orig", None) or error)
+        why = getattr(error, "orig", None) or error
+        if isinstance(error, DataError):  # whose message tells the value
+            why = type(why).__name__
+        _LOG.warning("the shop can't be checked: %s", why)
         return
     meters.found(findings)
     for one in findings:

@@ -77,7 +77,7 @@ async def _refused(request: Request, error: HTTPException) -> Response:
 
 def _methods(request: Request) -> set[str]:
     """What a path may be asked, HEAD wherever there is a GET."""
-    routes = [one for one in request.app.state.routes if isinstance(one, APIRoute)]
+    routes = [one for one in request.app.routes if isinstance(one, APIRoute)]
     methods = {one for route in routes if route.path_regex.match(request.scope["path"]) for one in route.methods or ()}
     return methods | {"HEAD"} if "GET" in methods else methods or {"GET", "HEAD"}  # the service's own files
 

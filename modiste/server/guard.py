@@ -126,7 +126,7 @@ class Guard(Layer):
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         route, named = None, {}
-        for one in scope["app"].state.routes:
+        for one in scope["app"].routes:
             match, found = one.matches(scope)
             if match is Match.FULL:
                 scope["route"], route, named = one, one, found.get("path_params", {})

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
+from fastapi import Body, Depends, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
@@ -18,7 +18,7 @@ from modiste import wire
 from modiste.catalog.messages import is_message, told
 from modiste.catalog.values import moment, utc_now
 from modiste.errors import SettingError
-from modiste.server.api import KEY, Many, _each, _happened, _refusals
+from modiste.server.api import KEY, Many, Router, _each, _happened, _refusals
 from modiste.server.api import writes as server_writes
 from modiste.server.auth import Leave, WriteRoute, json_of
 from modiste.server.dependencies import TheShop, check_query
@@ -41,11 +41,11 @@ _ANY_PAGE = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy":
 
 TestName = Annotated[str, InPath(max_length=60, description="The test's name.", examples=["winter"])]
 
-told_by_pages = APIRouter(
+told_by_pages = Router(
     dependencies=[Depends(check_query), Depends(Leave("anyone"))], responses=_refusals(400, 413, 422, 429, 503)
 )
-reads = APIRouter(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
-writes = APIRouter(
+reads = Router(dependencies=[KEY, Depends(check_query)], responses=_refusals(401, 403, 421, 422, 429, 503))
+writes = Router(
     route_class=WriteRoute,
     dependencies=[KEY, Depends(check_query)],
     responses=_refusals(400, 401, 403, 413, 421, 422, 429, 503),

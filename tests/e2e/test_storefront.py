@@ -106,7 +106,7 @@ def visit(browser: Browser, service: str, key: str, site: int) -> Iterator[Calla
             written = written.replace(old, new)
         page_text = PAGE.format(style=STYLE, consent=CONSENT if consent else "", list=written)
         server = ThreadingHTTPServer(("127.0.0.1", site), partial(Handler, page_text))
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(server)
         context = browser.new_context(viewport={"width": 390, "height": 844})
         contexts.append(context)

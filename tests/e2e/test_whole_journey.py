@@ -166,7 +166,7 @@ def service(shop: Path, tmp_path: Path, site: int) -> Iterator[str]:
         back_end = opened.keys.add("back-end", "server")
     with serving(shop, logs=tmp_path) as served:
         server = ThreadingHTTPServer(("127.0.0.1", site), partial(Site, served.url, key, back_end))
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield served.url
         server.shutdown()
         server.server_close()

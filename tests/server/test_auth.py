@@ -21,6 +21,9 @@ from .test_limits import one_in_hand
 DRESS = "Dresses-red-women"
 ORIGIN = {"Origin": "https://shop.example"}
 
+asks_no_database = pytest.mark.parametrize("template", ["sqlite"], indirect=True)
+"""What is decided by the request alone is the same whatever the shop lies in."""
+
 LEAVES = {
     "anyone": """
         GET /health
@@ -123,7 +126,7 @@ WALKED = [one for one in ROUTES if one[1] not in ("/login", "/logout")]  # which
 def test_every_route_has_its_leave_written_down() -> None:
     found = {
         (method, route.path, leave_of(route))
-        for route in create_app(".").state.routes
+        for route in create_app(".").routes
         for method in getattr(route, "methods", None) or ["*"]
     }
     assert found - {("HEAD", "/openapi.json", "viewer")} == set(ROUTES)
@@ -155,6 +158,7 @@ CATALOGUE = {
 """What whoever is on this machine may read, without a key."""
 
 
+@asks_no_database
 def test_whoever_has_no_key_gets_nowhere_and_the_token_everywhere(shop_path: Path) -> None:
     with running(shop_path, Settings(token=TOKEN)) as url, httpx.Client(base_url=url) as client:
         assert refused(client) == CLOSED - CATALOGUE
@@ -168,6 +172,7 @@ def test_whoever_has_no_key_gets_nowhere_and_the_token_everywhere(shop_path: Pat
         assert client.get("/v1/stores", headers={"Authorization": b"Bearer \xff"}).status_code == 401  # type: ignore[dict-item]
 
 
+@asks_no_database
 def test_a_body_is_not_read_for_one_who_may_not_write(template: Path) -> None:
     with (
         running(template, Settings(token=TOKEN)) as url,
@@ -180,6 +185,7 @@ def test_a_body_is_not_read_for_one_who_may_not_write(template: Path) -> None:
         assert raw.recv(100).startswith(b"HTTP/1.1 401")
 
 
+@asks_no_database
 def test_before_there_is_a_key_whoever_sits_here_is_the_owner_and_web_pages_are_not(shop_path: Path) -> None:
     with running(shop_path, Settings()) as url, httpx.Client(base_url=url) as client:
         port = client.base_url.port
@@ -205,6 +211,7 @@ def test_before_there_is_a_key_whoever_sits_here_is_the_owner_and_web_pages_are_
         assert client.post("/search", headers=followed).status_code == 403
 
 
+@asks_no_database
 @pytest.mark.parametrize("settings", [Settings(), Settings(token=TOKEN), Settings(hosts=("shop.example",))])
 def test_a_name_that_is_not_the_shops_reads_nothing(template: Path, settings: Settings) -> None:
     """A page at attacker.example may have that name resolve to this machine: then it asks as if it were our own."""
@@ -217,6 +224,7 @@ def test_a_name_that_is_not_the_shops_reads_nothing(template: Path, settings: Se
         assert "MODISTE_HOSTS" in client.get("/items", headers={"Host": "evil"}).json()["detail"]
 
 
+@asks_no_database
 def test_hosts_are_the_names_that_a_service_answers_to(template: Path) -> None:
     with running(template, Settings(token=TOKEN, hosts=("shop.example",))) as url:
         for host in ("shop.example", "SHOP.example.:8000", "127.0.0.1:1", "[::1]:1"):

@@ -15,32 +15,41 @@ from pathlib import Path
 import httpx
 import pytest
 
+from modiste.server import app
 from modiste.server.app import listening
 from modiste.shop.shop import Shop
 
 from ..garments import drawn
-from ..running import BEARER, COMMAND, ONCE, TOKEN, Served, free_port, until
+from ..running import BEARER, COMMAND, ONCE, TOKEN, Served, Typed, free_port, typed, until
 
 
-def modiste(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command that is expected to end by itself."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MODISTE_")}
-    return subprocess.run(
-        [sys.executable, "-c", COMMAND, *words], capture_output=True, text=True, timeout=180, env=clean | environment
-    )
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Typed]:
+    """How ``modiste serve`` refuses to; typed in this process, where nothing begins to serve whatever it is asked."""
+    for name in [name for name in os.environ if name.startswith("MODISTE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(app, "serve", lambda *_: pytest.fail("it was not refused"))
+
+    def serve(*words: object, **environment: str) -> Typed:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            return typed("serve", *words)
+
+    return serve
 
 
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
-def test_without_a_token_only_this_machines_addresses_are_bound(shop_path: Path, serve: Callable[..., Served]) -> None:
+def test_without_a_token_only_this_machines_addresses_are_bound(
+    shop_path: Path, serve: Callable[..., Served], refused: Callable[..., Typed]
+) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "shop.example"):
-        refused = modiste("serve", str(shop_path), "--host", host)
-        assert refused.returncode == 2
-        assert "MODISTE_TOKEN" in refused.stderr
-        assert "Traceback" not in refused.stderr
+        ended = refused(shop_path, "--host", host)
+        assert (ended.code, "MODISTE_TOKEN" in ended.err) == (2, True)
     served = serve(shop_path)
     assert f"{served.url}/" in served.err.read_text()
     assert "only this machine" in served.err.read_text()
-    assert served.stop() in (0, -signal.SIGTERM)
+    ends_gracefully(served)
 
 
 def test_a_demo_on_a_terminal_ends_with_its_page_served_and_speaks_to_people(tmp_path: Path) -> None:
@@ -85,25 +94,26 @@ def answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
-def test_with_a_token_and_a_name_any_address_is_bound(shop_path: Path, serve: Callable[..., Served]) -> None:
-    nameless = modiste("serve", str(shop_path), "--host", "0.0.0.0", MODISTE_TOKEN=TOKEN)
-    assert (nameless.returncode, "MODISTE_HOSTS" in nameless.stderr, nameless.stderr.count("\n")) == (2, True, 1)
+def test_with_a_token_and_a_name_any_address_is_bound(
+    shop_path: Path, serve: Callable[..., Served], refused: Callable[..., Typed]
+) -> None:
+    nameless = refused(shop_path, "--host", "0.0.0.0", MODISTE_TOKEN=TOKEN)
+    assert (nameless.code, "MODISTE_HOSTS" in nameless.err, nameless.err.count("\n")) == (2, True, 1)
     served = serve(shop_path, "--host", "0.0.0.0", MODISTE_TOKEN=TOKEN, MODISTE_HOSTS="shop.example")
     order = {"shopper_id": "7", "item_id": "Dresses-red-women"}
     assert ONCE.post(f"{served.url}/v1/purchases", json=order).status_code == 401
     assert ONCE.post(f"{served.url}/v1/purchases", json=order, headers=BEARER).status_code == 200
 
 
-def test_what_is_no_shop_is_not_served(tmp_path: Path) -> None:
-    refused = modiste("serve", str(tmp_path / "none"))
-    assert refused.returncode == 2
-    assert "modiste new" in " ".join(refused.stderr.split())
+def test_what_is_no_shop_is_not_served(tmp_path: Path, refused: Callable[..., Typed]) -> None:
+    ended = refused(tmp_path / "none")
+    assert (ended.code, "modiste new" in " ".join(ended.err.split())) == (2, True)
 
 
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
-def test_a_setting_that_makes_no_sense_stops_it_at_once(shop_path: Path) -> None:
-    refused = modiste("serve", str(shop_path), MODISTE_IN_FLIGHT="many")
-    assert (refused.returncode, "MODISTE_IN_FLIGHT" in refused.stderr) == (2, True)
+def test_a_setting_that_makes_no_sense_stops_it_at_once(shop_path: Path, refused: Callable[..., Typed]) -> None:
+    ended = refused(shop_path, MODISTE_IN_FLIGHT="many")
+    assert (ended.code, "MODISTE_IN_FLIGHT" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
@@ -116,24 +126,19 @@ def test_the_missing_extra_is_named(shop_path: Path) -> None:
     assert "pip install 'argon2-cffi>=" in " ".join(refused.stderr.split())
 
 
-@pytest.mark.parametrize(
-    ("template", "by", "workers"),  # each pair of them
-    [
-        ("sqlite", signal.SIGINT, "1"),
-        ("sqlite", signal.SIGTERM, "2"),
-        ("postgresql", signal.SIGTERM, "1"),
-        ("postgresql", signal.SIGINT, "2"),
-    ],
-    indirect=["template"],
-)
-def test_it_ends_gracefully(shop_path: Path, serve: Callable[..., Served], by: signal.Signals, workers: str) -> None:
-    served = serve(shop_path, "--workers", workers)
+def ends_gracefully(served: Served, by: signal.Signals = signal.SIGTERM) -> None:
+    """It ends as whoever stops it wants it to."""
     served.process.send_signal(by)
     assert served.process.wait(120) in (0, -by)
     assert "Traceback" not in served.out.read_text() + served.err.read_text()
     assert any("shutdown complete" in line["message"] for line in served.logs)
     with pytest.raises(httpx.TransportError):
         ONCE.get(f"{served.url}/health")
+
+
+@pytest.mark.parametrize(("template", "workers"), [("sqlite", "1"), ("postgresql", "2")], indirect=["template"])
+def test_ctrl_c_ends_it_gracefully(shop_path: Path, serve: Callable[..., Served], workers: str) -> None:
+    ends_gracefully(serve(shop_path, "--workers", workers), signal.SIGINT)  # SIGTERM: other tests' ends
 
 
 def workers_of(served: Served, count: int = 2) -> list[int]:
@@ -159,12 +164,10 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("stopped", [False, True])
-def test_workers_end_with_their_parent(shop_path: Path, serve: Callable[..., Served], stopped: bool) -> None:
+def test_workers_end_with_their_parent(shop_path: Path, serve: Callable[..., Served]) -> None:
     served = serve(shop_path, "--workers", 2)
     workers = workers_of(served)
-    if stopped:
-        os.kill(workers[0], signal.SIGSTOP)
+    os.kill(workers[0], signal.SIGSTOP)  # as one that hangs; the other runs
     served.process.kill()
     served.process.wait(120)
     until(lambda: not any(map(is_running, workers)))
@@ -207,19 +210,18 @@ def test_workers_that_die_are_replaced(shop_path: Path, serve: Callable[..., Ser
     assert ONCE.get(f"{served.url}/v1/stores", headers=BEARER).status_code == 200
     new = workers_of(served, 4)
     assert new[:2] == old
-    assert served.stop() in (0, -signal.SIGTERM)
+    ends_gracefully(served)
     assert not any(map(is_running, new))
 
 
 @pytest.mark.parametrize("template", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_port_that_is_used_is_one_sentence(shop_path: Path, workers: str) -> None:
+def test_a_port_that_is_used_is_one_sentence(shop_path: Path, refused: Callable[..., Typed], workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as used:
         port = used.getsockname()[1]
-        refused = modiste("serve", str(shop_path), "--port", str(port), "--workers", workers)
-    assert refused.returncode == 2
-    assert f"port {port}: something else listens there" in refused.stderr
-    assert (len(refused.stderr.splitlines()), refused.stdout) == (1, "")
+        ended = refused(shop_path, "--port", port, "--workers", workers)
+    assert f"port {port}: something else listens there" in ended.err
+    assert (ended.code, len(ended.err.splitlines()), ended.out) == (2, 1, "")
 
 
 def test_an_answer_on_a_kept_connection_does_not_wait_for_the_one_before_to_be_acknowledged() -> None:
@@ -261,3 +263,5 @@ def test_two_services_of_one_shop_see_each_others_purchases(shop_path: Path, ser
     until(lambda: ONCE.get(f"{other.url}/v1/items/new").status_code == 200)
     similar = ONCE.get(f"{other.url}/v1/items/new/similar", params={"top": 1, "preset": "visual"}).json()
     assert similar["recommendations"][0]["relevance"] > 0.99
+    for served in (one, other):
+        ends_gracefully(served)

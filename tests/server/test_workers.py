@@ -10,7 +10,7 @@ import pytest
 
 from modiste.shop.shop import Shop
 
-from ..running import Served
+from ..running import Served, metric
 from .test_login import log_in
 from .test_serving import workers_of
 from .test_storefront import beacon
@@ -39,11 +39,11 @@ def worker_of(client: httpx.Client, pids: list[int]) -> int | None:
 @pytest.fixture
 def both(shop_path: Path, serve: Callable[..., Served]) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """A client of each of two workers, both logged in as mia, an admin, by the first one's session."""
+    served = serve(shop_path, "--workers", 2)
     with Shop.open(shop_path) as shop:
         shop.users.add("mia", SECRET, "admin")
         shop.scenarios.put("product-page", {"top": 5})
         shop.scenarios.put("other", {"top": 2})
-    served = serve(shop_path, "--workers", 2)
     pids, found = workers_of(served), dict[int, httpx.Client]()
     with ExitStack() as stack:
         for _ in range(200):
@@ -68,6 +68,12 @@ def test_two_workers_are_one_service(shop_path: Path, both: tuple[httpx.Client, 
         asked = {"placement": "product-page", "scenario": "product-page", "gender": "any", **asked}
         answer = client.get(f"/v1/items/{DRESS}/similar", params=asked).raise_for_status()
         return [found["item_id"] for found in answer.json()["recommendations"]]
+
+    # what is counted
+    for client in both:
+        client.get("/v1/stores").raise_for_status()
+    told = [client.get("/metrics").text for client in both]
+    assert [metric(text, "modiste_request_seconds_count", route="/v1/stores") for text in told] == [2, 2]
 
     # scenarios, and what is hidden
     assert len(shown(other)) == 5

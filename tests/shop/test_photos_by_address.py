@@ -55,7 +55,7 @@ class Answer(BaseHTTPRequestHandler):
 @pytest.fixture
 def web() -> Iterator[Web]:
     with Web() as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()
 

@@ -31,7 +31,7 @@ def synced(shop: Shop) -> list[Any]:
 @pytest.fixture
 def web(encoded: Callable[..., bytes]) -> Iterator[Web]:
     with Web() as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         kinds = ("Tees_Tanks-red-women-0", "Tees_Tanks-red-women-6", "Dresses-red-women-0", "Denim-red-women-0")
         server.files = {f"/{n}.png": encoded(name) for n, name in enumerate((*kinds, "Dresses-red-women-6"))}
         yield server
