@@ -43,6 +43,7 @@ from modiste.vision.photos import MAX_BYTES, check_photo
 
 STATES = (
     "on offer", "off", "hidden", "not available", "sold out", "never sold", "no photo", "no vector", "no category",
+    "no gender",
 )  # fmt: skip
 """What items may be looked for that are in a state; off is what is hidden, not available or sold out, never sold what
 is on offer and was bought neither here nor before."""
@@ -381,6 +382,9 @@ class Items:
                 counts.insert(), [{"item_id": row["item_id"], "count": row["popularity"] or 0.0} for row in new]
             )
         writing.update(items, "item_id", changed, revision=writing.revision)
+        said = [{"item_id": row["item_id"]} for row in changed if row["gender"] != known[row["item_id"]]["gender"]]
+        if said:
+            writing.update(items, "item_id", said, **dict.fromkeys(schema.PROPOSED["gender"]))
         moved = [
             {"one": row["item_id"], "more": (row["popularity"] or 0.0) - (before or 0.0)}
             for row in changed
@@ -588,6 +592,7 @@ def _in_state(state: str) -> sa.ColumnElement[bool]:
         "no photo": items.image.is_(None),
         "no vector": items.image.is_not(None) & sa.not_(embedded),
         "no category": items.category.is_(None),
+        "no gender": items.gender.is_(None),
     }
     return conditions[state]
 
