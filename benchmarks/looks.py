@@ -8,6 +8,7 @@
 """
 
 import argparse
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -18,8 +19,12 @@ from retrieval import interval, is_held_out
 from views import WORDS, embedded, nearest, rows_of
 
 from modiste.arrays import Bools, Floats, Ints, Singles
+from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import MaskError
+from modiste.ranking.candidates import Candidates, Queries
+from modiste.ranking.relevance import PRESETS, Scale
+from modiste.ranking.topk import rank
 from modiste.shop.proposals import proposals
 from modiste.shop.vectors import CALIBRATION, DEFAULT_BACKBONE, DEFAULT_FILL, DEFAULT_MASKING, DEFAULT_PARSER
 from modiste.vision.agreeing import agreed
@@ -31,6 +36,7 @@ from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 
 Rows = list[dict[str, str]]
+Codes = NDArray[np.int8]
 TAXONOMY = Taxonomy.load()
 
 
@@ -127,37 +133,133 @@ def alike(query: int, item: Ints, way: str, photos: tuple[Singles, Singles]) -> 
     return float(sum(weight * (cosine - low) / (high - low) for cosine, (low, high), weight in terms))
 
 
+def gallery_of(
+    rows: Rows, photos: tuple[Singles, Singles], product: Ints, category: Ints, names: list[str]
+) -> Candidates:
+    """Photos as the items of a shop that says nothing of their gender."""
+    n = len(rows)
+    return Candidates(
+        vectors=np.hstack(photos),
+        has_vector=np.ones(n, bool),
+        normpop=np.zeros(n),
+        category=category,
+        similarity=TAXONOMY.matrix(names),
+        gender=np.zeros(n, np.int8),
+        product=product,
+        item_ids=[row["item_id"] for row in rows],
+        colour_dim=photos[1].shape[1],
+        scales=(Scale(*CALIBRATION["look"]), Scale(*CALIBRATION["colour"])),
+    )
+
+
+def numbered(words: list[str]) -> tuple[list[str], Ints]:
+    """The different words and the number of each, -1 for none."""
+    names = sorted(set(words) - {""})
+    return names, np.array([names.index(one) if one else -1 for one in words])
+
+
+def listed(gallery: Candidates, asked: Singles, kinds: Ints, gender: Codes, own: list[Ints], preset: str) -> Ints:
+    """The five products of others that each photo's list by ``preset`` begins with, int64 (n, 5); the photo is of a
+    kind of ``kinds``, -1: not known, and of ``gender`` as the ranking has it."""
+    n = len(asked)
+    kinship = gallery.similarity_with_unknown[kinds]
+    queries = Queries(np.full(n, -1), asked, np.full(n, 1 / 3), gender, own, kinship=kinship)
+    return rank(gallery, queries, PRESETS[preset]).items
+
+
 def proposed(data: Path, keep: Path | None, every: int) -> None:
-    """Print how often the category that a photo proposes is the item's own, which was hidden, by the share asked for;
-    and what it is worth in the ranking: how many of the first five by look, colour and category are of the own one."""
-    print("\n| photos | of | sure from | proposed, % | right, % | Top-5 of its category without, with it, % |")
+    """Print how often the category and the gender that a photo proposes are the item's own, which was hidden, by the
+    share asked for; and what they are worth in the ranking."""
+    print(
+        "\n| photos | of | sure from | category proposed, % | right, % | Top-5 of its category without → with it, % |"
+    )
     print("| --- | --- | --- | --- | --- | --- |")
     for kind in ("luma", "garments", "madison"):
         rows = photos_of(data, kind, every)
-        gallery, asked = vectors(rows, kind, keep), vectors(rows, kind, keep, known=False)
+        photos, asked = vectors(rows, kind, keep), np.hstack(vectors(rows, kind, keep, known=False))
         group = np.unique([row["group"] for row in rows], return_inverse=True)[1]
-        words, category = np.unique([row["category"] for row in rows], return_inverse=True)
-        known = words[category] != ""
-        low, high = CALIBRATION["look"]
-        found, share = np.zeros(len(rows), np.int64), np.zeros(len(rows))
-        for one in range(len(rows)):
-            others = (group != group[one]) & known
-            [found[one]], [share[one]] = proposals(
-                asked[0][one : one + 1], gallery[0][others], category[others], (low, high)
-            )
-        ends = CALIBRATION["colour"]
-        relevance = 3.0 * asked[0] @ gallery[0].T / (high - low) + 1.5 * asked[1] @ gallery[1].T / (ends[1] - ends[0])
-        relevance[(group[:, None] == group) | ~known] = -np.inf
+        names, category = numbered([row["category"] for row in rows])
+        product = np.arange(len(rows)) if kind == "garments" else group
+        gallery = gallery_of(rows, photos, product, category, names).updated(allowed=category >= 0)
+        own = [np.flatnonzero(group == one) for one in group]
+        found, share = proposals(gallery, asked, category, own)
+        known, nobody = category >= 0, np.zeros(len(rows), np.int8)
         for least in (0.5, 0.6, 0.7, 0.8, 0.9):
             sure = known & (share >= least)
             right = (found == category)[sure].astype(float)
-            alike = TAXONOMY.matrix(words.tolist())[found][:, category] * (share >= least)[:, None]
             agree = [
-                (category[nearest(scores[known])] == category[known][:, None]).mean(1)
-                for scores in (relevance, relevance + alike)
+                (category[listed(gallery, asked, kinds, nobody, own, "balanced")] == category[:, None]).mean(1)[known]
+                for kinds in (np.full(len(rows), -1), np.where(share >= least, found, -1))
             ]
             cells = [interval(right, group[sure]), " → ".join(interval(one, group[known]) for one in agree)]
             print(f"| {kind} | {known.sum()} | {least} | {100 * sure.sum() / known.sum():.0f} | {' | '.join(cells)} |")
+    print(
+        "\n| photos | hidden | category | of | sure from | gender proposed, % | right, % "
+        "| Top-5 of its gender, visual, % | gain | balanced, % | gain | of its category, gain |"
+    )
+    print("| --- |" + " --- |" * 11)
+    for kind in ("luma", "madison"):
+        for least in (0.6, 0.7, 0.8, 0.9):
+            for_whom(data, keep, every, kind, least)
+        for_whom(data, keep, every, kind, 0.8, known="known, asked alone")
+        for_whom(data, keep, every, kind, 0.8, known="not known")
+        for_whom(data, keep, every, kind, 0.8, hidden=0.5)
+
+
+def for_whom(
+    data: Path, keep: Path | None, every: int, kind: str, least: float, *, known: str = "known", hidden: float = 0.0
+) -> None:
+    """Print a line of the table of genders: of one photo after the other, or of so many products at once, the gender is
+    ``hidden``. With all that the shop doesn't say proposed, lists are judged by all true genders."""
+    rows = photos_of(data, kind, every)
+    photos, asked = vectors(rows, kind, keep), np.hstack(vectors(rows, kind, keep, known=known != "not known"))
+    group = np.unique([row["group"] for row in rows], return_inverse=True)[1]
+    names, category = numbered([row["category"] for row in rows])
+    true = np.array([("", *GENDERS).index(row["gender"]) for row in rows]) - 1
+    gallery = gallery_of(rows, photos, group, category, names).updated(allowed=true >= 0)
+    own = [np.flatnonzero(group == one) for one in group]
+    kinds = np.full(len(rows), -1) if known == "not known" else category
+    mute = own
+    if known == "known, asked alone":
+        mute = [np.flatnonzero((group == group[one]) | (category != category[one])) for one in range(len(rows))]
+    draws = [np.random.default_rng(one).random(group.max() + 1) < hidden for one in range(12 if hidden else 1)]
+    judged: list[Floats] = []
+    for draw in draws:
+        said = np.where(draw[group], -1, true)
+        found, share = proposals(gallery, asked, said, mute)
+        sure = share >= least
+        query = np.where(sure, found + 3, 0)
+        theirs = np.where(said >= 0, said + 1, query if hidden else 0)
+        lists = [
+            listed(
+                replace(gallery, gender=items.astype(np.int8), group=None),
+                asked,
+                kinds,
+                codes.astype(np.int8),
+                own,
+                preset,
+            )
+            for preset in ("visual", "balanced")
+            for items, codes in ((said + 1, query * 0), (theirs, query))
+        ]
+        columns = [sure, np.where(sure, found == true, np.nan)]
+        columns += [(true[one] == true[:, None]).mean(1) for one in lists]
+        columns += [(category[one] == category[:, None]).mean(1) for one in lists[2:]]
+        asked_of = (true >= 0) & (draw[group] if hidden else True)
+        judged.append(np.where(asked_of, np.array(columns, float), np.nan))
+    values, whose = np.hstack(judged), np.tile(group, len(draws))
+
+    def cell(column: Floats) -> str:
+        there = ~np.isnan(column)
+        return interval(column[there], whose[there])
+
+    cells = [f"{100 * np.nanmean(values[0]):.0f}", cell(values[1])]
+    for one in (2, 4):
+        cells += [" → ".join(f"{100 * np.nanmean(values[place]):.1f}" for place in (one, one + 1))]
+        cells += [cell(values[one + 1] - values[one])]
+    cells += [cell(values[7] - values[6])]
+    words = [kind, "half" if hidden else "one", known, str((true >= 0).sum()), str(least)]
+    print(f"| {' | '.join(words + cells)} |", flush=True)
 
 
 def defaults(data: Path, keep: Path | None, every: int) -> None:

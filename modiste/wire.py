@@ -390,7 +390,13 @@ class Item(Shown):
     photos: list[Address] = Field(description="Further photos.")
     mask: Address | None
     proposed: str | None = Field(description="Where the shop names no category: the one that its photos propose.")
-    proposed_share: float | None = Field(description="Of the items most like it, how many have it, in [0, 1].")
+    proposed_share: float | None = Field(description="Of the products most like it, how many have it, in [0, 1].")
+    proposed_gender: Gender | None = Field(
+        description="Where the shop names no gender: the one that its photos propose. It hides nothing."
+    )
+    proposed_gender_share: float | None = Field(
+        description="Of the products most like it, how many have it, in [0, 1]."
+    )
 
 
 class Items(BaseModel):
@@ -421,6 +427,7 @@ class Terms(BaseModel):
     distance: float
     together: float
     newness: float
+    gender: float = Field(0.0, description="Below 0 where photos propose that it is for the other gender.")
     boost: float = Field(0.0, description="What a scenario's rules add; below 0 where they bury it.")
 
 
@@ -511,6 +518,14 @@ class SearchResult(Answer):
     height: int
     labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
     mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
+    proposed_gender: Gender | None = Field(
+        None,
+        description="Where no gender is asked for: whose it is by what looks like it. It hides nothing; the others' "
+        "things stand lower.",
+    )
+    proposed_gender_share: float | None = Field(
+        None, description="Of the products most like it, how many are theirs, in [0, 1]."
+    )
     garments: list[Garment] = Field(description="Those that somebody wears on it, the largest first.")
 
 

@@ -143,11 +143,14 @@ def search(
             for one in found.garments
         ]  # fmt: skip
         whole = [one.as_json() for one in found.recommendations]
-        print(json.dumps({"recommendations": whole, "garments": garments}, indent=2))
+        gender, share = found.whose or (None, None)
+        proposed = {"proposed_gender": gender, "proposed_gender_share": share}
+        print(json.dumps({**proposed, "recommendations": whole, "garments": garments}, indent=2))
         return
     for one in found.garments:
         print_list(f"like the {one.label}, {one.colour}", one.recommendations)
-    print_list(f"like {'all of it' if found.garments else photo.name}", found.recommendations)
+    perhaps = f", perhaps for {found.whose[0]} ({found.whose[1]:.0%} of what looks like it)" if found.whose else ""
+    print_list(f"like {'all of it' if found.garments else photo.name}{perhaps}", found.recommendations)
 
 
 @app.command(

@@ -229,7 +229,7 @@ def _notes(experiment: _Experiment, estimated: int) -> list[str]:
             f"The trendiness of {estimated:,} of the shoppers was estimated from these same purchases, so their "
             "popularity MAE is more favourable than it would be for purchases to come."
         )
-    unknown = float((gender[experiment.snapshot.column("alive")] == 0).mean())
+    unknown = float((~np.isin(gender[experiment.snapshot.column("alive")], (1, 2))).mean())
     if unknown:
         notes.append(f"The gender of {100 * unknown:.0f}% of the items is unknown; those are not judged by it.")
     return notes

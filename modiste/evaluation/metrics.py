@@ -40,12 +40,13 @@ def category_similarity(similarity: Floats, bought: Ints, found: Ints) -> Floats
 
 
 def gender_alignment(shopper: NDArray[np.int8], found: NDArray[np.int8]) -> Floats:
-    """100 where the recommended item's gender is the shopper's, 0 where it is the other, NaN where one is unknown (0).
+    """100 where the recommended item's gender is the shopper's, 0 where it is the other, NaN where one is neither men's
+    (1) nor women's (2) for sure.
 
     The authors' published code compares the shopper's gender with the gender of the item that she *bought*: pass that
     as ``found`` and the result is theirs, 100 for every recommendation, whatever was recommended.
     """
-    judged = (shopper != 0) & (found != 0)
+    judged = np.isin(shopper, (1, 2)) & np.isin(found, (1, 2))
     return np.where(judged, 100.0 * (shopper == found), np.nan)
 
 

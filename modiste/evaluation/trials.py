@@ -37,7 +37,7 @@ class Purchases:
         item, shopper, trendiness = item[kept], shopper[kept], trendiness[kept]
         genders = np.zeros(int(shopper.max(initial=-1)) + 1, np.int8)
         bought = item_gender[item]
-        known = np.flatnonzero(bought)
+        known = np.flatnonzero(np.isin(bought, (1, 2)))
         people, earliest = np.unique(shopper[known], return_index=True)
         genders[people] = bought[known][earliest]
         return cls(item, shopper, trendiness, genders[shopper])

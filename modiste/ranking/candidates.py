@@ -12,6 +12,9 @@ from modiste.arrays import Array, Bools, Floats, Ints, Reals, Singles
 from modiste.errors import SettingError
 from modiste.ranking.relevance import Scale, Weights
 
+WHOSE = 10
+"""How many groups a category has: adults' and children's, of five codes of gender each."""
+
 _PAIRS = 8192  # whose vectors are in memory at once
 _NONE = np.empty(0, np.int64)
 
@@ -27,12 +30,13 @@ class Candidates:
         normpop: float64 (n,), normalised popularity in [0, 1]; zeros where the paper's formula isn't asked for.
         category: integers (n,), row of ``similarity``; -1: no category, similar to nothing.
         similarity: float64 (c, c) in [0, 1], symmetric.
-        gender: int8 (n,): 0 unknown (passes every filter), 1 men, 2 women.
+        gender: int8 (n,): 1 men, 2 women; 3 perhaps men, 4 perhaps women, as photos propose, and 0 unknown, which pass
+            every filter.
         product: integers (n,), equal for the views of one product.
         item_ids: n different ids; only those of candidates that tie are read.
         distance_km: float64 (n,) from the shopper to the item's store, NaN where it is not known.
         allowed: bool (n,), False for items that must not be recommended to anybody now; None: all may.
-        group: int64 (n,), 6 · (category + 1) + 3 · children + gender; made of them where it isn't given.
+        group: int64 (n,), 10 · (category + 1) + 5 · children + gender; made of them where it isn't given.
         children: bool (n,), for children; None: none is.
         fashion: (n,), the logarithms of what was bought lately and of what was in a year, weighted, at least 0;
             None: nothing was.
@@ -80,11 +84,11 @@ class Candidates:
 
     @cached_property
     def groups(self) -> Ints:
-        """int64 (n,): category, age and gender as one number, 6 · (category + 1) + 3 · children + gender."""
+        """int64 (n,): category, age and gender as one number, 10 · (category + 1) + 5 · children + gender."""
         if self.group is not None:
             return self.group
-        made = (np.asarray(self.category, np.int64) + 1) * 6 + self.gender
-        return made if self.children is None else made + 3 * self.children
+        made = (np.asarray(self.category, np.int64) + 1) * WHOSE + self.gender
+        return made if self.children is None else made + 5 * self.children
 
     @property
     def look_dim(self) -> int:
@@ -110,8 +114,8 @@ class Candidates:
         return np.pad(np.asarray(self.similarity, np.float64), (0, 1))
 
     def admits(self, gender: int) -> Bools:
-        """bool (n,): the items a shopper of ``gender`` may be shown (0: any), before her own purchases are left out."""
-        suits = np.full(len(self), True) if gender == 0 else (self.gender == gender) | (self.gender == 0)
+        """bool (n,): the items a shopper of ``gender`` may be shown, before her own purchases are left out."""
+        suits: Bools = ~_barred(self.gender, np.full(1, gender, np.int8))
         return suits if self.allowed is None else suits & self.allowed
 
     def views_of(self, rows: Ints) -> Ints:
@@ -127,7 +131,8 @@ class Queries:
         item: int64 (q,), the purchased item's row among the candidates; -1: none, then ``vectors`` has its embedding.
         vectors: float32 (q, d) of unit length, read where ``item`` is -1; a row of zeros, or None, is no photo at all.
         trendiness: float64 (q,), the shopper's τ in [0, 1].
-        gender: int8 (q,): 1 men, 2 women, 0 no filter.
+        gender: int8 (q,): 1 men, 2 women, whom nothing of the other's is shown; 3 perhaps men, 4 perhaps women, 0 not
+            known, without a filter.
         children: int8 (q,): 1 adults' items alone, 2 children's alone, 0 both; None: both.
         kinship: float64 (q, c + 1), how much each category suits the query, the last one none; None: as alike as the
             item's own category.
@@ -212,6 +217,12 @@ class Queries:
         return candidates.views_of(bought)
 
 
+def _barred(gender: Array, wanted: Array) -> Bools:
+    """Whether somebody who is known to want men's or women's things isn't shown those known to be the other's."""
+    barred: Bools = wanted * gender == 2  # 1 and 2, or 2 and 1
+    return barred
+
+
 class Pairing:
     """The queries put beside the candidates: answers for pairs (query, row), given as two int64 arrays (k,).
 
@@ -264,7 +275,7 @@ class Pairing:
 
     def admissible(self, query: Ints, row: Ints) -> Bools:
         """bool (k,): whether that item may be recommended there."""
-        code = self.candidates.groups[row] % 6
+        code = self.candidates.groups[row] % WHOSE
         suits = ~self.barred[code, query]
         if self.candidates.allowed is not None:
             suits &= self.candidates.allowed[row]
@@ -273,11 +284,20 @@ class Pairing:
 
     @cached_property
     def barred(self) -> Bools:
-        """bool (6, q): whether a query's gender or age rules out items of 3 · children + gender."""
-        child, gender = np.divmod(np.arange(6)[:, None], 3)
-        wanted, age = self.queries.gender, self.children
-        barred: Bools = ((wanted != 0) & (gender != 0) & (gender != wanted)) | ((age != 0) & (child != age - 1))
+        """bool (10, q): whether a query's gender or age rules out items of 5 · children + gender."""
+        child, gender = np.divmod(np.arange(WHOSE)[:, None], 5)
+        age = self.children
+        barred: Bools = _barred(gender, self.queries.gender) | ((age != 0) & (child != age - 1))
         return barred
+
+    @cached_property
+    def doubtful(self) -> Floats:
+        """float64 (10, q): 1 where items of 5 · children + gender are perhaps for the other gender than the query, as
+        the photos of one of the two propose; else 0."""
+        gender, wanted = np.arange(WHOSE)[:, None] % 5, self.queries.gender
+        other = (gender != 0) & (wanted != 0) & (gender % 2 != wanted % 2)
+        doubtful: Floats = (other & ~_barred(gender, wanted)).astype(np.float64)
+        return doubtful
 
     def together(self) -> tuple[Ints, Ints, Floats]:
         """All pairs of query and row that are bought together, and how much so."""

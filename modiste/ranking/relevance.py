@@ -3,7 +3,7 @@
 ``choice``, a conditional logit: people buy in proportion to exp(relevance), with
 
     relevance = α · look + κ · colour + β · θ · log(1 + n / s) + ν · newness + γ · category + δ · exp(−km / 10)
-                + μ · together
+                + μ · together − [perhaps for the other gender]
 
 look and colour are calibrated (0: as alike as two strangers, 1: as two photos of one product), n is what was bought
 lately of the candidate and θ the shopper's trendiness: 0 takes no notice of what others buy, 1 buys in proportion.
@@ -46,6 +46,10 @@ NEW = 0.7
 
 OFTEN = 0.5
 """The category's term, without its weight, from which on a shopper buys a kind clearly more often than others do."""
+
+OTHER_GENDER = 1.0
+"""What an item loses that is perhaps for the other gender, as photos propose where a shop doesn't say: as much as it
+gains, by ``balanced``, for being of the same kind."""
 
 Formula = Literal["choice", "paper"]
 Scaling = Literal["none", "minmax"]
@@ -136,6 +140,7 @@ class Terms(NamedTuple):
     distance: Reals
     together: Reals
     newness: Reals
+    gender: Reals
     boost: Reals
 
     @property
@@ -158,6 +163,7 @@ def terms(
     distance_km: Reals | None = None,
     together: Reals | None = None,
     newness: Reals | None = None,
+    doubtful: Reals | None = None,
     boost: Reals | None = None,
 ) -> Terms:
     """The weighted terms of n candidates, for one query or for one each, in the float type of ``popularity``.
@@ -176,6 +182,7 @@ def terms(
         distance_km: (n,) to each candidate's store, NaN where it is not known; None: not known for any.
         together: (n,) how much more often than by chance bought by those who bought what she did, at least 0.
         newness: (n,) log newness, times how much it matters to her.
+        doubtful: (n,) 1 where it is perhaps for the other gender, else 0; ``choice`` uses it, and no weight counts.
         boost: (n,) what somebody's rules add to it, below 0 to bury it; no weight counts for it.
     """
     nothing = np.zeros_like(popularity)
@@ -202,7 +209,8 @@ def terms(
         near = weights.distance * np.nan_to_num(np.exp(distance_km * (-1 / DISTANCE_SCALE_KM)), nan=0.0)
     joint = weights.together * together if together is not None and weights.together else nothing
     fresh = weights.newness * newness if newness is not None and weights.newness else nothing
-    return Terms(seen, alike, fashion, category, near, joint, fresh, nothing if boost is None else boost)
+    other = nothing - OTHER_GENDER * doubtful if doubtful is not None and weights.formula == "choice" else nothing
+    return Terms(seen, alike, fashion, category, near, joint, fresh, other, nothing if boost is None else boost)
 
 
 def _calibrated(cosine: Reals, scale: Scale) -> Reals:

@@ -13,8 +13,8 @@ from threading import Lock
 import numpy as np
 
 from modiste.arrays import Floats, Ints, Singles
-from modiste.ranking.candidates import Pairing
-from modiste.ranking.relevance import EQUAL_COSINES, Weights, terms
+from modiste.ranking.candidates import WHOSE, Pairing
+from modiste.ranking.relevance import EQUAL_COSINES, OTHER_GENDER, Weights, terms
 
 Rows = slice | Ints
 Scored = tuple[Ints, Ints, Singles]  # pairs: query, row and score
@@ -165,6 +165,7 @@ class Scan:
             self.weights.beta * max(1.0, 3 * max(map(abs, self.shop.ends)))
             + self.weights.gamma * kin
             + self.weights.distance
+            + OTHER_GENDER
         )
         if self.weights.newness and self.shop.newness is not None:
             most = float(np.abs(self.pairing.freshness).max(initial=0.0))
@@ -315,9 +316,12 @@ class Scan:
         return np.tile(barred, (self.pairing.kinship.shape[1], 1))
 
     def _worth(self) -> Singles:
-        """The category's term, less what no look is worth, by the items' group and query; NaN where one is barred."""
+        """The terms of category and gender, less what no look is worth, by the items' group and query; NaN where one is
+        barred."""
         by_category = np.roll(self.pairing.kinship, 1, axis=1).T  # that of no category first
-        worth = self.weights.gamma * np.repeat(by_category, 6, axis=0) - self._slope * self._floor
+        worth = self.weights.gamma * np.repeat(by_category, WHOSE, axis=0) - self._slope * self._floor
+        if self.weights.formula == "choice":
+            worth -= OTHER_GENDER * np.tile(self.pairing.doubtful, (len(by_category), 1))
         return worth.astype(np.float32) + self._barrier
 
     def _base(self, rows: Rows) -> Singles | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from modiste.arrays import Array, Floats, Ints
 from modiste.errors import SettingError
-from modiste.ranking.candidates import Candidates, Pairing, Queries
+from modiste.ranking.candidates import WHOSE, Candidates, Pairing, Queries
 from modiste.ranking.relevance import Terms, Weights, terms
 from modiste.ranking.scan import Scan
 
@@ -175,6 +175,7 @@ class _Best:
             distance_km=None if shop.distance_km is None else shop.distance_km[row],
             together=_looked_up(query, row, *pairing.together()) if weights.together else None,
             newness=None if shop.newness is None else shop.newness[row] * pairing.freshness[query],
+            doubtful=pairing.doubtful[shop.groups[row] % WHOSE, query],
             boost=None if shop.boost is None else shop.boost[row],
         )
         seen = shop.has_vector[row] & pairing.embedded[query]

@@ -339,6 +339,9 @@ async def search(
 
     def find() -> wire.SearchResult:
         result = shop.search(content, max_pixels=settings.max_pixels, **ask.given)
+        whose: dict[str, Any] = dict(
+            zip(("proposed_gender", "proposed_gender_share"), result.whose or (), strict=False)
+        )
         return wire.SearchResult(
             width=result.photo.width,
             height=result.photo.height,
@@ -354,6 +357,7 @@ async def search(
                 )
                 for one in result.garments
             ],
+            **whose,
             **_sent(result.recommendations),
         )
 

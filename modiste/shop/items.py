@@ -55,6 +55,7 @@ from modiste.vision.photos import MAX_BYTES, check_photo
 
 STATES = (
     "on offer", "off", "hidden", "not available", "sold out", "never sold", "no photo", "no vector", "no category",
+    "no gender",
 )  # fmt: skip
 """What items may be looked for that are in a state; off is what is hidden, not available or sold out, never sold what
 is on offer and was bought neither here nor before."""
@@ -396,6 +397,9 @@ class Items:
         writing.update(items, "item_id", changed, revision=writing.revision)
         was = {row["item_id"]: known[row["item_id"]]["popularity"] or 0.0 for row in changed}
         add_counts(writing, {row["item_id"]: (row["popularity"] or 0.0) - was[row["item_id"]] for row in changed})
+        said = [{"item_id": row["item_id"]} for row in changed if row["gender"] != known[row["item_id"]]["gender"]]
+        if said:
+            writing.update(items, "item_id", said, **dict.fromkeys(schema.PROPOSED["gender"]))
         stale = [
             {"stale": row["item_id"]}
             for row in changed
@@ -603,6 +607,7 @@ def _in_state(state: str) -> sa.ColumnElement[bool]:
         "no photo": items.image.is_(None),
         "no vector": items.image.is_not(None) & sa.not_(embedded),
         "no category": items.category.is_(None),
+        "no gender": items.gender.is_(None),
     }
     return conditions[state]
 

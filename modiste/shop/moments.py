@@ -487,7 +487,10 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
     """What the snapshot's columns have for ``items``, rows of FIELDS."""
     by_name = dict(zip(FIELDS, zip(*items, strict=True), strict=True))
     category = [names.category(one) for one in by_name["category"]]
-    gender = [GENDERS.index(one) + 1 if one in GENDERS else 0 for one in by_name["gender"]]
+    gender = [
+        GENDERS.index(said) + 1 if said in GENDERS else GENDERS.index(seen) + 3 if seen in GENDERS else 0
+        for said, seen in zip(by_name["gender"], by_name["proposed_gender"], strict=True)
+    ]
     children = [one == "children" for one in by_name["age_group"]]
     return {
         "alive": [True] * len(items),
@@ -495,7 +498,7 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
         "gender": gender,
         "children": children,
         "group": [
-            6 * (one + 1) + 3 * young + whose for one, young, whose in zip(category, children, gender, strict=True)
+            10 * (one + 1) + 5 * young + whose for one, young, whose in zip(category, children, gender, strict=True)
         ],
         "product": [_hash(one) for one in by_name["product"]],
         "price": [np.nan if one is None else one for one in by_name["price"]],

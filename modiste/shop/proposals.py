@@ -1,38 +1,54 @@
-"""The category that a photo proposes for an item without one, by what looks most like it."""
+"""What the photos propose where the shop doesn't say a garment's category or gender, by what looks most like them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from modiste.arrays import Floats, Ints, Singles
+from modiste.arrays import Bools, Floats, Ints, Singles
+from modiste.ranking.candidates import Candidates, Queries
+from modiste.ranking.relevance import Weights
+from modiste.ranking.topk import rank
 
-PROPOSED_FROM = 0.7
-"""The share of an item's neighbours from which their category is proposed: 80 to 96% of the proposals are right on the
-photos of benchmarks/looks.py."""
+SURE = {"category": 0.7, "gender": 0.8}
+"""The share of the neighbours from which what they are is proposed: nine of ten proposals are right on the photos that
+it was chosen by (benchmarks/looks.py)."""
 
-_NEIGHBOURS = 10
+_NEIGHBOURS = 5
+_ALIKE = 0.3  # of two photos of one product; where others are the nearest, nothing here is like it
+_MOST = 100_000  # items that may be asked; of more, evenly spread ones
 _NEARER = 3.6  # a neighbour nearer by a look of 1 weighs e to that as much
-_BLOCK = 512  # queries at a time
+_LOOK = Weights(1.0, 0.0, 0.0, formula="choice")
 
 
-def proposals(looks: Singles, gallery: Singles, category: Ints, scale: tuple[float, float]) -> tuple[Ints, Floats]:
-    """For each of ``looks``, float32 (m, dim), the category that most of the ten nearest of ``gallery``, float32
-    (n, dim), have, and their share, int64 (m,) and float64 (m,); nearer ones count for more.
+def proposals(
+    gallery: Candidates, vectors: Singles, values: Ints, excluded: Sequence[Ints] | None = None
+) -> tuple[Ints, Floats]:
+    """For each of ``vectors``, float32 (m, d) as the gallery's, the value that most of the five products that look most
+    like it have, and their share: int64 (m,) and float64 (m,); nearer ones count for more.
 
-    ``category``, int (n,), are the gallery's, from 0 on. ``scale`` is the cosine of two strangers and of two photos of
-    one product. Without a gallery the category is -1 and the share 0.
+    ``values``, int (n,), are the gallery's, from 0 on; -1: not known. ``excluded`` are rows for each vector whose
+    products aren't asked. Where fewer than five that are known look at all like it, or all known ones are the same so
+    that there is nothing to choose, the value is -1 and the share 0.
     """
-    found, shares = np.full(len(looks), -1, np.int64), np.zeros(len(looks))
-    most = min(_NEIGHBOURS, len(gallery))
-    if not most:
-        return found, shares
-    for start in range(0, len(looks), _BLOCK):
-        cosine = looks[start : start + _BLOCK] @ gallery.T
-        near = np.argpartition(-cosine, most - 1, axis=1)[:, :most]
-        alike = np.take_along_axis(cosine, near, axis=1).astype(np.float64) / (scale[1] - scale[0])
-        weights = np.exp(_NEARER * (alike - alike.max(axis=1, keepdims=True)))
-        same = category[near][:, :, None] == category[near][:, None, :]
-        votes = (same * weights[:, None, :]).sum(axis=2) / weights.sum(axis=1, keepdims=True)
-        best = votes.argmax(axis=1)
-        each = np.arange(len(near))
-        found[start : start + _BLOCK] = category[near[each, best]]
-        shares[start : start + _BLOCK] = votes[each, best]
-    return found, shares
+    many = len(vectors)
+    known = (values >= 0) & gallery.has_vector
+    if gallery.allowed is not None:
+        known &= gallery.allowed
+    rows = np.flatnonzero(known)
+    known[:] = False
+    known[rows[:: max(1, -(-len(rows) // _MOST))]] = True
+    said = values[known]
+    if not len(said) or said.min() == said.max():
+        return np.full(many, -1, np.int64), np.zeros(many)
+    nobody = np.zeros(many, np.int8)
+    queries = Queries(np.full(many, -1), vectors, np.zeros(many), nobody, excluded)
+    near = rank(gallery.updated(allowed=known), queries, _LOOK, _NEIGHBOURS)
+    enough: Bools = np.all(near.terms.look >= _ALIKE, axis=1)  # false for NaN
+    look = np.where(enough[:, None], near.terms.look, 0.0)
+    weights = np.exp(_NEARER * (look - look[:, :1]))
+    theirs = np.where(enough[:, None], values[near.items], -1)
+    votes = ((theirs[:, :, None] == theirs[:, None, :]) * weights[:, None, :]).sum(axis=2)
+    best = votes.argmax(axis=1, keepdims=True)
+    found = np.take_along_axis(theirs, best, axis=1)[:, 0].astype(np.int64)
+    shares = np.take_along_axis(votes, best, axis=1)[:, 0] / weights.sum(axis=1)
+    return found, np.where(enough, shares, 0.0)

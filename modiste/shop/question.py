@@ -14,6 +14,7 @@ from modiste.errors import SettingError
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights, sentence
 from modiste.ranking.topk import Ranking, merge, rank, rank_among
+from modiste.shop.proposals import SURE, proposals
 from modiste.shop.recommendations import SHOWN, Recommendation, Recommendations
 from modiste.shop.rules import Ruling, Walk, likeness, varied
 from modiste.shop.shoppers import Shopper
@@ -58,14 +59,15 @@ class SearchResult:
     """How a photo was parsed, and what looks like it.
 
     ``photo`` is upright RGB. ``labels``, uint8 (h, w), names its pixels in the palette and ``keep``, bool (h, w), tells
-    which were compared; both are None where the photo was taken whole. ``garments`` are those that somebody wears on
-    it, the largest first.
+    which were compared; both are None where the photo was taken whole. ``whose`` is as :class:`Question` has it.
+    ``garments`` are those that somebody wears on the photo, the largest first.
     """
 
     photo: Image.Image
     labels: NDArray[np.uint8] | None
     keep: Bools | None
     recommendations: Recommendations
+    whose: tuple[str, float] | None = None
     garments: tuple[Garment, ...] = ()
 
 
@@ -77,6 +79,7 @@ class Question:
     ``distances`` are each row's, float64 in km, None where the position or the stores are not known. ``ruling`` has the
     rules in force, None without any, and ``apart`` which of those about what is shown together it doesn't meet.
     ``personal``: it is about what somebody bought or looked at, so that nothing may fit.
+    ``whose``: the gender that what looks like its photo proposes, and the share of the neighbours that have it.
     ``pinned`` is what may be pinned, where that was worked out with others'.
     """
 
@@ -92,6 +95,7 @@ class Question:
     ruling: Ruling | None = None
     apart: tuple[int, ...] = ()
     personal: bool = False
+    whose: tuple[str, float] | None = None
     pinned: "Pinnable | None" = None
 
     # What may be asked
@@ -146,13 +150,28 @@ class Question:
         return cls._of(snapshot, ask, [row], _own(ask, trendiness), "you look at", None)
 
     @classmethod
-    def for_photo(cls, snapshot: Snapshot, ask: Ask, look: Singles, colour: Singles) -> "Question":
-        """What looks like a photo of ``look``, float32 (dim,), not reduced yet, and ``colour``, (COLOUR_DIM,)."""
+    def for_photo(
+        cls, snapshot: Snapshot, ask: Ask, look: Singles, colour: Singles, of: "Question | None" = None
+    ) -> "Question":
+        """What looks like a photo of ``look``, float32 (dim,), not reduced yet, and ``colour``, (COLOUR_DIM,).
+
+        Unless somebody says whose things are wanted, what it looks like proposes it; of a garment what the whole photo,
+        which ``of`` is about, looks like.
+        """
         snapshot = snapshot.tuned(ask.tuning)
         reduction = snapshot.matrix(ask.space).reduction
         looks = look[None] if reduction is None else reduction.apply(look[None])
         vectors = np.hstack([looks, colour[None]])
-        return cls._of(snapshot, ask, [-1], _own(ask, usual(snapshot)), "you look at", None, vectors)
+        made = cls._of(snapshot, ask, [-1], _own(ask, usual(snapshot)), "you look at", None, vectors)
+        if ask.gender is not None:
+            return made
+        whose = None if of is None else of.whose
+        if of is None:
+            gallery = snapshot.candidates(ask.space, ask.half_life, ask.weights.formula)
+            [found], [share] = proposals(gallery, vectors, snapshot.said("gender"))
+            whose = (GENDERS[found], round(float(share), 2)) if share >= SURE["gender"] else None
+        code = 0 if whose is None else GENDERS.index(whose[0]) + 3
+        return replace(made, queries=replace(made.queries, gender=np.array([code], np.int8)), whose=whose)
 
     @classmethod
     def for_outfit(cls, snapshot: Snapshot, ask: Ask, item_id: str, companions: Companions) -> "Question":
@@ -325,8 +344,8 @@ class Question:
         """Whether the best of each query is worth less than a random item of those on offer, bool (q,).
 
         Only filters can bring that about, so that without any nothing is compared. Where kinds were asked for, a random
-        item is one of these: whoever asks for shoes wants what is unlike her dresses. What rules hide or add counts on
-        neither side.
+        item is one of these: whoever asks for shoes wants what is unlike her dresses. What rules hide or add, and whom
+        photos propose that it is for, counts on neither side.
         """
         ask, many = self.ask, len(self.queries)
         asked = (ask.min_price, ask.max_price, ask.within, ask.gender, ask.age)
@@ -349,7 +368,7 @@ class Question:
         usual = rank_among(
             candidates, queries, self.weights, [rows] * many, ranking.spans[:, :2].tolist(), max(len(rows), 1)
         )
-        best = np.fmax.reduce(ranking.relevance - ranking.terms.boost, axis=1)
+        best = np.fmax.reduce(ranking.relevance - ranking.terms.boost - ranking.terms.gender, axis=1)
         found = usual.items >= 0
         random = np.where(found, usual.relevance, 0.0).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
         return np.asarray(best < random)

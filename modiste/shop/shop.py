@@ -252,17 +252,20 @@ class Shop:
             self.taxonomy.chosen([asked.category], snapshot.categories)  # refuses what nobody knows
         space = snapshot.space(asked.space)
         whole = self.vectors.embed_photo(upright, space, asked.category)
-        found = Question.for_photo(snapshot, asked, whole.vector, whole.colour).merged()
+        question = Question.for_photo(snapshot, asked, whole.vector, whole.colour)
         worn = {} if asked.category else self.vectors.embed_garments(upright, whole, space)
-        garments = [self._garment(snapshot, asked, label, one) for label, one in worn.items()]
-        return SearchResult(upright, whole.labels, whole.keep, found, tuple(garments))
+        garments = [self._garment(question, asked, label, one) for label, one in worn.items()]
+        return SearchResult(upright, whole.labels, whole.keep, question.merged(), question.whose, tuple(garments))
 
-    def _garment(self, snapshot: Snapshot, ask: SearchAsk, label: str, worn: EmbeddedPhoto) -> Garment:
+    def _garment(self, whole: Question, ask: SearchAsk, label: str, worn: EmbeddedPhoto) -> Garment:
         """What looks like a garment that somebody wears, of the kinds that can be one."""
+        snapshot = whole.snapshot
         wanted = self.taxonomy.chosen(ask.categories or snapshot.categories, snapshot.categories)
         kinds = [name for name in snapshot.categories if name in wanted and label in self.taxonomy.labels(name)]
         ask = ask.model_copy(update={"categories": kinds, "match": "all"})
-        found = Question.for_photo(snapshot, ask, worn.vector, worn.colour).merged() if kinds else Recommendations()
+        found = Recommendations()
+        if kinds:
+            found = Question.for_photo(snapshot, ask, worn.vector, worn.colour, whole).merged()
         assert worn.keep is not None  # a garment has pixels
         return Garment(label, colour_words(worn.colour), worn.keep, tuple(kinds), found)
 

@@ -22,6 +22,7 @@ from modiste.arrays import Array, Bools, Floats, Ints, Singles
 from modiste.behaviour.choice import DEFAULT, ChoiceModel
 from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.stores import distances_km
+from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import UnknownIdError
 from modiste.ranking.candidates import Candidates
@@ -42,7 +43,7 @@ DTYPES: dict[str, type] = {
     "came": np.int32,
 }  # fmt: skip
 """The columns of a snapshot, a value for each row. ``category`` and ``store`` number the snapshot's names (-1: none);
-``group`` is category, age and gender, as :class:`Candidates` has it; ``product`` is a hash; ``price`` is NaN where
+``gender`` and ``group`` are as :class:`Candidates` has them; ``product`` is a hash; ``price`` is NaN where
 there is none; ``popularity`` is the count before any purchase here; ``state`` numbers STATES; ``came`` is the day it
 was added, 0 where its age is not known."""
 
@@ -311,6 +312,12 @@ class Snapshot:
     def alive(self) -> Bools | None:
         """Which rows are items of the shop, bool (rows,); None where all are."""
         return None if self.size == self.rows else self.column("alive")
+
+    def said(self, name: str) -> Ints:
+        """The category or gender that the shop itself says of each row, int64 (rows,): its number in ``categories`` or
+        GENDERS, -1 where it says none."""
+        column = self.column(name).astype(np.int64)
+        return column if name == "category" else np.where(column > len(GENDERS), -1, column - 1)
 
     @cached_property
     def offered(self) -> Bools:

@@ -44,8 +44,9 @@ class Status:
     """What a shop has and lacks.
 
     ``on_offer`` items may be recommended, ``hidden`` were taken out of every list here, ``without_category`` have none,
-    for ``proposed`` of which photos propose one; ``events`` are how many of each kind; ``unmatched`` is how much was
-    returned or cancelled for which no purchase is known; ``failures`` tells why photos have no vector, and how many.
+    for ``proposed`` of which photos propose one, as they propose a gender for ``proposed_gender`` items without;
+    ``events`` are how many of each kind; ``unmatched`` is how much was returned or cancelled for which no purchase is
+    known; ``failures`` tells why photos have no vector, and how many.
     """
 
     coverage: Coverage
@@ -53,6 +54,7 @@ class Status:
     hidden: int
     without_category: int
     proposed: int
+    proposed_gender: int
     events: dict[str, int]
     unmatched: int
     failures: dict[str, int]
@@ -74,6 +76,8 @@ class Status:
              "/items?state=no+vector"),
             (self.without_category, f"items without a category: {{}}{known}", "name it in the column category",
              "/items?state=no+category"),
+            (self.proposed_gender, "items without a gender, for which photos propose one (see their pages): {}",
+             "name it in the column gender", "/items?state=no+gender"),
             (not have.purchases, "nobody bought anything", orders, "/shoppers"),
             (self.unmatched, "returned pieces of no known purchase: {}", "add the older orders", "/shoppers"),
         ]  # fmt: skip
@@ -116,6 +120,7 @@ def status_of(storage: Storage) -> Status:
         sa.func.count(sa.case((items.hidden, 1))).label("hidden"),
         sa.func.count(items.category).label("categories"),
         sa.func.count(items.proposed).label("proposed"),
+        sa.func.count(items.proposed_gender).label("proposed_gender"),
     )
     kinds = sa.select(events.kind, sa.func.count().label("n")).group_by(events.kind)
     waiting = sa.select(sa.func.coalesce(sa.func.sum(events.kept), 0)).where(events.kind.in_(("return", "cancel")))
@@ -128,4 +133,5 @@ def status_of(storage: Storage) -> Status:
         failed = connection.execute(reasons.group_by(failures.reason).order_by(sa.desc("n"), failures.reason).limit(20))
         why = {one.reason: int(one.n) for one in failed}
     without = coverage.items - found.categories
-    return Status(coverage, found.on_offer, found.hidden, without, found.proposed, by_kind, loose, why)
+    proposed = found.proposed, found.proposed_gender
+    return Status(coverage, found.on_offer, found.hidden, without, *proposed, by_kind, loose, why)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modiste.arrays import Singles
-from modiste.catalog.items import Rejected
+from modiste.catalog.items import GENDERS, Rejected
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import utc_now
 from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments
-from modiste.shop.proposals import PROPOSED_FROM, proposals
+from modiste.shop.proposals import SURE, proposals
 from modiste.shop.reports import EmbedReport, Progress
 from modiste.shop.storage import Storage, chunks
 from modiste.vision.agreeing import agreed
@@ -319,32 +319,35 @@ class Vectors:
             writing.execute(spaces.update().where(spaces.c.key == space.key).values(calibration=json.dumps(found)))
 
     def _propose(self, space: VectorSpace, item_id: str | None = None) -> None:
-        """Propose a category for the items without one, or for one of them, by those that have one."""
-        table = schema.items
-        without = sa.select(table.c.item_id).where(table.c.category.is_(None), table.c.image.is_not(None)).limit(1)
-        if self._storage.row(without if item_id is None else without.where(table.c.item_id == item_id)) is None:
+        """Propose what the shop doesn't say of items, or of one of them, by those of which it does."""
+        items = schema.items
+        unsaid = {name: items.c[name].is_(None) for name in schema.PROPOSED}
+        without = sa.select(items.c.item_id).where(sa.or_(*unsaid.values()), items.c.image.is_not(None)).limit(1)
+        if self._storage.row(without if item_id is None else without.where(items.c.item_id == item_id)) is None:
             return
         with self._moments.now(space) as (snapshot, _):
-            matrix, category = snapshot.matrix(space), snapshot.column("category")
-        there = matrix.has[: snapshot.rows] & snapshot.column("alive")
-        rows = np.flatnonzero(there & (category < 0))
-        if item_id is not None:
-            rows = rows[rows == snapshot.find(item_id)]
-        if not len(rows):
-            return
-        known, scale = np.flatnonzero(there & (category >= 0)), matrix.scales[0]
-        found, shares = proposals(matrix.looks[rows], matrix.looks[known], category[known], (scale.low, scale.high))
-        changes = []
-        for row, number, share in zip(rows.tolist(), found.tolist(), shares.round(2).tolist(), strict=True):
-            sure, item = share >= PROPOSED_FROM, snapshot.item(row)
-            name, of = (snapshot.categories[number], share) if sure else (None, None)
-            if (name, of) != (item["proposed"], item["proposed_share"]):
-                changes.append({"one": item["item_id"], "new": name, "share": of})
+            gallery, alive = snapshot.candidates(space, formula="choice"), snapshot.column("alive")
+        changes: dict[str, list[dict[str, Any]]] = {}
+        for name, (proposed, of) in schema.PROPOSED.items():
+            values = snapshot.said(name)
+            rows = np.flatnonzero(alive & gallery.has_vector & (values < 0))
+            if item_id is not None:
+                rows = rows[rows == snapshot.find(item_id)]
+            found, shares = proposals(gallery, gallery.vectors[rows], values)
+            names = snapshot.categories if name == "category" else GENDERS
+            for row, number, share in zip(rows.tolist(), found.tolist(), shares.tolist(), strict=True):
+                item = snapshot.item(row)
+                new = (names[number], round(share, 2)) if share >= SURE[name] else (None, None)
+                if new != (item[proposed], item[of]):
+                    one = {"one": item["item_id"], "new": new[0], "share": new[1]}
+                    changes.setdefault(name, []).append(one)
         if changes:
-            changed = table.update().where(table.c.item_id == sa.bindparam("one"), table.c.category.is_(None))
             with self._storage.writing() as writing:
-                new: dict[str, Any] = {"proposed": sa.bindparam("new"), "proposed_share": sa.bindparam("share")}
-                writing.execute(changed.values({**new, "revision": writing.revision}), changes)
+                for name, some in changes.items():
+                    changed = items.update().where(items.c.item_id == sa.bindparam("one"), unsaid[name])
+                    proposed, of = schema.PROPOSED[name]
+                    values_ = {proposed: sa.bindparam("new"), of: sa.bindparam("share"), "revision": writing.revision}
+                    writing.execute(changed.values(values_), some)
 
     # Reading
 

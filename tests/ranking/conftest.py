@@ -30,7 +30,7 @@ def make_candidates(n: int = 600, d: int = 24, seed: int = 0, views: int = 2, mi
         normpop=rng.random(n),
         category=rng.integers(-1 if missing else 0, KINDS, n),
         similarity=np.full((KINDS, KINDS), 0.3) + 0.7 * np.eye(KINDS),
-        gender=rng.integers(0, 3, n).astype(np.int8),
+        gender=rng.integers(0, 5, n).astype(np.int8),
         product=np.arange(n) // views * 7,
         item_ids=tuple(f"item-{number}" for number in rng.permutation(n)),
         distance_km=np.where(rng.random(n) < 0.2, np.nan, rng.uniform(0, 30, n)),
@@ -62,7 +62,7 @@ def make_queries(candidates: Candidates, q: int = 12, seed: int = 1) -> Queries:
         item=item,
         vectors=vectors.astype(np.float32),
         trendiness=rng.random(q),
-        gender=rng.integers(0, 3, q).astype(np.int8),
+        gender=rng.integers(0, 5, q).astype(np.int8),
         excluded=[rng.integers(0, len(candidates), rng.integers(0, 4)) for _ in range(q)],
         children=rng.integers(0, 3, q).astype(np.int8),
         freshness=rng.uniform(-0.1, 0.8, q),
@@ -84,7 +84,7 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
             for x in range(len(candidates))
             if candidates.product[x] not in owned
             and (candidates.allowed is None or candidates.allowed[x])
-            and (queries.gender[q] == 0 or candidates.gender[x] in (0, queries.gender[q]))
+            and {int(queries.gender[q]), int(candidates.gender[x])} != {1, 2}
             and (
                 queries.children is None
                 or queries.children[q] == 0
@@ -97,7 +97,7 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
                       for x in free if candidates.has_vector[x]}  # fmt: skip
             colour = {x: float(np.dot(candidates.vectors[x, d:].astype(float), v[d:].astype(float))) for x in cosine}
         low, high = (min(cosine.values()), max(cosine.values())) if cosine else (0, 0)
-        scored = []
+        scored, people = [], ["", "m", "w", "m", "w"]
         pairs = queries.together[q] if queries.together else (np.empty(0), np.empty(0))
         together = dict(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True))
         fresh = 0.0 if queries.freshness is None else queries.freshness[q]
@@ -127,6 +127,10 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
                 + weights.distance * near
                 + weights.together * together.get(x, 0.0)
                 + weights.newness * fresh * (0.0 if candidates.newness is None else candidates.newness[x])
+                - (
+                    weights.formula == "choice"
+                    and {people[queries.gender[q]], people[candidates.gender[x]]} == {"m", "w"}
+                )
                 + (0.0 if candidates.boost is None else candidates.boost[x])
             )
         best, seen = [], set()

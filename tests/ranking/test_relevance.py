@@ -29,14 +29,16 @@ def one(weights, cosine=0.8, span=(0.2, 1.0), n=0.3, tau=0.7, similarity=0.8, km
 
 
 def test_the_formula_by_hand():
-    assert one(Weights(0.5, 0.25, 0.25)) == pytest.approx([0.4, 0, 0.25 * (1 - 0.16), 0.2, 0, 0, 0, 0])
+    assert one(Weights(0.5, 0.25, 0.25)) == pytest.approx([0.4, 0, 0.25 * (1 - 0.16), 0.2, 0, 0, 0, 0, 0])
 
 
 def test_the_choice_formula_by_hand():
     weights = Weights(2, 0.5, 1, colour=3, together=4, formula="choice")
     scales = (Scale(0.2, 0.7), Scale(0.5, 0.9))
-    found = one(weights, n=2.0, ends=(0.0, 5.0), scales=scales, colour=np.array([0.7]), together=np.array([0.25]))
-    assert found == pytest.approx([2 * 0.6 / 0.5, 3 * 0.5, 0.5 * (3 * 0.7 - 1) * 2, 0.8, 0, 1, 0, 0])
+    more = {"colour": np.array([0.7]), "together": np.array([0.25]), "doubtful": np.array([1.0])}
+    found = one(weights, n=2.0, ends=(0.0, 5.0), scales=scales, **more)
+    assert found == pytest.approx([2 * 0.6 / 0.5, 3 * 0.5, 0.5 * (3 * 0.7 - 1) * 2, 0.8, 0, 1, 0, -1, 0])
+    assert one(PRESETS["paper"], doubtful=np.array([1.0])).gender == 0
 
 
 def test_somebody_who_avoids_what_sells_is_given_points_for_what_does_not():
@@ -52,7 +54,7 @@ def test_another_colour_is_worth_most_where_the_colours_are_those_of_strangers()
 
 
 def test_min_max_scaling_stretches_the_cosine_over_its_span():
-    assert one(PRESETS["paper"]) == pytest.approx([0.4 * 0.75, 0, 0.2 * (1 - 0.16), 0, 0, 0, 0, 0])
+    assert one(PRESETS["paper"]) == pytest.approx([0.4 * 0.75, 0, 0.2 * (1 - 0.16), 0, 0, 0, 0, 0, 0])
 
 
 def test_equal_cosines_say_nothing_under_min_max_scaling():
@@ -134,7 +136,7 @@ def test_scaling_belongs_to_the_papers_formula():
 
 BALANCED = Weights(0.5, 0.25, 0.25)
 CHOICE = Weights(2, 0.5, 1, colour=1, together=1, formula="choice")
-NOTHING = Terms(*[0.0] * 8)
+NOTHING = Terms(*[0.0] * len(Terms._fields))
 
 
 @pytest.mark.parametrize(

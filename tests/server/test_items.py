@@ -487,6 +487,26 @@ def test_a_photo_finds_what_looks_like_it(reading: httpx.Client) -> None:
     assert all(one["because"] is None and "photo" in one["why"] for one in found["recommendations"])
 
 
+def test_whom_photos_propose_that_things_are_for_is_told_and_marked(service: httpx.Client, shop_path: Path) -> None:
+    asked = "Denim-blue-men"
+    with Shop.open(shop_path) as shop:
+        near = shop.recommend(item=asked, preset="visual", gender="any", top=11)
+        for one in near:
+            shop.items.put(Item(one.item_id, one.category, gender="men" if one is near[-1] else "women"))
+        shop.items.put(Item(asked, "Denim"))
+    item = service.get(f"/v1/items/{asked}").json()
+    assert (item["gender"], item["proposed_gender"], item["proposed_gender_share"]) == (None, "women", 1.0)
+    page = service.get(f"/items/{asked}").text
+    assert "not said <small>its photos propose women, as 100% of what looks like it</small>" in page
+    photo = {"photo": ("a.png", drawn("Denim", "blue"))}
+    found = service.post("/v1/search", files=photo).json()
+    assert (found["proposed_gender"], found["proposed_gender_share"]) == ("women", 1.0)
+    assert [one["item_id"] for one in found["recommendations"] if one["terms"]["gender"] < 0] == [near[-1].item_id]
+    assert "Perhaps for women, as 100% of what looks like it" in service.post("/search", files=photo).text
+    women = service.post("/v1/search", params={"gender": "women"}, files=photo).json()
+    assert (women["proposed_gender"], women["proposed_gender_share"]) == (None, None)
+
+
 def test_a_search_shows_the_mask_that_was_used(tmp_path: Path) -> None:
     with Shop.create(tmp_path / "masked") as shop:
         shop.items.put(Item("only", "Dresses"), drawn())

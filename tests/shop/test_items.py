@@ -73,6 +73,7 @@ def test_items_are_counted_looked_up_and_listed_by_id(shop, catalogue):
         "item_id", "category", "gender", "image", "mask", "product", "view", "price", "store_id", "popularity",
         "title", "url", "brand", "colour", "size", "age_group", "currency", "sale_price", "available", "stock",
         "photos", "attributes", "stamp", "hidden", "shown", "proposed", "proposed_share",
+        "proposed_gender", "proposed_gender_share",
     ]  # fmt: skip
     assert found["item_id"].to_list() == sorted(found["item_id"])
     one = shop.items["Denim-red-men-0"]

@@ -72,7 +72,7 @@ def by_hand() -> Snapshot:
             "children": np.zeros(6, bool),
             "state": np.zeros(6, np.int8),
             "came": np.zeros(6, np.int32),
-            "group": 6 * (category.astype(np.int64) + 1) + gender,
+            "group": 10 * (category.astype(np.int64) + 1) + gender,
             "product": np.arange(6),
             "price": np.array([np.nan if one is None else one for one in prices]),
             "store": np.array([store_ids.index(one) if one else -1 for one in stores], np.int32),

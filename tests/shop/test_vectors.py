@@ -89,6 +89,65 @@ def test_a_photo_proposes_the_category_that_the_shop_doesn_t_say_and_never_overw
     assert (one["category"], one["proposed"], one["proposed_share"]) == ("Dresses", None, None)
 
 
+@pytest.fixture
+def told_apart(shop: Shop, catalogue: Path) -> Shop:
+    """The shop where the photos tell for whom it is: denim is men's and all else women's; nobody says so of one."""
+    rows = [
+        [one, f"{one}.png", one.split("-")[0], "men" if one.startswith("Denim") else "women"]
+        for one in shop.items.frame()["item_id"]
+        if one != UNSAID
+    ]
+    table = catalogue.parent / "apart.csv"
+    table.write_text("\n".join(map(",".join, [["item_id", "image", "category", "gender"], *rows])))
+    shop.items.add(table)
+    shop.items.add(said(catalogue, ""))
+    shop.vectors.embed(masking="none")
+    return shop
+
+
+UNSAID = "Denim-blue-men-0"
+
+
+def said(catalogue: Path, gender: str) -> Path:
+    table = catalogue.parent / "said.csv"
+    table.write_text(f"item_id,image,category,gender\n{UNSAID},{UNSAID}.png,Denim,{gender}")
+    return table
+
+
+def test_a_photo_proposes_the_gender_that_the_shop_doesn_t_say_until_it_does(told_apart, catalogue):
+    one = told_apart.items[UNSAID]
+    assert (one["gender"], one["proposed_gender"], one["proposed_gender_share"]) == (None, "men", 1.0)
+    [step] = [one for one in told_apart.status().next_steps("shop") if "gender" in one]
+    assert step.startswith("items without a gender, for which photos propose one (see their pages): 1")
+    assert told_apart.items.frame()["proposed_gender"].null_count() == 23
+    told_apart.items.add(said(catalogue, "women"))
+    one = told_apart.items[UNSAID]
+    assert (one["gender"], one["proposed_gender"], one["proposed_gender_share"]) == ("women", None, None)
+    told_apart.items.put(Item(UNSAID, "Denim"))
+    assert told_apart.items[UNSAID]["proposed_gender"] == "men"
+
+
+def test_a_proposed_gender_hides_nothing_and_lets_the_other_s_things_stand_lower(told_apart, catalogue):
+    def doubted(**ask: Any) -> dict[str, bool]:
+        found = told_apart.recommend(**{"item": UNSAID, "top": 50} | ask)
+        assert {one.terms["gender"] for one in found} <= {0.0, -1.0}
+        return {one.item_id: one.terms["gender"] < 0 for one in found}
+
+    others = {one for one in told_apart.items.frame()["item_id"] if one != UNSAID}
+    assert doubted() == {one: not one.startswith("Denim") for one in others}
+    other = doubted(item="Dresses-red-women-0")
+    assert other.pop(UNSAID)
+    assert not any(other.values())
+    assert not any("Denim" in one for one in other)
+    for plainly in ({"gender": "any"}, {"preset": "paper"}, {"gender": "men"}, {"item": "Denim-red-men-0"}):
+        assert not any(doubted(**plainly).values())
+    photo = catalogue.parent / f"{UNSAID}.png"
+    search = told_apart.search(photo, top=50)
+    assert search.whose == ("men", 1.0)
+    assert {one.item_id: one.terms["gender"] < 0 for one in search.recommendations} == doubted() | {UNSAID: False}
+    assert told_apart.search(photo, gender="any").whose is None
+
+
 def test_what_is_put_without_a_category_has_one_proposed_at_once(shop, encoded):
     tag = shop.items.tag("Denim-blue-women-0")
     shop.items.put(Item("new"), encoded("Denim-blue-women-0"))

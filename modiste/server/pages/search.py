@@ -100,6 +100,7 @@ def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict
         "parse": Parse.of(made.labels),
         "used": used,
         "recommendations": made.recommendations,
+        "whose": made.whose,
     }
     lists = [made.recommendations, *(one.recommendations for one in made.garments)]
     result["garments"] = [
