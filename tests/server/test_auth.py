@@ -160,7 +160,7 @@ CATALOGUE = {
 
 @asks_no_database
 def test_whoever_has_no_key_gets_nowhere_and_the_token_everywhere(shop_path: Path) -> None:
-    with running(shop_path, Settings(token=TOKEN)) as url, httpx.Client(base_url=url) as client:
+    with running(shop_path, Settings(token=TOKEN)) as url, httpx.Client(base_url=url, timeout=120) as client:
         assert refused(client) == CLOSED - CATALOGUE
         assert refused(client, **{"X-Forwarded-For": "192.0.2.1"}) == CLOSED
         assert refused(client, Origin="https://shop.example") == CLOSED
@@ -187,7 +187,7 @@ def test_a_body_is_not_read_for_one_who_may_not_write(template: Path) -> None:
 
 @asks_no_database
 def test_before_there_is_a_key_whoever_sits_here_is_the_owner_and_web_pages_are_not(shop_path: Path) -> None:
-    with running(shop_path, Settings()) as url, httpx.Client(base_url=url) as client:
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url, timeout=120) as client:
         port = client.base_url.port
         own: list[dict[str, str]] = [{}, {"Origin": url}, {"Host": f"LOCALHOST:{port}"}, {"Sec-Fetch-Site": "none"}]
         for headers in own:
@@ -215,7 +215,7 @@ def test_before_there_is_a_key_whoever_sits_here_is_the_owner_and_web_pages_are_
 @pytest.mark.parametrize("settings", [Settings(), Settings(token=TOKEN), Settings(hosts=("shop.example",))])
 def test_a_name_that_is_not_the_shops_reads_nothing(template: Path, settings: Settings) -> None:
     """A page at attacker.example may have that name resolve to this machine: then it asks as if it were our own."""
-    with running(template, settings) as url, httpx.Client(base_url=url, headers=BEARER) as client:
+    with running(template, settings) as url, httpx.Client(base_url=url, headers=BEARER, timeout=120) as client:
         for host in ("attacker.example", "shop.example.evil", "10.0.0.1", "", "127.0.0.1.nip.io"):
             rebound = {"Host": f"{host}:{client.base_url.port}", "Origin": f"http://{host}:{client.base_url.port}"}
             answers = statuses(client, **rebound)
@@ -276,7 +276,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 def test_a_key_may_do_what_its_role_may_and_no_more(shop_path: Path, keys: dict[str, str]) -> None:
-    with running(shop_path, Settings()) as url, httpx.Client(base_url=url) as client:
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url, timeout=120) as client:
         assert refused(client) == CLOSED - CATALOGUE  # there is a key: who sits here is no longer the owner
         for role, key in keys.items():
             more = ROLES[ROLES.index(role) + 1 :]  # type: ignore[arg-type]
@@ -285,7 +285,7 @@ def test_a_key_may_do_what_its_role_may_and_no_more(shop_path: Path, keys: dict[
 
 def test_a_publishable_key_is_for_its_own_pages(shop_path: Path, keys: dict[str, str]) -> None:
     key, similar = keys["publishable"], f"/v1/items/{DRESS}/similar"
-    with running(shop_path, Settings()) as url, httpx.Client(base_url=url, headers=bearer(key)) as client:
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url, headers=bearer(key), timeout=120) as client:
         read = client.get(similar, headers=ORIGIN)
         assert read.json()["recommendations"][0]["why"]
         assert (read.headers["access-control-allow-origin"], read.headers["vary"]) == (ORIGIN["Origin"], "Origin")
@@ -316,7 +316,7 @@ def test_a_publishable_key_is_for_its_own_pages(shop_path: Path, keys: dict[str,
 
 def test_a_publishable_key_tells_nothing_of_a_shopper(shop_path: Path, keys: dict[str, str]) -> None:
     path = "/v1/shoppers/{}/recommendations"
-    with running(shop_path, Settings()) as url, httpx.Client(base_url=url) as client:
+    with running(shop_path, Settings()) as url, httpx.Client(base_url=url, timeout=120) as client:
         for shopper in ("1", "nobody"):
             told = client.get(path.format(shopper), headers=bearer(keys["publishable"]) | ORIGIN).json()
             assert told["known"] is None
@@ -428,7 +428,7 @@ def test_every_answer_has_the_safe_headers(shop_path: Path, keys: dict[str, str]
     def broken() -> None:
         raise RuntimeError
 
-    with running(app, Settings()) as url, httpx.Client(base_url=url, headers=BEARER) as client:
+    with running(app, Settings()) as url, httpx.Client(base_url=url, headers=BEARER, timeout=120) as client:
         answers = [
             client.get(path, headers={"X-Forwarded-Proto": "https"} | headers)
             for path, headers in (

@@ -155,12 +155,12 @@ def test_a_worker_that_starts_while_the_database_is_away_opens_the_shop_when_it_
     with away(shop_path):
         stack = running(shop_path, Settings(token=TOKEN))
         url = stack.__enter__()
-        with httpx.Client(base_url=url, headers=BEARER) as client:
+        with httpx.Client(base_url=url, headers=BEARER, timeout=120) as client:
             assert client.get("/health").status_code == 503
             assert client.get(f"/v1/items/{DRESS}").status_code == 503
             assert client.post("/v1/purchases", json=ORDER).status_code == 503
     try:
-        with httpx.Client(base_url=url, headers=BEARER) as client:
+        with httpx.Client(base_url=url, headers=BEARER, timeout=120) as client:
             until(lambda: client.get("/health").status_code == 200, 20)
             assert client.post("/v1/purchases", json=ORDER).status_code == 200
     finally:

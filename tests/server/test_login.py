@@ -35,7 +35,7 @@ def log_in(client: httpx.Client, name: str, password: str = SECRET, **more: str)
 
 def test_people_may_do_what_their_role_may_and_nothing_after_they_left(address: str) -> None:
     for name, role in (("vera", "viewer"), ("mia", "merchandiser"), ("ada", "admin")):
-        with httpx.Client(base_url=address) as client:
+        with httpx.Client(base_url=address, timeout=120) as client:
             assert refused(client) == CLOSED - CATALOGUE
             assert log_in(client, name).status_code == 303
             more = ROLES[ROLES.index(role) + 1 :]  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ def test_people_may_do_what_their_role_may_and_nothing_after_they_left(address: 
 
 
 def test_who_must_log_in_first_comes_to_where_she_wanted(address: str) -> None:
-    with httpx.Client(base_url=address, headers=HTML) as client:
+    with httpx.Client(base_url=address, headers=HTML, timeout=120) as client:
         sent = client.get("/items?categories=Dresses&q=a b")
         assert sent.status_code == 303
         form = client.get(sent.headers["location"]).text
@@ -66,7 +66,7 @@ def test_who_must_log_in_first_comes_to_where_she_wanted(address: str) -> None:
             "/\n/evil",
         ):
             assert log_in(client, "vera", next=elsewhere).headers["location"] == "/"
-    with httpx.Client(base_url=address) as program:
+    with httpx.Client(base_url=address, timeout=120) as program:
         assert program.get("/v1/stores", headers=HTML).status_code == 401
         assert program.get("/items").status_code == 401
         part = program.get("/items", headers={"HX-Request": "true"})
@@ -74,7 +74,7 @@ def test_who_must_log_in_first_comes_to_where_she_wanted(address: str) -> None:
 
 
 def test_the_cookie_is_for_the_service_alone(address: str) -> None:
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=120) as client:
         plain = log_in(client, "vera").headers["set-cookie"]
         for part in ("HttpOnly", "SameSite=lax", "Path=/;", "Max-Age=43200"):
             assert part in plain + ";"
@@ -88,7 +88,7 @@ def test_the_cookie_is_for_the_service_alone(address: str) -> None:
 
 def test_a_session_that_was_there_before_is_not_the_one_that_begins(address: str) -> None:
     """Whoever planted a cookie in somebody's browser doesn't come in with it."""
-    with httpx.Client(base_url=address) as client, httpx.Client(base_url=address) as attacker:
+    with httpx.Client(base_url=address, timeout=120) as client, httpx.Client(base_url=address, timeout=120) as attacker:
         log_in(attacker, "vera")
         planted = attacker.cookies["modiste-session"]
         client.cookies.set("modiste-session", planted, domain="127.0.0.1", path="/")
@@ -110,7 +110,7 @@ def test_a_form_of_another_site_does_nothing(address: str) -> None:
     ]
     by_id = ("/v1/impressions", "/v1/clicks")  # whose leave is a list's id
     writing = [(method, path) for method, path, _ in ROUTES if method not in ("GET", "*") and path not in by_id]
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=120) as client:
         log_in(client, "ada")
         for number, headers in enumerate(others):
             for method, path in writing:
@@ -123,14 +123,14 @@ def test_a_form_of_another_site_does_nothing(address: str) -> None:
 
 
 def test_nobody_is_logged_in_as_somebody_else_by_another_site(address: str) -> None:
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=120) as client:
         form = {"name": "vera", "password": SECRET}
         assert client.post("/login", data=form, headers={"Origin": "https://evil.example"}).status_code == 403
         assert not client.cookies
 
 
 def test_guessing_is_slowed_and_told(address: str) -> None:
-    with httpx.Client(base_url=address, headers=HTML) as client:
+    with httpx.Client(base_url=address, headers=HTML, timeout=120) as client:
         for number in range(MOST_TRIES):
             wrong = log_in(client, "vera", f"guess {number}")
             assert (wrong.status_code, "belong together" in wrong.text) == (401, True)
@@ -144,7 +144,7 @@ def test_guessing_is_slowed_and_told(address: str) -> None:
 
 
 def test_it_is_known_who_changed_what_and_no_shopper_is_named(address: str, shop_path: Path) -> None:
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=120) as client:
         log_in(client, "ada")
         own = {"Origin": address}
         client.put("/v1/shoppers/4711", json={}, headers=own).raise_for_status()  # what a back end sends is not listed

@@ -236,7 +236,7 @@ def test_an_acknowledged_purchase_survives_the_death_of_the_service(
 ) -> None:
     served = serve(shop_path, MODISTE_TOKEN=TOKEN)
     orders = [{"shopper_id": "7", "item_id": "Dresses-red-women", "order_id": f"B-{number}"} for number in range(20)]
-    with httpx.Client(base_url=served.url, headers=BEARER) as client:
+    with httpx.Client(base_url=served.url, headers=BEARER, timeout=120) as client:
         for order in orders:
             assert client.post("/v1/purchases", json=order).json() == {"recorded": 1, "known": 0}
         put = client.put("/v1/items/new", files={"photo": ("a", drawn())}, timeout=180)

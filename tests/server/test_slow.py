@@ -191,7 +191,7 @@ def test_who_is_refused_before_the_body_was_read_learns_why(url: str, size: int)
 
 
 def test_a_connection_goes_on_after_a_refusal(url: str) -> None:
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, timeout=120) as client:
         for _ in range(3):
             assert client.put("/v1/items/x", files={"photo": ("a", b"x" * 300_000)}).status_code == 401
             assert client.get("/v1/items?limit=1").status_code == 200
