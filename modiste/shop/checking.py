@@ -155,9 +155,9 @@ def _vectors(shop: "Shop", _: bool) -> _Found:
             except (ValueError, TypeError, KeyError):
                 continue  # told already
             wanted = sa.select(table.item_id, table.vector, table.colour).where(table.space == key)
-            rows = connection.execution_options(yield_per=20_000).execute(wanted)
-            for some in rows.partitions():
-                bad += [(key, item_id) for item_id in _no_vectors([tuple(one) for one in some], dim)]
+            with connection.execute(wanted, execution_options={"yield_per": 20_000}) as rows:
+                for some in rows.partitions():
+                    bad += [(key, item_id) for item_id in _no_vectors([tuple(one) for one in some], dim)]
     if stale:
         said = f"{_many(len(stale), 'vector')} {_are(len(stale))} of another photo, mask or category than the item has"
         yield (

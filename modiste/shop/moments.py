@@ -376,9 +376,9 @@ def _holds(snapshot: Snapshot, spaces: Sequence[str | VectorSpace | None]) -> bo
 
 def _streamed(connection: sa.Connection, wanted: sa.Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
     """The rows in lists of at most _CHUNK, not all in memory at once."""
-    found = connection.execution_options(yield_per=_CHUNK).execute(wanted)
-    for some in found.partitions():
-        yield [tuple(row) for row in some]
+    with connection.execute(wanted, execution_options={"yield_per": _CHUNK}) as found:
+        for some in found.partitions():
+            yield [tuple(row) for row in some]
 
 
 def _stores(connection: sa.Connection) -> pl.DataFrame:

@@ -456,3 +456,9 @@ with Shop.open(folder) as shop:
     with Shop.open(filed.path) as anew:
         assert anew.snapshot().source == manifest(filed)["folder"]
         assert answers(anew) == answers(filed)
+
+
+def test_what_is_read_in_pieces_leaves_its_connection_as_it_was(shop):
+    with shop.storage.reading() as connection:
+        assert sum(map(len, moments._streamed(connection, sa.select(schema.items.c.item_id)))) == len(shop.items)
+        assert "yield_per" not in connection.get_execution_options()  # every later statement would be read so
