@@ -35,9 +35,7 @@ from modiste.ranking.relevance import PRESETS
 WINDOW = 28.0
 """The days before a cut by which settings are compared, and from which the second stage learns."""
 
-THREADS = 2
-"""So many threads grow the trees of :class:`TwoStage`."""
-
+_THREADS = 1  # LightGBM's wait for each other: on a machine that does something else two take six times as long
 _MOST_SHOPPERS = 20_000  # whose purchases settings are tried on
 _MOST_TRIED = 50_000  # of their purchases
 _JUDGED = 500  # shoppers that settings are judged by
@@ -214,7 +212,7 @@ class TwoStage:
             data = lightgbm.Dataset(np.concatenate(rows), np.concatenate(targets).astype(int), group=groups)
             settings = {
                 "objective": "lambdarank", "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 50,
-                "verbose": -1, "seed": 42, "deterministic": True, "num_threads": THREADS,
+                "verbose": -1, "seed": 42, "deterministic": True, "num_threads": _THREADS,
             }  # fmt: skip
             self.trees = lightgbm.train(settings, data, num_boost_round=150)
         self._learn(train, cut)
@@ -250,7 +248,7 @@ class TwoStage:
         for place, shopper in enumerate(shoppers.tolist()):
             proposed, told = self._proposed(blocks[:, place], shopper)
             if self.trees is not None and len(proposed):
-                found[place, proposed] = self.trees.predict(told)
+                found[place, proposed] = self.trees.predict(told, num_threads=_THREADS)
         return found
 
 
