@@ -98,6 +98,7 @@ class Storage:
         if url is not None:
             database.postgres(url).dispose()  # refuse a bad one before anything is written
         before = {one for one in (folder, *folder.parents, *(folder / name for name in _MADE)) if one.exists()}
+        made = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if url is not None:
@@ -109,19 +110,20 @@ class Storage:
             storage = cls(folder)
             try:
                 migrations.create(storage.engine)
+                made = True
             except BaseException:
                 storage.close()
                 raise
             _finish(folder)
         except BaseException as error:
             for name in _MADE:
-                if folder / name not in before:
+                if folder / name not in before and not (made and url):  # PostgreSQL has it: to open it ends it
                     with suppress(OSError):
                         (folder / name).unlink(missing_ok=True)
-            for made in (folder, *folder.parents):
-                if made not in before:
+            for one in (folder, *folder.parents):
+                if one not in before:
                     with suppress(OSError):
-                        made.rmdir()
+                        one.rmdir()
             if isinstance(error, OSError) and (refused := StorageError.of(error)) is not None:
                 raise refused from error
             raise
