@@ -544,7 +544,7 @@ def requests(root: Path, tally: Tally) -> None:
     with running(app, Settings(token=TOKEN)) as url:
         service = Service(url, tally)
         routes(service, app.openapi()["paths"])
-        pages(service, app.state.routes)
+        pages(service, app.routes)
         for what, photo in photos():
             sent = {"photo": ("a", photo)}
             service.ask("photos", "POST", "/v1/search", what, files=sent)

@@ -186,7 +186,7 @@ def test_from_the_wall_to_an_item_its_mask_and_its_stores(visit: Visit, names: d
     expect(page.locator(".wall > li > a.picture, .wall > li:not(.more)")).to_have_count(48)
     page.get_by_role("link", name="Show more").click()
     expect(page.locator(".wall > li:not(.more)")).to_have_count(52)
-    page.get_by_label("Gender").select_option("women")
+    page.locator("select[name=gender]").select_option("women")
     page.locator(".tick", has_text="Dresses").click()
     expect(page.locator(".count")).to_contain_text("of 52")
     expect(page).to_have_url(re.compile("gender=women.*categories=Dresses"))

@@ -43,7 +43,7 @@ def test_items_are_put_read_and_forgotten(client: Client, tmp_path: Path) -> Non
         client.item("a/b")
 
 
-@pytest.mark.parametrize("item_id", [".", "..", "a/..", "/", "ü", "%2F"])
+@pytest.mark.parametrize("item_id", ["a/..", "...", "/", "ü", "%2F"])
 def test_ids_are_sent_as_they_are(client: Client, item_id: str) -> None:
     assert client.put_item(item_id, title=item_id).item.item_id == item_id
     assert client.item(item_id).item_id == item_id
