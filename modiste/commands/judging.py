@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from modiste.commands.printing import print_table, progress_bar, say
+from modiste.commands.printing import print_report, print_table, progress_bar, say
 from modiste.commands.shared import ShopPath, open_shop
 
 app = typer.Typer()
@@ -45,7 +45,7 @@ def evaluate(
                 )
         else:
             report = run(shop, what, folder, seed=seed)
-    print(report.markdown)
+    print_report(report)
     say(f"wrote {folder}", error=True)
 
 

@@ -1,5 +1,6 @@
 """How commands print: lines, tables, lists of recommendations, what was not taken, how far they are."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from modiste.catalog.items import Rejected
+    from modiste.evaluation.tables import EvaluationReport
     from modiste.shop.recommendations import Recommendations
 
 SHOWN = 10
@@ -38,13 +40,30 @@ def warn(text: object, label: str = "warning") -> None:
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """Rows below their names; with lines where the table has a title."""
     from rich.box import HEAVY_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*header, title=title, title_justify="left", box=HEAVY_HEAD if title else None)
+    columns = (Column(name, overflow="fold") for name in header)
+    table = Table(*columns, title=title, title_justify="left", box=HEAVY_HEAD if title else None)
     for row in rows:
         table.add_row(*(Text(str(cell).translate(_OBEYED)) for cell in row))
     _console().print(table)
+
+
+def print_report(report: "EvaluationReport") -> None:
+    """An evaluation: as Markdown, or on a terminal as tables, with their intervals where these find room."""
+    if not sys.stdout.isatty():
+        print(report.markdown)
+        return
+    for table in report.tables:
+        header, rows = table.cells()
+        words = [max(name.split(), key=len, default="") for name in header]
+        if sum(3 + max(map(len, column)) for column in zip(words, *rows, strict=True)) > _console().width:
+            header, rows = table.cells(intervals=False)
+        print_table(header, rows, table.title)
+        say(table.caption)
+    for note in report.notes:
+        say(f"- {note}")
 
 
 def print_list(title: str, found: "Recommendations") -> None:

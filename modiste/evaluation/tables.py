@@ -75,9 +75,9 @@ class Table:
         found = [name for name in COLUMNS if any(name in row.measures for row in self.rows)]
         return found or ["category", "mae"]
 
-    @property
-    def markdown(self) -> str:
-        """A heading, the table and its caption. Cells: mean [95% interval]; n where it is not the row's."""
+    def cells(self, *, intervals: bool = True) -> tuple[list[str], list[list[str]]]:
+        """The columns' names, and the cells of each row: mean [95% interval], and n where it is not the row's; without
+        ``intervals`` means alone."""
         beside = any(row.published for row in self.rows)
         header = ["", *(COLUMNS[name] for name in self.columns), "n", self.units]
         if beside:
@@ -85,17 +85,24 @@ class Table:
         noted = any(row.note for row in self.rows)
         if noted:
             header.append("")
-        lines = [f"## {self.title}", "", _line(header), _line(["---"] * len(header))]
+        rows = []
         for row in self.rows:
             n = max((one.n for one in row.measures.values()), default=0)
             people = max((one.shoppers for one in row.measures.values()), default=0)
-            cells = [row.name, *(_cell(row, name, n) for name in self.columns)]
+            cells = [row.name, *(_cell(row, name, n, intervals) for name in self.columns)]
             cells += [f"{n:,}", f"{people:,}"] if row.measures else ["", ""]
             if beside:
                 cells.append(_paper(row.published))
             if noted:
                 cells.append(row.note)
-            lines.append(_line(cells))
+            rows.append(cells)
+        return header, rows
+
+    @property
+    def markdown(self) -> str:
+        """A heading, the table and its caption."""
+        header, rows = self.cells()
+        lines = [f"## {self.title}", "", *map(_line, (header, ["---"] * len(header), *rows))]
         if self.caption:
             lines += ["", self.caption]
         return "\n".join(lines) + "\n"
@@ -157,7 +164,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _cell(row: Row, name: str, n: int) -> str:
+def _cell(row: Row, name: str, n: int, interval: bool) -> str:
     if not row.measures:
         return NOT_RUN
     one = row.measures.get(name)
@@ -166,7 +173,7 @@ def _cell(row: Row, name: str, n: int) -> str:
     if not one.n:
         return UNKNOWN
     counted = "" if one.n == n else f", n {one.n:,}"
-    return f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]{counted}"
+    return f"{one.mean:.2f} [{one.low:.2f}, {one.high:.2f}]{counted}" if interval else f"{one.mean:.2f}"
 
 
 def _paper(row: Published | None) -> str:

@@ -1,6 +1,10 @@
 import csv
 import io
+import sys
 
+import pytest
+
+from modiste.commands.printing import print_report
 from modiste.evaluation.metrics import Measure
 from modiste.evaluation.published import Published
 from modiste.evaluation.tables import EvaluationReport, Row, Table
@@ -57,3 +61,16 @@ def test_a_report_is_written_as_one_page_and_one_csv_per_table(tmp_path):
     assert f"{heading}\n\n![table1](table1.png)\n\n{rest}" in page, "a picture stands beside its table"
     assert page.endswith("![rows](rows.png)\n")
     assert (tmp_path / "out" / "table1.csv").read_text(encoding="utf-8") == TABLE.csv()
+
+
+@pytest.mark.parametrize(("width", "has_intervals"), [(200, True), (100, False)])
+def test_on_a_terminal_tables_have_lines_and_their_intervals_where_there_is_room(
+    capsys, monkeypatch, width, has_intervals
+):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_report(EvaluationReport("Evaluation", [TABLE], ["Mind this."]))
+    shown = capsys.readouterr().out
+    assert "62.12" in shown
+    assert ("[60.00, 64.50]" in shown) == has_intervals
+    assert all(words in shown for words in ("Table 1: backbones", "What must be known.", "- Mind this.", "━"))
