@@ -9,7 +9,7 @@ from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights
 from modiste.ranking.topk import rank
 
-SURE = {"category": 0.7, "gender": 0.8}
+SURE = 0.8
 """The share of the neighbours from which what they are is proposed: nine of ten proposals are right on the photos that
 it was chosen by (benchmarks/looks.py)."""
 

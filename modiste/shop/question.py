@@ -169,7 +169,7 @@ class Question:
         if of is None:
             gallery = snapshot.candidates(ask.space, ask.half_life, ask.weights.formula)
             [found], [share] = proposals(gallery, vectors, snapshot.said("gender"))
-            whose = (GENDERS[found], round(float(share), 2)) if share >= SURE["gender"] else None
+            whose = (GENDERS[found], round(float(share), 2)) if share >= SURE else None
         code = 0 if whose is None else GENDERS.index(whose[0]) + 3
         return replace(made, queries=replace(made.queries, gender=np.array([code], np.int8)), whose=whose)
 

@@ -337,7 +337,7 @@ class Vectors:
             names = snapshot.categories if name == "category" else GENDERS
             for row, number, share in zip(rows.tolist(), found.tolist(), shares.tolist(), strict=True):
                 item = snapshot.item(row)
-                new = (names[number], round(share, 2)) if share >= SURE[name] else (None, None)
+                new = (names[number], round(share, 2)) if share >= SURE else (None, None)
                 if new != (item[proposed], item[of]):
                     one = {"one": item["item_id"], "new": new[0], "share": new[1]}
                     changes.setdefault(name, []).append(one)
