@@ -14,7 +14,6 @@ from modiste.arrays import Array, Ints
 from modiste.behaviour.choice import Events
 from modiste.behaviour.trendiness import estimated_trendiness
 from modiste.errors import SettingError
-from modiste.evaluation import tuned
 from modiste.evaluation.benchmark import (
     Protocol,
     audit_future,
@@ -31,12 +30,6 @@ from modiste.evaluation.recommenders import HALF_LIFE, Choice, Data, Popular, Ra
 from modiste.evaluation.tuned import BPR, Tuned, TwoStage, _fewer, recommenders
 
 PROTOCOL = Protocol(cuts=2, sample=60, window=30.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two that grow small trees mostly wait for each other, the more so while other tests run beside."""
-    monkeypatch.setattr(tuned, "THREADS", 1)
 
 
 @pytest.fixture(scope="module")
