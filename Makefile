@@ -10,8 +10,9 @@ demo: $(READY)
 	$(BIN)/modiste demo demo-shop
 
 # Containers often forbid Python to keep what it compiled: then each process that a test starts compiles Modiste anew.
+# Three at once on two cores, as tests wait for services, browsers and the database for a third of their time.
 test: $(READY)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
 # What `make test` has a quick part of: long histories, a fault at every boundary, fuzzing, oddities; SHARE=0.2 tries a fifth of it.
 SHARE ?= 1

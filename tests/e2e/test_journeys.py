@@ -127,6 +127,7 @@ def test_steering_a_shoppers_lists_by_keyboard(visit: Visit, names: dict[str, st
     page = visit("/", width)
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Shoppers").click()
     page.get_by_label("Shopper", exact=True).fill(names["shopper"])
+    expect(page).to_have_url(re.compile(rf"\?.*={names['shopper']}\b"))  # what was found stands there
     expect(page.locator(".person").first).to_contain_text(f"Shopper {names['shopper']}")
     page.get_by_role("link", name=re.compile(rf"^Shopper {names['shopper']}\b")).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Shopper {names['shopper']}")
