@@ -227,7 +227,7 @@ async def thumbnail(
 async def mask(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: ItemId) -> Response:
     """What garment each pixel of the photo is, as a palette PNG: the mask that was given, else the parser's."""
     item = await run_in_threadpool(_with_photo, shop, item_id)
-    headers, unchanged = _caching(request, f"{item['stamp']}-mask-{__version__}")
+    headers, unchanged = _caching(request, f"{item['stamp']}-{item['category']}-mask-{__version__}")
     if unchanged:
         return unchanged
 
@@ -237,7 +237,9 @@ async def mask(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: It
             raise HTTPException(404, f"item {item_id!r} has no photo")
         return pictures.encoded(encode_mask(labels))
 
-    made = await request.app.state.masks.get((item["image"], item["mask"], item["stamp"]), drawn, queue)
+    made = await request.app.state.masks.get(
+        (item["image"], item["mask"], item["stamp"], item["category"]), drawn, queue
+    )
     return Response(made, media_type="image/png", headers=headers)
 
 

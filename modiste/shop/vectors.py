@@ -15,6 +15,7 @@ from PIL import Image
 
 from modiste.arrays import Singles
 from modiste.catalog.items import GENDERS, Rejected
+from modiste.catalog.palette import LABELS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import utc_now
 from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
@@ -412,7 +413,7 @@ class Vectors:
 
     def labels(self, item_id: str) -> NDArray[np.uint8] | None:
         """What the item's photo (the one to show) has on it, as palette labels uint8 (h, w): its given mask, else the
-        parser's.
+        parser's. A single thing has the label of its category, where that has one alone.
 
         None without a photo. Raises UnknownIdError, PhotoError, MaskError.
         """
@@ -426,7 +427,12 @@ class Vectors:
             if self._labeller is None and mask is None:
                 self._labeller = Parser(get_backbone(DEFAULT_PARSER))
         photo = open_photo(self._storage.path / (row["shown"] or row["image"]))
-        return see(photo, self._storage.absolute(mask), self._labeller).labels
+        found = see(photo, self._storage.absolute(mask), self._labeller).labels
+        own = self._taxonomy.labels(row["category"])
+        if found is not None and mask is None and len(own) == 1 and len(np.unique(found[found > 0])) == 1:
+            (name,) = own
+            found = (found > 0) * np.uint8(LABELS.index(name))
+        return found
 
     def contact_sheet(
         self, masking: str = DEFAULT_MASKING, count: int = 12, progress: Progress | None = None

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from PIL import Image, ImageDraw
 
 from modiste import Item, Shop
+from modiste.catalog.palette import LABELS
 from modiste.errors import UnknownIdError
 from modiste.evaluation.views import evaluate_views
 from modiste.shop import schema
@@ -637,3 +638,14 @@ def test_a_check_embeds_photos_of_other_colours_as_they_were_embedded(shop):
     [told] = shop.check("all")
     assert (told.kind, told.count, told.mended, shop.check()) == ("spaces", 2, True, [])
     assert shop.vectors.spaces() == [ours]
+
+
+@pytest.mark.parametrize(("category", "label"), [("Shoes", "footwear"), ("Handbags", "bag"), (None, "top")])
+def test_a_single_thing_has_the_label_of_its_category(shop, category, label):
+    picture, photo = BytesIO(), Image.new("RGB", (160, 160), "white")
+    ImageDraw.Draw(photo).rounded_rectangle((40, 60, 120, 110), 12, fill=(20, 40, 120))
+    photo.save(picture, "PNG")
+    shop.items.put(Item("thing", category), picture.getvalue())
+    labels = shop.vectors.labels("thing")
+    assert {LABELS[one] for one in np.unique(labels)} == {"background", label}
+    assert labels[80, 80] == LABELS.index(label)

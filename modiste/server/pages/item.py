@@ -61,7 +61,7 @@ async def item(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: st
     parse = Parse()
     if part_wanted(request) is None and about["image"] is not None:
         try:
-            key = (about["shown"] or about["image"], about["mask"], about["stamp"])
+            key = (about["shown"] or about["image"], about["mask"], about["stamp"], about["category"])
             parse = await request.app.state.parses.get(key, lambda: Parse.of(shop.vectors.labels(item_id)), queue)
         except (PhotoError, MaskError) as error:
             parse = Parse(remark=str(error))
