@@ -39,7 +39,7 @@ FRESH_S = 2.0
 """For so long a worker believes what it knows of keys: a withdrawn one is refused after it."""
 
 NEW_S = 0.1
-"""Where a key isn't known, what was read so long ago is read again: a new one is taken at once."""
+"""Where a key isn't known, what there is is read again, so long after the last time: a new one is taken at once."""
 
 MOST_SHOWN = 50
 """The longest list that a publishable key may ask for."""
@@ -64,20 +64,35 @@ class Register:
         """From now on, tell of this shop's."""
         self._shop = shop
 
-    async def refresh(self, fresh: float = FRESH_S) -> None:
-        """Read what there is, unless that was done ``fresh`` seconds ago. Raises StorageError if the database never
-        told anything."""
+    async def refresh(self) -> None:
+        """Read what there is, unless that was done FRESH_S seconds ago. Raises StorageError if the database never told
+        anything."""
+        if monotonic() - self._read_at < FRESH_S:
+            return
         async with self._reading:
-            if self._shop is None or monotonic() - self._read_at < fresh:
-                return
-            try:
-                self._keys = await run_in_threadpool(self._shop.keys.by_digest)
-                self._users = await run_in_threadpool(len, self._shop.users)
-            except StorageError:
-                if self._read_at == -math.inf:
-                    raise
-            self.origins = frozenset(one for key in self._keys.values() for one in key.origins)
-            self._read_at = monotonic()
+            if monotonic() - self._read_at >= FRESH_S:
+                await self._read()
+
+    async def renew(self) -> None:
+        """Read what there is now, once for all who ask meanwhile, and NEW_S after the last time."""
+        asked = monotonic()
+        async with self._reading:
+            if self._read_at < asked:
+                await asyncio.sleep(self._read_at + NEW_S - monotonic())
+                await self._read()
+
+    async def _read(self) -> None:
+        if self._shop is None:
+            return
+        began = monotonic()
+        try:
+            self._keys = await run_in_threadpool(self._shop.keys.by_digest)
+            self._users = await run_in_threadpool(len, self._shop.users)
+        except StorageError:
+            if self._read_at == -math.inf:
+                raise
+        self.origins = frozenset(one for key in self._keys.values() for one in key.origins)
+        self._read_at = began
 
     @property
     def is_empty(self) -> bool:
@@ -201,7 +216,7 @@ class Guard(Layer):
             request.scope["query_string"] = b"&".join(one for one in parts if one.partition(b"=")[0] != b"key")
         found = self._register.key(secret.strip())
         if found is None:  # it may have been made just now
-            await self._register.refresh(NEW_S)
+            await self._register.renew()
             found = self._register.key(secret.strip())
         if found is None:
             raise _unknown("there is no such key; it may have been withdrawn")

@@ -335,8 +335,12 @@ def test_a_withdrawn_key_is_refused_and_a_new_one_taken_while_the_service_runs(s
         until(lambda: ONCE.get(f"{url}/v1/stores").status_code == 401, 20)
         assert ONCE.get(f"{url}/v1/stores", headers=bearer(key)).status_code == 200
         shop.keys.remove("back-end")
-        shop.keys.add("another", "viewer")
+        another = shop.keys.add("another", "viewer")
         until(lambda: ONCE.get(f"{url}/v1/stores", headers=bearer(key)).status_code == 401, 20)
+        for number in range(5):  # the refusal of one has just read the keys
+            assert ONCE.get(f"{url}/v1/stores", headers=bearer(another + "x")).status_code == 401
+            new = shop.keys.add(f"new-{number}", "viewer")
+            assert ONCE.get(f"{url}/v1/stores", headers=bearer(new)).status_code == 200
 
 
 def test_a_key_has_its_rate(shop_path: Path) -> None:
