@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -25,7 +26,7 @@ from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.stores import BOX
 from modiste.catalog.files import read, resolved
 from modiste.catalog.taxonomy import PAPER, Taxonomy
-from modiste.errors import SettingError, SourceError, UnknownIdError
+from modiste.errors import SettingError, SourceError, StorageError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.ab import AB
 from modiste.shop.audit import Audit
@@ -128,11 +129,12 @@ class Shop:
         program made it.
         """
         shop = cls(Storage.open(resolved(path)))
-        if shop.vectors.outdated:
-            _LOG.warning(
-                "the photos of %s were embedded with other colours than those of now; nothing looks alike until this "
-                "has run: modiste embed %s", shop.name, shop.name,
-            )  # fmt: skip
+        with suppress(StorageError):  # who asks something next is told
+            if shop.vectors.outdated:
+                _LOG.warning(
+                    "the photos of %s were embedded with other colours than those of now; nothing looks alike until "
+                    "this has run: modiste embed %s", shop.name, shop.name,
+                )  # fmt: skip
         return shop
 
     @property
