@@ -15,7 +15,7 @@ for trend followers or one by 1 − n (rejection) for the others.
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from random import Random
 
 import numpy as np
@@ -26,6 +26,7 @@ from modiste.behaviour.choice import DEFAULT, LAST, ChoiceModel, category_lift
 from modiste.behaviour.popularity import RunningCounts
 from modiste.behaviour.taste import HIGHEST, LOWEST
 from modiste.catalog.items import GENDERS
+from modiste.catalog.values import utc_now
 from modiste.errors import SettingError
 
 MODELS = ("paper", "pools", "choice")
@@ -82,7 +83,7 @@ def simulate(
     for name, value in (("shoppers", shoppers), ("purchases", purchases), ("year", year)):
         if value < 1:
             raise SettingError(f"{name} must be at least 1, not {value}")
-    if year >= (today := datetime.now(UTC)).year:
+    if year >= (today := utc_now()).year:
         raise SettingError(
             f"{year} is not over, and nobody has bought in the future; simulate {today.year - 1} or before"
         )

@@ -35,7 +35,7 @@ from modiste.ranking.relevance import PRESETS
 WINDOW = 28.0
 """The days before a cut by which settings are compared, and from which the second stage learns."""
 
-_THREADS = 1  # LightGBM's wait for each other: on a machine that does something else two take six times as long
+_THREADS = 1  # LightGBM's wait for each other, the longer the more a machine has to do
 _MOST_SHOPPERS = 20_000  # whose purchases settings are tried on
 _MOST_TRIED = 50_000  # of their purchases
 _JUDGED = 500  # shoppers that settings are judged by

@@ -24,6 +24,7 @@ from modiste.behaviour.choice import DEFAULT, ChoiceModel
 from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import StorageError
+from modiste.ranking.candidates import WHOSE
 from modiste.ranking.relevance import Scale
 from modiste.shop import schema
 from modiste.shop.arrays import Ids, Writer, mapped, mapped_for_writing, written
@@ -498,7 +499,8 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
         "gender": gender,
         "children": children,
         "group": [
-            10 * (one + 1) + 5 * young + whose for one, young, whose in zip(category, children, gender, strict=True)
+            WHOSE * (one + 1) + WHOSE // 2 * young + whose
+            for one, young, whose in zip(category, children, gender, strict=True)
         ],
         "product": [_hash(one) for one in by_name["product"]],
         "price": [np.nan if one is None else one for one in by_name["price"]],

@@ -35,6 +35,7 @@ from modiste.vision.embedding import (
     embed_photos,
     see,
 )
+from modiste.vision.masks import counts_of
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.reduction import Reduction, fit_reduction
@@ -429,7 +430,7 @@ class Vectors:
         photo = open_photo(self._storage.path / (row["shown"] or row["image"]))
         found = see(photo, self._storage.absolute(mask), self._labeller).labels
         own = self._taxonomy.labels(row["category"])
-        if found is not None and mask is None and len(own) == 1 and len(np.unique(found[found > 0])) == 1:
+        if found is not None and mask is None and len(own) == 1 and np.count_nonzero(counts_of(found)[1:]) == 1:
             (name,) = own
             found = (found > 0) * np.uint8(LABELS.index(name))
         return found
