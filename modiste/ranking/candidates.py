@@ -109,6 +109,11 @@ class Candidates:
         return float(self.fashion.min()), float(self.fashion.max())
 
     @cached_property
+    def peak(self) -> float:
+        """How far the highest popularity is above the lowest, as the formula that they were made for takes it."""
+        return self.ends[1] - self.ends[0] if self.fashion is not None else float(np.ptp(self.normpop))
+
+    @cached_property
     def similarity_with_unknown(self) -> Floats:
         """float64 (c + 1, c + 1): the similarity with a last row and column of zeros, which index -1 finds."""
         return np.pad(np.asarray(self.similarity, np.float64), (0, 1))

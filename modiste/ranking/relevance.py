@@ -222,7 +222,7 @@ def sentence(
     weights: Weights,
     shown: Mapping[str, float],
     *,
-    trendiness: float,
+    trendiness: float | None,
     peak: float = 0.0,
     distance_km: float | None = None,
     colour: str = "",
@@ -232,11 +232,12 @@ def sentence(
 ) -> str:
     """One sentence that a shopper understands, from the weighted terms of one recommendation, by their names.
 
-    Only terms that speak for the item are named. ``peak`` is how far the highest log popularity is
-    above the lowest. ``colour`` names the
-    item's. ``habitual`` tells whether the category's term is about the kinds that she buys, and not about one
+    Only terms that speak for the item are named. ``trendiness`` None: nothing tells it, and no sentence speaks of
+    popularity. ``peak`` is how far the highest popularity is above the lowest; 0: nothing has sold. ``colour`` names
+    the item's. ``habitual`` tells whether the category's term is about the kinds that she buys, and not about one
     purchase. ``cause`` is what it was recommended for, in words that fit after "looks like": "the denim you bought",
-    "your photo"; ``worn``: to be worn with it. With min-max scaling, looking alike is meant among all there is.
+    "your photo", and "" for no reason; ``worn``: to be worn with it. With min-max scaling, looking alike is
+    meant among all there is.
     """
     looks = _looks(shown["look"] / weights.alpha, cause) if weights.alpha else ""
     told = [
@@ -244,11 +245,15 @@ def sentence(
         _same_colour(shown["colour"] / abs(weights.colour), weights.colour < 0, colour) if weights.colour else "",
         _kind(shown["category"] / weights.gamma, "it" if looks else cause, habitual) if weights.gamma else "",
         _bought_together(shown["together"], cause if worn else "what you did"),
-        _fashion(shown["popularity"] / weights.beta, weights, trendiness, peak) if weights.beta else "",
+        ""
+        if trendiness is None or not weights.beta or peak <= 0
+        else _fashion(shown["popularity"] / weights.beta, weights, trendiness, peak),
         "is new" if weights.newness and shown["newness"] / weights.newness >= NEW else "",
         f"is sold {distance_km:.1f} km from you" if distance_km is not None and shown["distance"] > 0 else "",
     ]
     told = [reason for reason in told if reason]
+    if not told and not cause:
+        return "It is a suggestion for everybody."
     if not told:
         return f"It is {'what we have to go with' if worn else 'the nearest we have to'} {cause}."
     return f"It {told[0]}." if len(told) == 1 else f"It {', '.join(told[:-1])} and {told[-1]}."
@@ -275,7 +280,7 @@ def _bought_together(share: float, cause: str) -> str:
 def _fashion(share: float, weights: Weights, trendiness: float, peak: float) -> str:
     if weights.formula == "choice":
         theta = THETA[0] + (THETA[1] - THETA[0]) * trendiness
-        if peak <= 0 or abs(theta) < NO_NOTICE or share < MOST * abs(theta) * peak:
+        if abs(theta) < NO_NOTICE or share < MOST * abs(theta) * peak:
             return ""
         return "is bought a lot just now" if theta > 0 else "is rarely bought, as you like it"
     gap = max(0.0, 1 - share) ** (1 / weights.penalty)  # |n − τ|

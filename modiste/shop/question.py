@@ -78,6 +78,7 @@ class Question:
     ``beside``: it is about what is worn with an item.
     ``distances`` are each row's, float64 in km, None where the position or the stores are not known. ``ruling`` has the
     rules in force, None without any, and ``apart`` which of those about what is shown together it doesn't meet.
+    ``told``: something tells how far she follows the crowd, or whoever asks says so; else no sentence speaks of it.
     ``personal``: it is about what somebody bought or looked at, so that nothing may fit.
     ``whose``: the gender that what looks like its photo proposes, and the share of the neighbours that have it.
     ``pinned`` is what may be pinned, where that was worked out with others'.
@@ -94,6 +95,7 @@ class Question:
     beside: bool = False
     ruling: Ruling | None = None
     apart: tuple[int, ...] = ()
+    told: bool = False
     personal: bool = False
     whose: tuple[str, float] | None = None
     pinned: "Pinnable | None" = None
@@ -116,16 +118,18 @@ class Question:
         ids = list(dict.fromkeys(item_id for item_id, _ in bought))
         rows = [row for item_id in ids if (row := snapshot.find(item_id)) >= 0]
         if ask.weights.formula == "paper":
-            return cls._of(snapshot, ask, rows, _own(ask, shopper.trendiness), "you bought", shopper.position)
-        taste = shopper.trendiness
+            made = cls._of(snapshot, ask, rows, shopper.trendiness, "you bought", shopper.position)
+            return replace(made, told=made.told or shopper.told)
+        trendiness, told = shopper.trendiness, True
         if shopper.estimated and ask.trendiness is None:
-            taste = taste_of(snapshot, bought).trendiness
-        made = cls._of(snapshot, ask, rows, _own(ask, taste), "you bought", shopper.position)
+            taste = taste_of(snapshot, bought)
+            trendiness, told = taste.trendiness, taste.purchases > 0
+        made = cls._of(snapshot, ask, rows, trendiness, "you bought", shopper.position)
         kinship = np.tile(habits(snapshot, ids, ask.half_life), (len(rows), 1))
         pairs = [together(snapshot, companions or {})] * len(rows)
         fresh = np.full(len(rows), freshness(snapshot, bought))
         queries = replace(made.queries, kinship=kinship, together=pairs, freshness=fresh)
-        return replace(made, queries=queries, habitual=True, personal=True)
+        return replace(made, queries=queries, habitual=True, told=told, personal=True)
 
     @classmethod
     def for_guest(cls, snapshot: Snapshot, ask: Ask, seen: Sequence[str], trendiness: float) -> "Question":
@@ -137,7 +141,7 @@ class Question:
         if not rows:
             return cls.for_nobody(snapshot, ask, trendiness)
         newest = list(dict.fromkeys(rows[::-1]))[::-1]
-        made = cls._of(snapshot, ask, newest, _own(ask, trendiness), "you looked at", None)
+        made = cls._of(snapshot, ask, newest, trendiness, "you looked at", None)
         return replace(made, personal=ask.weights.formula == "choice")
 
     @classmethod
@@ -147,7 +151,7 @@ class Question:
         row, trendiness = snapshot.row(item_id), usual(snapshot)
         if ask.weights.formula == "paper":
             trendiness = float(snapshot.popularity(ask.half_life).normpop[row])
-        return cls._of(snapshot, ask, [row], _own(ask, trendiness), "you look at", None)
+        return cls._of(snapshot, ask, [row], trendiness, "you look at", None)
 
     @classmethod
     def for_photo(
@@ -162,7 +166,7 @@ class Question:
         reduction = snapshot.matrix(ask.space).reduction
         looks = look[None] if reduction is None else reduction.apply(look[None])
         vectors = np.hstack([looks, colour[None]])
-        made = cls._of(snapshot, ask, [-1], _own(ask, usual(snapshot)), "you look at", None, vectors)
+        made = cls._of(snapshot, ask, [-1], usual(snapshot), "you look at", None, vectors)
         if ask.gender is not None:
             return made
         whose = None if of is None else of.whose
@@ -181,19 +185,23 @@ class Question:
         by = {"preset": "balanced", "alpha": 0.0, "gamma": 0.0, "penalty": None, "scaling": None}
         ask = ask.model_copy(update=by)
         row = snapshot.row(item_id)
-        made = cls._of(snapshot, ask, [row], _own(ask, usual(snapshot)), "you look at", None)
+        made = cls._of(snapshot, ask, [row], usual(snapshot), "you look at", None)
         queries = replace(made.queries, together=[together(made.snapshot, companions)])
         return replace(made, queries=queries, beside=True)
 
     @classmethod
-    def for_nobody(
-        cls, snapshot: Snapshot, ask: Ask, trendiness: float, position: tuple[float, float] | None = None
-    ) -> "Question":
-        """What to show someone of whom no purchase is known: popularity alone counts, and old purchases fade."""
+    def for_nobody(cls, snapshot: Snapshot, ask: Ask, trendiness: float, shopper: Shopper | None = None) -> "Question":
+        """What to show someone of whom no purchase is known: popularity alone counts, and old purchases fade.
+
+        ``trendiness`` is that of somebody of whom nothing is; what is known of ``shopper`` comes before it.
+        """
         if ask.weights.formula == "paper" and ask.half_life is None:
             ask = ask.model_copy(update={"half_life": NEWS_HALF_LIFE})
-        made = cls._of(snapshot, ask, [-1], _own(ask, trendiness), "you like", position)
-        return replace(made, weights=Weights(0.0, 1.0, 0.0, formula=ask.weights.formula))
+        told, position = False, None
+        if shopper is not None:
+            trendiness, told, position = shopper.trendiness, shopper.told, shopper.position
+        made = cls._of(snapshot, ask, [-1], trendiness, "you like", position)
+        return replace(made, told=made.told or told, weights=Weights(0.0, 1.0, 0.0, formula=ask.weights.formula))
 
     @classmethod
     def _of(
@@ -206,8 +214,10 @@ class Question:
         home: tuple[float, float] | None,
         vectors: Singles | None = None,
     ) -> "Question":
-        """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
-        snapshot = snapshot.tuned(ask.tuning)
+        """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's), with the ``trendiness``
+        unless somebody asks for another."""
+        snapshot, asked = snapshot.tuned(ask.tuning), ask.trendiness is not None
+        trendiness = trendiness if ask.trendiness is None else ask.trendiness
         candidates = snapshot.candidates(ask.space, ask.half_life, ask.weights.formula)
         distances = snapshot.distances_km(ask.position or home)
         item = np.array(rows, np.int64)
@@ -233,7 +243,9 @@ class Question:
         candidates = candidates.updated(
             distance_km=distances, allowed=allowed, boost=None if ruling is None else ruling.boost
         )
-        return cls(snapshot, ask, ask.weights, candidates, queries, distances, verb, ruling=ruling, apart=apart)
+        return cls(
+            snapshot, ask, ask.weights, candidates, queries, distances, verb, ruling=ruling, apart=apart, told=asked
+        )
 
     @property
     def of_items(self) -> bool:
@@ -498,8 +510,8 @@ class Question:
         why = sentence(
             self.weights,
             terms,
-            trendiness=float(self.queries.trendiness[query]),
-            peak=self.candidates.ends[1] - self.candidates.ends[0],
+            trendiness=float(self.queries.trendiness[query]) if self.told else None,
+            peak=self.candidates.peak,
             distance_km=km,
             colour=colour_words(colour) if terms["colour"] else "",
             habitual=self.habitual,
@@ -521,15 +533,11 @@ class Question:
         )
 
     def _cause(self, row: int) -> str:
-        if row < 0 and self.queries.vectors is not None:
-            return "your photo"
+        if row < 0 and (self.queries.vectors is not None or not self.told):
+            return "your photo" if self.queries.vectors is not None else ""
         number = int(self.snapshot.column("category")[row]) if row >= 0 else -1
         category = self.snapshot.categories[number] if number >= 0 else None
         return f"the {category.replace('_', ' ').lower()} {self.verb}" if category else f"what {self.verb}"
-
-
-def _own(ask: Ask, trendiness: float) -> float:
-    return trendiness if ask.trendiness is None else ask.trendiness
 
 
 def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | None:

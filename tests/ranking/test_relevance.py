@@ -157,7 +157,8 @@ NOTHING = Terms(*[0.0] * len(Terms._fields))
 )
 def test_a_recommendation_is_explained_in_a_sentence(parts, said):
     trendiness = parts.pop("trendiness")
-    assert sentence(BALANCED, NOTHING._replace(**parts)._asdict(), trendiness=trendiness, cause="your jeans") == said
+    shown = NOTHING._replace(**parts)._asdict()
+    assert sentence(BALANCED, shown, trendiness=trendiness, peak=1.0, cause="your jeans") == said
 
 
 @pytest.mark.parametrize(

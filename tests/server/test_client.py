@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -62,6 +63,23 @@ def test_recommendations_come_as_asked(client: Client) -> None:
     assert client.search(drawn("Denim", "blue"), top=1).recommendations[0].item_id.startswith("Denim-blue")
     assert client.trending(7, top=1, categories=["Dresses"]).items[0].category == "Dresses"
     assert not client.recommend("nobody").known
+
+
+def test_a_guest_reads_nothing_of_popularity_at_any_door(client: Client) -> None:
+    liked = "Tees_Tanks-blue-women"  # which sells most
+
+    def everywhere(**ask: Any) -> list[str]:
+        query = {name: str(value) for name, value in ask.items()}
+        answers = [
+            client.recommend("nobody", **ask), client.recommend_to_guest([liked], **ask),
+            client.recommend_to_guest([], **ask), client.similar(liked, **ask), client.search(drawn(), beta=2, **ask),
+        ]  # fmt: skip
+        pages = [f"/items/{liked}"]
+        return [one.model_dump_json() for one in answers] + [client._http.get(at, params=query).text for at in pages]
+
+    assert not [said for said in everywhere() if "bought a lot" in said or '"why":""' in said]
+    told = everywhere(trendiness=1.0, top=8, gender="any")[:-1]  # the page has no such slider
+    assert not [said for said in told if "bought a lot" not in said]
 
 
 def test_answers_are_the_models_that_the_service_sends(client: Client) -> None:
