@@ -427,7 +427,8 @@ class Terms(BaseModel):
     distance: float
     together: float
     newness: float
-    gender: float = Field(0.0, description="Below 0 where photos propose that it is for the other gender.")
+    price: float
+    gender: float = Field(0.0, description="Below 0 where it is, or perhaps is, for the other gender or another age.")
     boost: float = Field(0.0, description="What a scenario's rules add; below 0 where they bury it.")
 
 

@@ -143,6 +143,7 @@ ASKED: dict[str, list[Any]] = {
     "distance": [0.75],
     "together": [],
     "newness": [0, 3],
+    "price": [3],
     "penalty": [4],
     "scaling": ["none"],
     "trendiness": [0, 1],

@@ -387,6 +387,50 @@ def test_filters_join_by_and_or_by_or(shop):
     assert both == {("Denim", True), ("Dresses", True), ("Tees_Tanks", False)}
 
 
+@pytest.fixture
+def priced(small: Shop) -> Shop:
+    """a and b cost 100, the one reduced from 300; c 1000 in another currency, d 200, and of e nobody knows it."""
+    prices: list[tuple[float | None, float | None, str]] = [
+        (300, 100, "EUR"), (100, None, "EUR"), (100, None, "PLN"), (200, None, "EUR"), (None, None, "EUR")
+    ]  # fmt: skip
+    for item_id, (price, sale, currency) in zip("abcde", prices, strict=True):
+        small.items.put(Item(item_id, price=price, sale_price=sale, currency=currency))
+    return small
+
+
+def test_what_costs_as_much_stands_first_where_prices_count(priced):
+    alone = {"alpha": 0, "colour": 0, "beta": 0, "gamma": 0, "newness": 0, "together": 0, "price": 2, "top": 4}
+    found = priced.recommend(item="a", **alone)
+    assert [one.item_id for one in found] == ["b", "d", "c", "e"]
+    terms = [2, 2 * (1 - np.log10(2)), 0, 0]
+    assert [one.terms["price"] for one in found] == pytest.approx(terms), "of other currencies nothing is known"
+    assert [one.why for one in found[:2]] == [
+        "It costs about as much as what you look at.", "It is the nearest we have to what you look at."
+    ]  # fmt: skip
+    priced.purchases.record([Event("ann", one, DAY) for one in "ab"])
+    [same, *_] = priced.recommend("ann", **alone)
+    assert (same.item_id, same.terms["price"]) == ("d", pytest.approx(2 * 0.5 * (1 - np.log10(2))))
+    priced.items.put(Item("d", price=110.0, currency="EUR"))
+    assert priced.recommend("ann", **alone)[0].why == "It costs about what you usually pay."
+    priced.items.put(Item("d", price=110.0, currency="PLN"))
+    assert {one.terms["price"] for one in priced.recommend("ann", **alone)} == {0}
+    assert {one.terms["price"] for one in priced.recommend(item="a")} == {0}, "none weighs it by itself"
+    with pytest.raises(SettingError, match="no term for price"):
+        priced.recommend(item="a", preset="paper", price=1)
+
+
+def test_one_asks_for_any_gender_or_age_and_what_is_for_others_counts_for_less(priced):
+    for item_id, gender, age in zip(
+        "abcde", ("women", "men", "women", None, "men"), ["adults"] * 4 + ["children"], strict=True
+    ):
+        priced.items.put(Item(item_id, gender=gender, age_group=age))
+    assert {one.item_id for one in priced.recommend(item="a")} == {"c", "d"}
+    found = {one.item_id: one.terms["gender"] for one in priced.recommend(item="a", gender="any", age="any")}
+    assert found == {"c": 0, "d": 0, "b": -1, "e": -2}
+    plain = priced.recommend(item="a", gender="any", age="any", preset="paper", scaling="none")
+    assert {one.terms["gender"] for one in plain} == {0}
+
+
 def test_every_door_shows_items_of_no_known_gender_to_whoever_asks(shop, encoded):
     shop.items.put(Item("for-all", "Dresses"), encoded("Dresses-red-women-0"))
     for gender in ("men", "women"):
