@@ -1,7 +1,7 @@
 """modiste.Client against the live service."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ def test_items_are_put_read_and_forgotten(client: Client, tmp_path: Path) -> Non
     )
     assert (put.created, put.embedded, put.item.attributes) == (True, True, {"fit": "ä"})
     assert client.put_item("a/b", drawn("Denim")).created is False
+    assert client.put_item("a/b", came=date(2025, 3, 31)).item.came == date(2025, 3, 31)
+    client.put_items([{"item_id": "a/b", "came": date(2025, 4, 1)}])
+    assert client.item("a/b").came == date(2025, 4, 1)
     assert client.item("a/b").category is None
     assert client.photo("a/b") == drawn("Denim")
     assert Image.open(BytesIO(client.thumbnail("a/b", 60))).size[1] == 60
