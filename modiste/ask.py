@@ -75,7 +75,7 @@ Whose = Annotated[_Whose, BeforeValidator(asked_gender, json_schema_input_type=_
 Age = Annotated[_Age, BeforeValidator(asked_age, json_schema_input_type=_Age)]
 
 
-WEIGHTS = ("alpha", "colour", "beta", "gamma", "distance", "together", "newness", "penalty", "scaling")
+WEIGHTS = ("alpha", "colour", "beta", "gamma", "distance", "together", "newness", "price", "penalty", "scaling")
 """What belongs to a preset: whoever asks for another preset asks for its weights too."""
 
 
@@ -103,6 +103,10 @@ class Ask(BaseModel):
         None, description="Weight of what is bought together with what was bought, instead of the preset's."
     )
     newness: Weight | None = Field(None, description="Weight of how new an item is, instead of the preset's.")
+    price: Weight | None = Field(
+        None,
+        description="Weight of how near a price is to what she usually pays, instead of what was learnt from orders.",
+    )
     penalty: int | None = Field(
         None, ge=2, le=20, multiple_of=2,
         description="The paper's formula: the exponent p of |popularity - trendiness|: 2, 4, ...",

@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -77,7 +77,7 @@ class Client:
     def put_items(self, items: Iterable[Mapping[str, Any]]) -> wire.PutSome:
         """Make up to 1000 items, or replace what is known of them but for photos: item_id and those of
         :class:`wire.ItemIn` each. Those that can't be are in the answer, with line and reason."""
-        return self._send(wire.PutSome, "POST", "/v1/items", json=[dict(one) for one in items])
+        return self._send(wire.PutSome, "POST", "/v1/items", json=[_dated(one) for one in items])
 
     def delete_item(self, item_id: str) -> None:
         """Forget an item, with its embeddings and its purchases."""
@@ -131,11 +131,11 @@ class Client:
 
     def report_seen(self, lists: Iterable[Mapping[str, Any]]) -> wire.RecordedSome:
         """Report up to 1000 lists that came into view, each with its list_id; see :class:`wire.SeenIn`."""
-        return self._send(wire.RecordedSome, "POST", "/v1/impressions", json=_jsonable(lists))
+        return self._send(wire.RecordedSome, "POST", "/v1/impressions", json=[_dated(one) for one in lists])
 
     def report_clicks(self, clicks: Iterable[Mapping[str, Any]]) -> wire.RecordedSome:
         """Report up to 1000 items that were clicked, each with the list_id of its list and its item_id."""
-        return self._send(wire.RecordedSome, "POST", "/v1/clicks", json=_jsonable(clicks))
+        return self._send(wire.RecordedSome, "POST", "/v1/clicks", json=[_dated(one) for one in clicks])
 
     def storefront(self, since: str | None = None, until: str | None = None, days: float = 7.0) -> list[wire.Funnel]:
         """What came of the lists, by placement, scenario and variant; see :class:`wire.Since`."""
@@ -233,14 +233,14 @@ class Client:
         Each has the fields of :class:`wire.PurchaseIn`: a shopper_id and an item_id, and may have an order_id, a
         quantity, and at, a datetime or ISO text: without it the purchase is of now, without a zone the time is UTC.
         """
-        return self._send(wire.Recorded, "POST", "/v1/purchases", json=_jsonable(purchases))
+        return self._send(wire.Recorded, "POST", "/v1/purchases", json=[_dated(one) for one in purchases])
 
     def record_events(self, events: Iterable[Mapping[str, Any]]) -> wire.RecordedSome:
         """Record up to 1000 events, as :meth:`record`, each with a kind: view, cart, purchase, return or cancel.
 
         Those that can't be are in the answer, with line and reason.
         """
-        return self._send(wire.RecordedSome, "POST", "/v1/events", json=_jsonable(events))
+        return self._send(wire.RecordedSome, "POST", "/v1/events", json=[_dated(one) for one in events])
 
     def take_back(self, event_id: int) -> None:
         """Forget a purchase or another event that never was."""
@@ -295,14 +295,11 @@ def _sent(ask: Ask) -> dict[str, Any]:
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in _dated(values).items() if value is not None}
 
 
-def _jsonable(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in one.items()}
-        for one in events
-    ]
+def _dated(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
 
 
 MAX_PHOTO = 200_000_000

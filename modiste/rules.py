@@ -19,7 +19,7 @@ TEXTS = ("item", "product", "category", "brand", "colour", "size", "gender", "ag
 """The texts that a condition may ask of an item, beside its attributes."""
 
 NUMBERS = ("price", "sale_price", "stock", "newness", "margin")
-"""And the numbers: ``newness`` in days since it was added or first sold, ``margin`` in percent of the price (the
+"""And the numbers: ``newness`` in days since it came or first sold, ``margin`` in percent of the price (the
 attribute margin, or what the attribute cost leaves of the price)."""
 
 _CONDITION = re.compile(r"\s*([^<>=!|]*[^<>=!|\s])\s*(<=|>=|!=|=|<|>)\s*(.*\S)\s*", re.DOTALL)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from modiste.ask import Ask, Id, Name, Near, Position, Price, Share
 from modiste.catalog.events import KINDS
 from modiste.catalog.items import AGE_GROUPS, GENDERS
-from modiste.catalog.values import availability, kind_of, moment, nearest_kind
+from modiste.catalog.values import arrival, availability, kind_of, moment, nearest_kind
 from modiste.catalog.words import asked_gender, gender_and_age, unknown_person
 
 _DATE = r"^(19[789]|20[0-9])[0-9]-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
@@ -24,6 +24,12 @@ def _moment(at: Any) -> datetime:
     if not isinstance(at, str):
         raise ValueError("must be a date, such as 2025-03-31T14:05:00Z")
     return moment(at)
+
+
+def _arrival(at: Any) -> date:
+    if not isinstance(at, str):
+        raise ValueError("must be a date, such as 2025-03-31")
+    return arrival(at)
 
 
 def _kind(word: Any) -> Any:
@@ -53,6 +59,10 @@ GenderWord = Annotated[Gender, BeforeValidator(asked_gender, json_schema_input_t
 _Kind = Literal["view", "cart", "purchase", "return", "cancel"]
 Kind = Annotated[_Kind, BeforeValidator(_kind, json_schema_input_type=_Kind)]
 Availability = Annotated[bool, BeforeValidator(_availability, json_schema_input_type=bool)]
+Arrival = Annotated[
+    date,
+    BeforeValidator(_arrival, json_schema_input_type=Annotated[str, Field(pattern=_DATE, examples=["2025-03-31"])]),
+]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["EUR"])]
 Stock = Annotated[int, Field(ge=-1_000_000_000, le=1_000_000_000)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$", max_length=2000, examples=["https://shop.example/p/1"])]
@@ -106,6 +116,7 @@ class ItemIn(Input):
     stock: Stock | None = Field(None, description="How many there are; 0: sold out, and not recommended.")
     store_id: Id | None = Field(None, description="One of /v1/stores.")
     popularity: Price | None = Field(None, description="Purchases before any is recorded here.")
+    came: Arrival | None = Field(None, description="The day it came into the shop; left out, what is known stays.")
     attributes: Annotated[
         Annotated[dict[Name, Name], Field(max_length=100)],
         BeforeValidator(_json_object),
@@ -382,6 +393,7 @@ class Item(Shown):
     view: str | None
     available: bool | None = Field(description="As given; null: not said.")
     stock: int | None
+    came: date | None = Field(description="The day it came: as given, else that it was added; null: of any age.")
     hidden: bool = Field(description="Whether somebody took it out of every list, whatever its source says.")
     attributes: dict[str, str]
     popularity: float | None = Field(description="The count of purchases before any was recorded here, as given.")
@@ -427,7 +439,8 @@ class Terms(BaseModel):
     distance: float
     together: float
     newness: float
-    gender: float = Field(0.0, description="Below 0 where photos propose that it is for the other gender.")
+    price: float
+    gender: float = Field(0.0, description="Below 0 where it is, or perhaps is, for the other gender or another age.")
     boost: float = Field(0.0, description="What a scenario's rules add; below 0 where they bury it.")
 
 

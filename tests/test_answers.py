@@ -105,6 +105,7 @@ def test_the_questions_speak_of_everything_that_may_be_asked() -> None:
         "colour",
         "together",
         "newness",
+        "price",
         "age",
         "sold_out",
         "variety",

@@ -9,8 +9,8 @@ from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS
 
 FIELDS = [
-    "top", "preset", "alpha", "colour", "beta", "gamma", "distance", "together", "newness", "penalty", "scaling",
-    "trendiness", "gender", "age", "near",
+    "top", "preset", "alpha", "colour", "beta", "gamma", "distance", "together", "newness", "price", "penalty",
+    "scaling", "trendiness", "gender", "age", "near",
     "within", "categories", "min_price", "max_price", "match", "sold_out", "exclude", "half_life", "space",
     "variety", "fallback", "tuning", "scenario",
 ]  # fmt: skip

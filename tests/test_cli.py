@@ -143,6 +143,7 @@ ASKED: dict[str, list[Any]] = {
     "distance": [0.75],
     "together": [],
     "newness": [0, 3],
+    "price": [3],
     "penalty": [4],
     "scaling": ["none"],
     "trendiness": [0, 1],
@@ -253,6 +254,9 @@ def test_a_page_shows_the_purchases_and_what_they_lead_to(type_, street, tmp_pat
     assert code == 0
     assert "for a guest" in shown
     assert "For a guest" in (tmp_path / "page.html").read_text()
+    popular = "bought a lot"
+    assert popular not in shown + (tmp_path / "page.html").read_text()
+    assert popular in type_("recommend", "street", "--items", "i0", "--trendiness", 1)[1]
 
 
 def test_what_a_check_finds_is_said_and_mended_if_one_says_so(type_, street):

@@ -17,6 +17,7 @@ ADDED = {
     "Google Merchant": 1,
     "Magento": 2,
     "Anything else": 1,
+    "On which day an item came": 1,
     "Every hour": 2,
     "Out again": 2,
 }

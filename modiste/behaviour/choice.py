@@ -14,8 +14,9 @@ a conditional logit. Its features are named, add up, and are made of what was kn
     category         how much more than others she buys of the item's category: a log lift, shrunk
     together         how much more than its popularity x was bought by those who bought what she bought: a log lift
 
-and whatever else is given as ``extras``, such as look, colour or price. Nagatani and Sato (2017, "Accurate and diverse
-recommendation based on users' tendencies toward temporal item popularity") join popularity and taste in the same way.
+and whatever else is given as ``extras``, such as look, colour, price or whom it is for. Nagatani and Sato (2017,
+"Accurate and diverse recommendation based on users' tendencies toward temporal item popularity") join popularity and
+taste in the same way.
 """
 
 from collections import OrderedDict
@@ -51,6 +52,11 @@ TOGETHER_STRENGTH = 10.0
 
 NEWNESS_STRENGTH = 2.0
 """How many purchases the mean of all is worth in the newness of what she buys."""
+
+PRICE_STRENGTH = 2.0
+"""How many purchases not knowing what she usually pays is worth."""
+
+_CURRENCIES_APART = 32.0  # powers of ten: no price comes near another currency's
 
 FEATURES = (
     "popularity",
@@ -130,7 +136,7 @@ class History:
         category: int64 (n,), −1 where it is not known; None: of none.
         start: float64 (n,) purchases before the first day, which do not decay; None: none.
         since: float64 (n,) the day on which an item came, NaN: not known, so that it came with its first purchase.
-        extras: features of one's own by name; :func:`likeness`, :func:`kinship`, :func:`group_fit`, :func:`price_fit`
+        extras: features of one's own by name; :func:`likeness`, :func:`kinship`, :func:`whose_fit`, :func:`price_fit`
             and :func:`nearness` make such.
         offer_days: what came or sold within so many days was on offer; None: all items always.
     """
@@ -396,13 +402,16 @@ DEFAULT = ChoiceModel(
         "newness_taste": 0.32,
         "category": 0.5,
         "together": 0.16,
+        "price": 0.0,
+        "other": 1.0,
     },
     half_life=20.0,
     prior=Prior(1.1, 0.36),
 )
 """What a shop without enough orders of its own begins with: about what dress rentals say before each of three cuts
-(``python benchmarks/rentals.py --cut 2015-04-01 2016-04-01 2016-11-04``). They have neither photos nor prices, and say
-nothing of look, colour and price."""
+(``python benchmarks/rentals.py --cut 2015-04-01 2016-04-01 2016-11-04``). They have neither photos nor prices, and are
+all women's: nothing of look and colour follows from them, nothing of ``price``, which weighs nothing until a shop's own
+orders tell, and nothing of ``other``, which is a guess."""
 
 
 def log_chances(utilities: Floats) -> Floats:
@@ -450,32 +459,53 @@ def kinship(category: Ints, similarity: Floats) -> Feature:
     return feature
 
 
-def group_fit(group: Ints) -> Feature:
-    """As ``category``, for any other grouping int64 (n,), −1: not known: gender, age group, brand.
+def whose_fit(gender: Array, children: Bools) -> Feature:
+    """For whom the item is: −(the share of her last purchases for the other gender + that for the other age).
 
-    What she buys is compared with how many items there are of each.
+    ``gender`` int (n,): 0 not known, odd for men, even for women. ``children`` bool (n,).
     """
-    known = group[group >= 0]
-    shares = (np.bincount(known, minlength=int(group.max(initial=0)) + 1) + 0.5) / (len(known) + 0.5)
+    whose = np.stack([np.where(gender > 0, 2 * (gender % 2) - 1, 0), 2 * children.astype(np.int64) - 1])
 
     def feature(past: Past, rows: Ints) -> Array:
-        lift: Array = category_lift(past.items, group, shares / shares.sum())[group[rows]]
-        return lift
+        hers, theirs = whose[:, past.items[-LAST:]], whose[:, rows]
+        if not hers.size:
+            return np.zeros(len(rows))
+        of_one, of_other = ((hers == side).mean(axis=1, keepdims=True) for side in (1, -1))
+        other: Array = np.where(theirs > 0, of_other, np.where(theirs < 0, of_one, 0.0)).sum(axis=0)
+        return -other
 
     return feature
 
 
-def price_fit(price: Floats) -> Feature:
-    """−|log price − mean log price of what she bought|, shrunk; ``price`` float64 (n,), NaN: not known."""
-    logs = np.log(np.maximum(price, 0.01))
+def log_prices(price: Floats, currency: Ints) -> Floats:
+    """log10 of prices, those of different currencies far apart: float64 (n,), NaN where ``price`` is.
+
+    ``currency`` int (n,): a number for each.
+    """
+    prices: Floats = np.log10(np.maximum(price, 0.01)) + _CURRENCIES_APART * currency
+    return prices
+
+
+def usual_price(bought: Floats) -> tuple[float, float]:
+    """The mean of what somebody paid, as :func:`log_prices` has it, and how sure that is, in [0, 1].
+
+    Prices in another currency than the one she paid in most count nothing. NaN and 0 where none is known.
+    """
+    known = bought[~np.isnan(bought)]
+    currency, which, counts = np.unique(np.round(known / _CURRENCIES_APART), return_inverse=True, return_counts=True)
+    if not len(currency):
+        return float("nan"), 0.0
+    hers = known[which == np.argmax(counts)]
+    return float(hers.mean()), len(hers) / (len(hers) + PRICE_STRENGTH)
+
+
+def price_fit(prices: Floats) -> Feature:
+    """1 for what costs as much as she usually pays, falling with the logarithm to 0 for ten times as much, or a tenth;
+    shrunk where she bought little, 0 where a price is not known. ``prices`` (n,) as :func:`log_prices` has them."""
 
     def feature(past: Past, rows: Ints) -> Array:
-        hers = logs[past.items]
-        hers = hers[~np.isnan(hers)]
-        if not len(hers):
-            return np.zeros(len(rows))
-        shrunk = len(hers) / (len(hers) + 2)
-        fit: Array = np.nan_to_num(-np.abs(logs[rows] - hers.mean()) * shrunk, nan=0.0)
+        mean, sure = usual_price(prices[past.items])
+        fit: Array = np.fmax(1 - np.abs(prices[rows] - mean), 0.0) * sure  # NaN is no more than 0
         return fit
 
     return feature

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 GENDERS = ("men", "women")
 """The genders an item can be made for; an unknown one is None and passes every gender filter."""
@@ -19,7 +20,7 @@ class Item:
     ``product`` is the item without its view: two items of one product are never recommended for each other.
     ``popularity`` is the initial count of purchases, None where the catalogue doesn't say. ``url`` is the product's
     page, ``currency`` that of both prices (ISO 4217), ``photos`` are further photos beside ``image``; both may be
-    http(s) addresses until they are downloaded.
+    http(s) addresses until they are downloaded. ``came`` is the day on which it came into the shop; None: not said.
     """
 
     item_id: str
@@ -42,6 +43,7 @@ class Item:
     sale_price: float | None = None
     available: bool | None = None
     stock: int | None = None
+    came: date | None = None
     photos: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
 

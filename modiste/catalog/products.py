@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,13 @@ from modiste.catalog.items import Item, Rejected
 from modiste.catalog.tables import json_in, open_table
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import (
+    arrival,
     availability,
     currency_of,
     decimal_mark,
     identifier,
     money,
+    numeric_day,
     plain,
     stock,
 )
@@ -46,7 +49,18 @@ _ADDRESS = re.compile(r"(?i)(?:https?:)?//[^\s/]")
 _SCHEME = re.compile(r"(?i)data:|[a-z][a-z0-9+.-]+://")
 _BETWEEN_ADDRESSES = re.compile(r"(?i)(?:\s*[|;,]\s*|\s+)(?=(?:https?:)?//)")
 _PRICES = ("price", "sale_price", "list_price")
-_INHERITED = ("title", "url", "brand", "category", "category_path", "gender", "age_group", "currency", "available")
+_INHERITED = (
+    "title",
+    "url",
+    "brand",
+    "category",
+    "category_path",
+    "gender",
+    "age_group",
+    "currency",
+    "available",
+    "came",
+)
 _SIZE = re.compile(r"x{0,4}[sml]|\d{1,3}|\d?xl|one ?size", re.I)
 _ONE_PRODUCT = 60  # items that share a photo, at most; of more it is a placeholder
 
@@ -104,6 +118,8 @@ class _Table:
         self.unknown: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.merged = 0
         self.decimal: str | None = None
+        self.day_first: bool | None = None
+        self.later: list[str] = []
         self.helpers = columns.helpers
         self.pairs = [(self.helpers.get(one["name"]), self.helpers.get(one["value"])) for one in self.layout.pairs]
         first = {some[0] for name, some in columns.read.items() if name not in ("photos", "image")}
@@ -125,6 +141,7 @@ class _Table:
         if not rows and not self.rejected:
             raise SourceError(f"{self.file} has no rows; write some below the names of the columns")
         self.decimal = decimal_mark([one for row in rows for name in _PRICES if (one := row.said.get(name))])
+        self.day_first = _day_first([one for row in rows if (one := row.said.get("came"))])
         self._without_points(rows)
         kept = self._variants(rows)
         found = []
@@ -135,6 +152,11 @@ class _Table:
                 self.rejected.append(Rejected(self.file, row.number, str(error)))
         _size_variants(found, self.remarks)
         self._photo_remarks(found, rows)
+        if self.later:
+            self.remarks.append(
+                f"{len(self.later)} times an item is said to come later, such as {self.later[0]}: it counts as new "
+                "from the day it is added, and is shown unless something says that it isn't available"
+            )
         unknown = {name: dict(counted.most_common()) for name, counted in self.unknown.items()}
         self.remarks += shortened("item_id", (row.said.get("item_id", "") for row in rows))
         columns = self.columns
@@ -352,6 +374,7 @@ class _Table:
             sale_price=sale,
             available=self._told("available", said, availability),
             stock=self._told("stock", said, _stock),
+            came=self._came(said.get("came", "")),
             photos=tuple(photos[1:]),
             attributes=row.others,
         )
@@ -370,6 +393,19 @@ class _Table:
             if not sign:
                 self.unknown["currency"][said["currency"]] += 1
         return number, sign or currency
+
+    def _came(self, written: str) -> date | None:
+        """The day on which it came; None for what is no day, which is counted, and for one that is still to come."""
+        if not written.strip("0-/.: T"):  # 0000-00-00
+            return None
+        try:
+            return arrival(written, self.day_first)
+        except SettingError as error:
+            if "in the future" in str(error):
+                self.later.append(written)
+            else:
+                self.unknown["came"][written] += 1
+            return None
 
     def _who(self, said: Mapping[str, str]) -> tuple[str | None, str | None]:
         """Gender and age group: by their own columns, else by the path of the category."""
@@ -412,6 +448,12 @@ def _stock(written: str) -> int | None:
         return stock(written)
     except SettingError:
         return None
+
+
+def _day_first(written: Sequence[str]) -> bool | None:
+    """Whether dates such as 31/03/2025 have the day first, if one of them tells and none the contrary."""
+    told = {numbers[0] > 12 for one in written if (numbers := numeric_day(one)) and max(numbers) > 12}
+    return told.pop() if len(told) == 1 else None
 
 
 def _photo_like(written: str) -> bool:

@@ -119,8 +119,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def moment(value: Any, day_first: bool | None = None) -> datetime:
-    """When an order was made, in UTC without a zone: from 1970 to a day from now.
+def moment(value: Any, day_first: bool | None = None, of: str = "the order") -> datetime:
+    """When an order was made, or what ``of`` says, in UTC without a zone: from 1970 to a day from now.
 
     Takes dates and datetimes; ISO text (without a zone it is UTC, without a time midnight); other forms that mean one
     day, such as ``2025/3/31``, ``Mon, 31 Mar 2025 14:05:00 +0100`` or ``March 31, 2025``; and seconds, milli-, micro-
@@ -142,10 +142,15 @@ def moment(value: Any, day_first: bool | None = None) -> datetime:
             raise SettingError(f"{value!r} doesn't say which is the day; say --day-first or --month-first") from None
         raise SettingError(f"{value!r} is not a date; write it as 2025-03-31 or 2025-03-31T14:05") from None
     if at < EARLIEST:
-        raise SettingError(f"{at:%Y-%m-%d} is before {EARLIEST:%Y-%m-%d}; give the day of the order")
+        raise SettingError(f"{at:%Y-%m-%d} is before {EARLIEST:%Y-%m-%d}; give the day of {of}")
     if at > _LOADED and at > utc_now() + AHEAD:
-        raise SettingError(f"{at:%Y-%m-%d} is in the future; give the day of the order")
+        raise SettingError(f"{at:%Y-%m-%d} is in the future; give the day of {of}")
     return at
+
+
+def arrival(value: Any, day_first: bool | None = None) -> date:
+    """The day (UTC) on which an item came, as :func:`moment` takes it, at the latest today."""
+    return min(moment(value, day_first, "its arrival"), utc_now()).date()
 
 
 def numeric_day(written: str) -> tuple[int, int] | None:

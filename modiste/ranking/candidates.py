@@ -17,6 +17,7 @@ WHOSE = 10
 
 _PAIRS = 8192  # whose vectors are in memory at once
 _NONE = np.empty(0, np.int64)
+Rows = slice | Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Candidates:
         fashion: (n,), the logarithms of what was bought lately and of what was in a year, weighted, at least 0;
             None: nothing was.
         newness: (n,), at least 0: higher the later it came; None: not known of any.
+        price: float64 (n,), log10 of what each costs, those of different currencies far apart; NaN where it is not
+            known; None: not known of any.
         boost: float64 (n,), added to the relevance whatever the query is; None: 0.
         colour_dim: how many of the vectors' places are the colour's.
         scales: how look and colour are calibrated.
@@ -63,13 +66,14 @@ class Candidates:
     children: Bools | None = None
     fashion: Reals | None = None
     newness: Reals | None = None
+    price: Floats | None = None
     boost: Floats | None = None
     colour_dim: int = 0
     scales: tuple[Scale, Scale] = (Scale(), Scale())
 
     def __post_init__(self) -> None:
         aligned = ("vectors", "has_vector", "normpop", "category", "gender", "product", "distance_km", "allowed")
-        for name in (*aligned, "children", "fashion", "newness", "boost"):
+        for name in (*aligned, "children", "fashion", "newness", "price", "boost"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.item_ids):
                 raise SettingError(f"candidates have {len(self.item_ids)} ids but {len(value)} rows of {name}")
@@ -78,7 +82,7 @@ class Candidates:
         return len(self.item_ids)
 
     def updated(self, **changes: Array | None) -> "Candidates":
-        """The same items with what is given of normpop, distance_km, allowed and boost; groups are not made again."""
+        """The same items with what is given of normpop, distances, price, allowed and boost; groups stay."""
         given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
         return replace(self, **given, group=self.groups)
 
@@ -109,6 +113,11 @@ class Candidates:
         return float(self.fashion.min()), float(self.fashion.max())
 
     @cached_property
+    def peak(self) -> float:
+        """How far the highest popularity is above the lowest, as the formula that they were made for takes it."""
+        return self.ends[1] - self.ends[0] if self.fashion is not None else float(np.ptp(self.normpop))
+
+    @cached_property
     def similarity_with_unknown(self) -> Floats:
         """float64 (c + 1, c + 1): the similarity with a last row and column of zeros, which index -1 finds."""
         return np.pad(np.asarray(self.similarity, np.float64), (0, 1))
@@ -133,12 +142,15 @@ class Queries:
         trendiness: float64 (q,), the shopper's τ in [0, 1].
         gender: int8 (q,): 1 men, 2 women, whom nothing of the other's is shown; 3 perhaps men, 4 perhaps women, 0 not
             known, without a filter.
-        children: int8 (q,): 1 adults' items alone, 2 children's alone, 0 both; None: both.
+        children: int8 (q,): 1 adults' items alone, 2 children's alone; 3 rather adults', 4 rather children's, 0 both,
+            without a filter; None: both.
         kinship: float64 (q, c + 1), how much each category suits the query, the last one none; None: as alike as the
             item's own category.
         together: for each query rows of the candidates, int64 (m,) without repeats, that are bought together with what
             was bought, and how much so, float64 (m,) above 0.
         freshness: float64 (q,), what newness is worth to the shopper; None: 0.
+        usual: float64 (q, 2), what the shopper usually pays, as the candidates' ``price`` says it, NaN: not known, and
+            how sure that is, in [0, 1]; None: not known.
         excluded: for each query the rows that the shopper bought; they and their products' other views are left out, as
             are the views of ``item`` itself.
 
@@ -155,9 +167,10 @@ class Queries:
     kinship: Floats | None = None
     together: Sequence[tuple[Ints, Floats]] | None = None
     freshness: Floats | None = None
+    usual: Floats | None = None
 
     def __post_init__(self) -> None:
-        for name in ("vectors", "trendiness", "gender", "excluded", "children", "kinship", "together", "freshness"):
+        for name in (one.name for one in fields(self)):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.item):
                 raise SettingError(f"there are {len(self.item)} queries but {len(value)} rows of {name}")
@@ -237,6 +250,7 @@ class Pairing:
         kin = candidates.similarity_with_unknown[queries.categories(candidates)] if given is None else given
         self.kinship: Floats = kin
         self.freshness = np.zeros(len(queries)) if queries.freshness is None else queries.freshness
+        self.usual = np.tile([np.nan, 0.0], (len(queries), 1)) if queries.usual is None else queries.usual
         self.children = np.zeros(len(queries), np.int8) if queries.children is None else queries.children
         excluded = queries.excluded if queries.excluded is not None else []
         sizes, known = [len(rows) for rows in excluded], np.flatnonzero(queries.item >= 0)
@@ -258,7 +272,7 @@ class Pairing:
             rows, values = self.queries.together[query] if self.queries.together is not None else (_NONE, _NONE)
             same = (
                 self.kinship[query].tobytes(), int(self.queries.gender[query]), int(self.children[query]),
-                float(self.queries.trendiness[query]), float(self.freshness[query]),
+                float(self.queries.trendiness[query]), float(self.freshness[query]), self.usual[query].tobytes(),
                 self._taken[query].tobytes(), rows.tobytes(), values.tobytes(),
             )  # fmt: skip
             number.append(known.setdefault(same, len(known)))
@@ -287,17 +301,24 @@ class Pairing:
         """bool (10, q): whether a query's gender or age rules out items of 5 · children + gender."""
         child, gender = np.divmod(np.arange(WHOSE)[:, None], 5)
         age = self.children
-        barred: Bools = _barred(gender, self.queries.gender) | ((age != 0) & (child != age - 1))
+        hard: Bools = (age == 1) | (age == 2)
+        barred: Bools = _barred(gender, self.queries.gender) | (hard & (child != age - 1))
         return barred
 
     @cached_property
-    def doubtful(self) -> Floats:
-        """float64 (10, q): 1 where items of 5 · children + gender are perhaps for the other gender than the query, as
-        the photos of one of the two propose; else 0."""
-        gender, wanted = np.arange(WHOSE)[:, None] % 5, self.queries.gender
-        other = (gender != 0) & (wanted != 0) & (gender % 2 != wanted % 2)
-        doubtful: Floats = (other & ~_barred(gender, wanted)).astype(np.float64)
-        return doubtful
+    def other(self) -> Floats:
+        """float64 (10, q): in how much of gender and age items of 5 · children + gender are for others than the query,
+        as is said or photos propose: 0, 1 or 2; 0 where they are barred."""
+        child, gender = np.divmod(np.arange(WHOSE)[:, None], 5)
+        wanted, age = self.queries.gender, self.children
+        other = ((gender != 0) & (wanted != 0) & (gender % 2 != wanted % 2)).astype(np.float64)
+        return np.where(self.barred, 0.0, other + ((age != 0) & (child != (age - 1) % 2)))
+
+    def prices(self, price: Reals, query: Rows = slice(None)) -> Reals:
+        """How near ``price``, as the candidates have it, is to what the queries' shoppers usually pay: in [0, 1]."""
+        usual, sure = self.usual[query].astype(price.dtype).T
+        near: Reals = np.fmax(1 - np.abs(price - usual), 0) * sure  # NaN is no more than 0
+        return near
 
     def together(self) -> tuple[Ints, Ints, Floats]:
         """All pairs of query and row that are bought together, and how much so."""

@@ -3,10 +3,12 @@
 ``choice``, a conditional logit: people buy in proportion to exp(relevance), with
 
     relevance = α · look + κ · colour + β · θ · log(1 + n / s) + ν · newness + γ · category + δ · exp(−km / 10)
-                + μ · together − [perhaps for the other gender]
+                + μ · together + ρ · price − η · other
 
 look and colour are calibrated (0: as alike as two strangers, 1: as two photos of one product), n is what was bought
 lately of the candidate and θ the shopper's trendiness: 0 takes no notice of what others buy, 1 buys in proportion.
+price is 1 for what costs as much as she usually pays, and falls with the logarithm to 0 for ten times as much, or a
+tenth; other tells whether it is for another gender or age, where no filter hides that.
 
 ``paper``, the scoring function of "Trend-Aware Fashion Recommendation with Visual Segmentation and Semantic
 Similarity" (arXiv 2506.07773), to which a nearness was added whose weight is 0 there:
@@ -47,10 +49,6 @@ NEW = 0.7
 OFTEN = 0.5
 """The category's term, without its weight, from which on a shopper buys a kind clearly more often than others do."""
 
-OTHER_GENDER = 1.0
-"""What an item loses that is perhaps for the other gender, as photos propose where a shop doesn't say: as much as it
-gains, by ``balanced``, for being of the same kind."""
-
 Formula = Literal["choice", "paper"]
 Scaling = Literal["none", "minmax"]
 
@@ -63,9 +61,11 @@ def _is_number(value: object) -> bool:
 class Weights:
     """How much each term counts.
 
-    ``alpha`` (look), ``beta`` (popularity), ``gamma`` (category), ``distance``, ``together`` (bought together) and
-    ``newness`` are finite and at least 0; ``colour`` may be below 0, which asks for another colour. Not all are 0; they
-    need not add up to 1. Colour, together and newness belong to the formula ``choice``. To ``paper`` belong
+    ``alpha`` (look), ``beta`` (popularity), ``gamma`` (category), ``distance``, ``together`` (bought together),
+    ``newness`` and ``price`` are finite and at least 0; ``colour`` may be below 0, which asks for another colour. Not
+    all are 0; they need not add up to 1. ``other``, what an item loses that is for another gender or age, is one point
+    where orders teach nothing else: as much as it gains, by ``balanced``, for being of the same kind. Colour, together,
+    newness, price and other belong to the formula ``choice``. To ``paper`` belong
     ``penalty``, the exponent p, a positive even integer, and ``scaling``: "minmax" stretches the cosines of each
     query's admissible candidates to [0, 1], as the authors' code does; "none" leaves them alone.
 
@@ -82,10 +82,12 @@ class Weights:
     colour: float = 0.0
     together: float = 0.0
     newness: float = 0.0
+    price: float = 0.0
+    other: float = 1.0
     formula: Formula = "paper"
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "gamma", "distance", "colour", "together", "newness"):
+        for name in ("alpha", "beta", "gamma", "distance", "colour", "together", "newness", "price", "other"):
             value = getattr(self, name)
             if not _is_number(value) or not math.isfinite(value) or (value < 0 and name != "colour"):
                 raise SettingError(f"{name} is {value!r}; a weight must be a finite number of at least 0")
@@ -100,14 +102,15 @@ class Weights:
             raise SettingError(f"formula is {self.formula!r}; choose 'choice' or 'paper'")
         if self.formula == "choice" and self.scaling != "none":
             raise SettingError("scaling belongs to the paper's formula; leave it out, or ask for formula paper")
-        for name in ("colour", "together", "newness"):
+        for name in ("colour", "together", "newness", "price"):
             if self.formula == "paper" and getattr(self, name):
                 raise SettingError(f"the paper's formula has no term for {name}; leave it out, or ask for choice")
 
     @property
     def total(self) -> float:
-        """The sum of the weights."""
-        return self.alpha + self.beta + self.gamma + self.distance + abs(self.colour) + self.together + self.newness
+        """The sum of the weights, without what is only taken off."""
+        own = self.alpha + self.beta + self.gamma + self.distance + self.together + self.newness + self.price
+        return own + abs(self.colour)
 
     @property
     def seen(self) -> bool:
@@ -120,7 +123,8 @@ PRESETS = {
     "paper": Weights(0.4, 0.2, 0.0, scaling="minmax"),
     "visual": Weights(1.0, 0.0, 0.0, colour=0.5, formula="choice"),
 }
-"""Weights by name; ``balanced`` is the default."""
+"""Weights by name; ``balanced`` is the default. None weighs price, of which the orders that they come from say nothing:
+by ``balanced`` it weighs what ``modiste tune`` learnt from a shop's own."""
 
 
 class Scale(NamedTuple):
@@ -140,6 +144,7 @@ class Terms(NamedTuple):
     distance: Reals
     together: Reals
     newness: Reals
+    price: Reals
     gender: Reals
     boost: Reals
 
@@ -163,7 +168,8 @@ def terms(
     distance_km: Reals | None = None,
     together: Reals | None = None,
     newness: Reals | None = None,
-    doubtful: Reals | None = None,
+    price: Reals | None = None,
+    other: Reals | None = None,
     boost: Reals | None = None,
 ) -> Terms:
     """The weighted terms of n candidates, for one query or for one each, in the float type of ``popularity``.
@@ -182,7 +188,8 @@ def terms(
         distance_km: (n,) to each candidate's store, NaN where it is not known; None: not known for any.
         together: (n,) how much more often than by chance bought by those who bought what she did, at least 0.
         newness: (n,) log newness, times how much it matters to her.
-        doubtful: (n,) 1 where it is perhaps for the other gender, else 0; ``choice`` uses it, and no weight counts.
+        price: (n,) in [0, 1], 1: as she usually pays; 0 where one of the two is not known.
+        other: (n,) in how much of gender and age it is, or perhaps is, for others: 0, 1 or 2; ``choice`` uses it.
         boost: (n,) what somebody's rules add to it, below 0 to bury it; no weight counts for it.
     """
     nothing = np.zeros_like(popularity)
@@ -209,8 +216,9 @@ def terms(
         near = weights.distance * np.nan_to_num(np.exp(distance_km * (-1 / DISTANCE_SCALE_KM)), nan=0.0)
     joint = weights.together * together if together is not None and weights.together else nothing
     fresh = weights.newness * newness if newness is not None and weights.newness else nothing
-    other = nothing - OTHER_GENDER * doubtful if doubtful is not None and weights.formula == "choice" else nothing
-    return Terms(seen, alike, fashion, category, near, joint, fresh, other, nothing if boost is None else boost)
+    cost = weights.price * price if price is not None and weights.price else nothing
+    away = nothing - weights.other * other if other is not None and weights.formula == "choice" else nothing
+    return Terms(seen, alike, fashion, category, near, joint, fresh, cost, away, nothing if boost is None else boost)
 
 
 def _calibrated(cosine: Reals, scale: Scale) -> Reals:
@@ -222,21 +230,23 @@ def sentence(
     weights: Weights,
     shown: Mapping[str, float],
     *,
-    trendiness: float,
+    trendiness: float | None,
     peak: float = 0.0,
     distance_km: float | None = None,
     colour: str = "",
     habitual: bool = False,
+    priced: bool = False,
     cause: str = "what you bought",
     worn: bool = False,
 ) -> str:
     """One sentence that a shopper understands, from the weighted terms of one recommendation, by their names.
 
-    Only terms that speak for the item are named. ``peak`` is how far the highest log popularity is
-    above the lowest. ``colour`` names the
-    item's. ``habitual`` tells whether the category's term is about the kinds that she buys, and not about one
-    purchase. ``cause`` is what it was recommended for, in words that fit after "looks like": "the denim you bought",
-    "your photo"; ``worn``: to be worn with it. With min-max scaling, looking alike is meant among all there is.
+    Only terms that speak for the item are named. ``trendiness`` None: nothing tells it, and no sentence speaks of
+    popularity. ``peak`` is how far the highest popularity is above the lowest; 0: nothing has sold. ``colour`` names
+    the item's. ``habitual`` tells whether kinds and prices are those that she usually buys, and not those of one item;
+    ``priced`` whether the price is about that. ``cause`` is what it was recommended for, in words that fit after "looks
+    like": "the denim you bought", "your photo", and "" for no reason; ``worn``: to be worn with it. With min-max
+    scaling, looking alike is meant among all there is.
     """
     looks = _looks(shown["look"] / weights.alpha, cause) if weights.alpha else ""
     told = [
@@ -244,11 +254,16 @@ def sentence(
         _same_colour(shown["colour"] / abs(weights.colour), weights.colour < 0, colour) if weights.colour else "",
         _kind(shown["category"] / weights.gamma, "it" if looks else cause, habitual) if weights.gamma else "",
         _bought_together(shown["together"], cause if worn else "what you did"),
-        _fashion(shown["popularity"] / weights.beta, weights, trendiness, peak) if weights.beta else "",
+        ""
+        if trendiness is None or not weights.beta or peak <= 0
+        else _fashion(shown["popularity"] / weights.beta, weights, trendiness, peak),
+        _costs("" if looks else cause, habitual) if priced else "",
         "is new" if weights.newness and shown["newness"] / weights.newness >= NEW else "",
         f"is sold {distance_km:.1f} km from you" if distance_km is not None and shown["distance"] > 0 else "",
     ]
     told = [reason for reason in told if reason]
+    if not told and not cause:
+        return "It is a suggestion for everybody."
     if not told:
         return f"It is {'what we have to go with' if worn else 'the nearest we have to'} {cause}."
     return f"It {told[0]}." if len(told) == 1 else f"It {', '.join(told[:-1])} and {told[-1]}."
@@ -275,7 +290,7 @@ def _bought_together(share: float, cause: str) -> str:
 def _fashion(share: float, weights: Weights, trendiness: float, peak: float) -> str:
     if weights.formula == "choice":
         theta = THETA[0] + (THETA[1] - THETA[0]) * trendiness
-        if peak <= 0 or abs(theta) < NO_NOTICE or share < MOST * abs(theta) * peak:
+        if abs(theta) < NO_NOTICE or share < MOST * abs(theta) * peak:
             return ""
         return "is bought a lot just now" if theta > 0 else "is rarely bought, as you like it"
     gap = max(0.0, 1 - share) ** (1 / weights.penalty)  # |n − τ|
@@ -284,6 +299,12 @@ def _fashion(share: float, weights: Weights, trendiness: float, peak: float) -> 
     if trendiness > 2 / 3:
         return "is as popular as you like things"
     return "is as unusual as you like things" if trendiness < 1 / 3 else "is as well known as you like things"
+
+
+def _costs(cause: str, habitual: bool) -> str:
+    if habitual:
+        return "costs about what you usually pay"
+    return f"costs about as much as {cause}" if cause else "costs about the same"
 
 
 def _kind(share: float, cause: str, habitual: bool) -> str:

@@ -13,10 +13,9 @@ from threading import Lock
 import numpy as np
 
 from modiste.arrays import Floats, Ints, Singles
-from modiste.ranking.candidates import WHOSE, Pairing
-from modiste.ranking.relevance import EQUAL_COSINES, OTHER_GENDER, Weights, terms
+from modiste.ranking.candidates import WHOSE, Pairing, Rows
+from modiste.ranking.relevance import EQUAL_COSINES, Weights, terms
 
-Rows = slice | Ints
 Scored = tuple[Ints, Ints, Singles]  # pairs: query, row and score
 
 THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -151,6 +150,9 @@ class Scan:
         self._popularity = self.shop.popularity(weights)
         fresh = pairing.freshness.astype(np.float32)
         self._fresh = fresh[:1] if np.all(fresh == fresh[:1]) else fresh
+        self._price = self.shop.price if self.weights.price and np.isfinite(pairing.usual[:, 0]).any() else None
+        usual = pairing.usual.tobytes() == np.tile(pairing.usual[:1], (self.count, 1)).tobytes()
+        self._payers = slice(0, 1) if usual else slice(None)
         self._barrier = self._barriers()
         self._chunks, self._size = self._plan()
         self._kept = np.empty((0, self.count), np.float32)
@@ -165,8 +167,10 @@ class Scan:
             self.weights.beta * max(1.0, 3 * max(map(abs, self.shop.ends)))
             + self.weights.gamma * kin
             + self.weights.distance
-            + OTHER_GENDER
+            + 2 * self.weights.other
         )
+        if (price := self._price) is not None:
+            rest += self.weights.price * (1 + float(np.nanmax(np.abs(price), initial=0.0)))
         if self.weights.newness and self.shop.newness is not None:
             most = float(np.abs(self.pairing.freshness).max(initial=0.0))
             rest += self.weights.newness * float(self.shop.newness.max(initial=0.0)) * most
@@ -321,17 +325,18 @@ class Scan:
         by_category = np.roll(self.pairing.kinship, 1, axis=1).T  # that of no category first
         worth = self.weights.gamma * np.repeat(by_category, WHOSE, axis=0) - self._slope * self._floor
         if self.weights.formula == "choice":
-            worth -= OTHER_GENDER * np.tile(self.pairing.doubtful, (len(by_category), 1))
+            worth -= self.weights.other * np.tile(self.pairing.other, (len(by_category), 1))
         return worth.astype(np.float32) + self._barrier
 
     def _base(self, rows: Rows) -> Singles | None:
-        """The terms of popularity, distance, newness and boost, (m, 1) or (m, q), NaN for what is not allowed.
+        """The terms of popularity, distance, newness, price and boost, (m, 1) or (m, q), NaN for what is not allowed.
 
         None: all are 0.
         """
         base, boost, km = None, self.shop.boost, self.shop.distance_km if self.weights.distance else None
         new = self.shop.newness if self.weights.newness and self._fresh.any() else None
-        if self.weights.beta or km is not None or new is not None or boost is not None:
+        cost = None if self._price is None else self._price[rows].astype(np.float32)[:, None]
+        if self.weights.beta or any(one is not None for one in (km, new, cost, boost)):
             base = terms(
                 self.weights,
                 look=None,
@@ -341,6 +346,7 @@ class Scan:
                 similarity=None,
                 distance_km=None if km is None else km[rows].astype(np.float32)[:, None],
                 newness=None if new is None else new[rows].astype(np.float32)[:, None] * self._fresh,
+                price=None if cost is None else self.pairing.prices(cost, self._payers),
                 boost=None if boost is None else boost[rows].astype(np.float32)[:, None],
             ).relevance
         if self.shop.allowed is not None:

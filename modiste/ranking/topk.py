@@ -175,7 +175,8 @@ class _Best:
             distance_km=None if shop.distance_km is None else shop.distance_km[row],
             together=_looked_up(query, row, *pairing.together()) if weights.together else None,
             newness=None if shop.newness is None else shop.newness[row] * pairing.freshness[query],
-            doubtful=pairing.doubtful[shop.groups[row] % WHOSE, query],
+            price=None if shop.price is None else pairing.prices(shop.price[row].astype(np.float64), query),
+            other=pairing.other[shop.groups[row] % WHOSE, query],
             boost=None if shop.boost is None else shop.boost[row],
         )
         seen = shop.has_vector[row] & pairing.embedded[query]

@@ -10,7 +10,7 @@ from modiste.shop.shop import Shop
 
 FORMS = ("recbole", "lenskit")
 
-_KINDS = {pl.String: "token", pl.Float64: "float", pl.Int64: "float", pl.Boolean: "float"}
+_KINDS = {pl.String: "token", pl.Float64: "float", pl.Int64: "float", pl.Boolean: "float", pl.Date: "token"}
 
 
 def export_dataset(shop: Shop, folder: Path, form: str) -> list[Path]:

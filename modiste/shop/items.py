@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from difflib import get_close_matches
 from hashlib import blake2b, file_digest
 from io import BytesIO
@@ -81,7 +82,7 @@ FETCHED = "photos"
 _DERIVED_FROM = ("image", "stamp", "mask", "photos", "category")  # a vector; the category chooses the item's pixels
 _WEB = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _CURRENCY = re.compile("[A-Z]{3}")
-_OURS = ("revision", "hidden", "came", *schema.DERIVED)  # what no catalogue says
+_OURS = ("revision", "hidden", *schema.DERIVED)  # what no catalogue says
 _FIELDS = tuple(column.name for column in schema.items.c if column.name not in _OURS)
 
 
@@ -114,7 +115,8 @@ class Items:
         if row is None:
             raise UnknownIdError(f"no item {item_id!r} in {self._storage.path.name}")
         paths = {name: self._storage.absolute(row[name]) for name in ("image", "mask", "shown")}
-        return {**row, **paths, "photos": self._photos(row["photos"])}
+        came = date.fromordinal(row["came"]) if row["came"] else None
+        return {**row, **paths, "came": came, "photos": self._photos(row["photos"])}
 
     def present(self, item_ids: Sequence[str]) -> set[str]:
         """Those of ``item_ids`` that the shop has."""
@@ -123,14 +125,15 @@ class Items:
 
     def frame(self) -> pl.DataFrame:
         """All items in the order of their ids: ``image``, ``mask``, ``shown`` and the list ``photos`` are absolute
-        paths, ``attributes`` is a JSON object."""
+        paths, ``attributes`` is a JSON object, ``came`` a day."""
         wanted = _selected("hidden", *schema.DERIVED).order_by(schema.items.c.item_id)
         return self._absolute(self._storage.frame(wanted))
 
     def _absolute(self, items: pl.DataFrame) -> pl.DataFrame:
         photos = pl.Series("photos", map(self._photos, items["photos"]), pl.List(pl.String))
         paths = pl.col("image", "mask", "shown").map_elements(self._storage.absolute, return_dtype=pl.String)
-        return items.with_columns(paths, photos)
+        came = (pl.col("came").cast(pl.Int32) - day_of(date(1970, 1, 1))).cast(pl.Date)
+        return items.with_columns(paths, photos, came)
 
     def _photos(self, photos: str | None) -> list[str]:
         return [str(self._storage.path / one) for one in json.loads(photos or "[]")]
@@ -306,7 +309,7 @@ class Items:
                     rows.append(outcome)
                 elif given.image is not None and is_address(given.image):
                     photos.append(Rejected(given.image, None, f"{outcome}; item {item.item_id!r} goes without"))
-                    rows.append(self._row(replace(item, image=None, mask=None)))
+                    rows.append(self._row(replace(item, image=None, mask=None), known.get(item.item_id)))
                 else:
                     rejected.append(Rejected(item.image or item.item_id, None, str(outcome)))
                 if progress:
@@ -366,7 +369,7 @@ class Items:
 
     def _checked(self, item: Item, known: Any) -> dict[str, Any] | PhotoError:
         try:
-            row = self._row(item)
+            row = self._row(item, known)
             if item.image is not None and (known is None or known["stamp"] != row["stamp"]):
                 check_photo(Path(item.image))
         except PhotoError as error:
@@ -375,12 +378,14 @@ class Items:
             return PhotoError(f"can't be read: {error.strerror}")
         return row
 
-    def _row(self, item: Item) -> dict[str, Any]:
-        """The item as the database has it. Raises OSError where its photo can't be read."""
+    def _row(self, item: Item, known: Any = None) -> dict[str, Any]:
+        """The item as the database has it; without a day on which it came, with that which is ``known``. Raises OSError
+        where its photo can't be read."""
+        came = day_of(item.came) if item.came else known["came"] if known else None
         attributes = json.dumps(dict(item.attributes), sort_keys=True, ensure_ascii=False)
         paths = {"image": self._storage.relative(item.image), "mask": self._storage.relative(item.mask)}
         photos = json.dumps([self._storage.relative(one) for one in item.photos]) if item.photos else None
-        return asdict(item) | {"attributes": attributes, "stamp": _stamp(item), "photos": photos} | paths
+        return asdict(item) | {"attributes": attributes, "stamp": _stamp(item), "photos": photos, "came": came} | paths
 
     def _store(self, writing: Writing, rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
         """Insert or update items; returns how many of each. What was derived from what has changed goes."""
@@ -389,8 +394,8 @@ class Items:
         new = [row for row in rows if row["item_id"] not in known]
         changed = [row for row in rows if row["item_id"] in known and row != dict(known[row["item_id"]])]
         if new:
-            ours = {"revision": writing.revision, "came": _came(writing)}
-            writing.execute(items.insert(), [row | ours for row in new])
+            today, revision = _came(writing), writing.revision
+            writing.execute(items.insert(), [row | {"revision": revision, "came": row["came"] or today} for row in new])
             writing.execute(
                 counts.insert(), [{"item_id": row["item_id"], "count": row["popularity"] or 0.0} for row in new]
             )
@@ -471,7 +476,7 @@ class Items:
                 if photo is not None:
                     kept.append(str(self._keep_photo(photo)))
                     item = replace(item, image=kept[0])
-                row = self._row(item)
+                row = self._row(item, known)
                 if known is not None:
                     stay = ("photos",) if photo is not None else ("image", "mask", "photos", "stamp")
                     row |= {name: known[name] for name in stay}
@@ -515,7 +520,8 @@ class Items:
             rows: dict[str, dict[str, Any]] = {}
             for item in items:
                 category = self._taxonomy.canonical(item.category)
-                row = self._row(replace(item, category=category, image=None, mask=None, photos=()))
+                bare = replace(item, category=category, image=None, mask=None, photos=())
+                row = self._row(bare, known.get(item.item_id))
                 if item.item_id in known:
                     row |= {name: known[item.item_id][name] for name in ("image", "mask", "photos", "stamp")}
                 rows[item.item_id] = row

@@ -196,13 +196,17 @@ def questions_of(
 
 def lists_of(questions: Mapping[str, Question]) -> dict[str, list[Recommendation]]:
     """The list of each shopper, by her id, where all of them ask alike: as many as can be in one ranking."""
-    nobody: dict[tuple[float, Any], list[Recommendation]] = {}
+    nobody: dict[tuple[float, bool, Any], list[Recommendation]] = {}
     lists: dict[str, list[Recommendation]] = {}
     many: dict[str, Question] = {}
     for shopper_id, question in questions.items():
         ask = question.ask
         if not question.of_items:
-            key = float(question.queries.trendiness[0]), None if question.distances is None else shopper_id
+            key = (
+                float(question.queries.trendiness[0]),
+                question.told,
+                None if question.distances is None else shopper_id,
+            )
             if key not in nobody:
                 nobody[key] = question.spread()
             lists[shopper_id] = nobody[key]

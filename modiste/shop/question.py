@@ -9,6 +9,7 @@ from PIL import Image
 
 from modiste.arrays import Bools, Floats, Ints, Singles
 from modiste.ask import Ask
+from modiste.behaviour.choice import DEFAULT, usual_price
 from modiste.catalog.items import GENDERS
 from modiste.errors import SettingError
 from modiste.ranking.candidates import Candidates, Queries
@@ -16,7 +17,7 @@ from modiste.ranking.relevance import Weights, sentence
 from modiste.ranking.topk import Ranking, merge, rank, rank_among
 from modiste.shop.proposals import SURE, proposals
 from modiste.shop.recommendations import SHOWN, Recommendation, Recommendations
-from modiste.shop.rules import Ruling, Walk, likeness, varied
+from modiste.shop.rules import Ruling, Walk, likeness, prices_of, varied
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.taste import Companions, freshness, habits, taste_of, together, usual
@@ -33,6 +34,9 @@ RANDOM_ITEMS = 1_000
 
 FEWEST_RANDOM = 5
 """Among fewer items a random one's worth is a matter of chance, and nothing is compared with it."""
+
+ALIKE_PRICES = float(np.log10(1.25))
+"""Prices of which one is at most a quarter above the other are about the same."""
 
 NEWS_HALF_LIFE = 30.0
 """Days after which a purchase counts half in what the paper's formula shows to a shopper nobody knows."""
@@ -78,6 +82,7 @@ class Question:
     ``beside``: it is about what is worn with an item.
     ``distances`` are each row's, float64 in km, None where the position or the stores are not known. ``ruling`` has the
     rules in force, None without any, and ``apart`` which of those about what is shown together it doesn't meet.
+    ``told``: something tells how far she follows the crowd, or whoever asks says so; else no sentence speaks of it.
     ``personal``: it is about what somebody bought or looked at, so that nothing may fit.
     ``whose``: the gender that what looks like its photo proposes, and the share of the neighbours that have it.
     ``pinned`` is what may be pinned, where that was worked out with others'.
@@ -94,6 +99,7 @@ class Question:
     beside: bool = False
     ruling: Ruling | None = None
     apart: tuple[int, ...] = ()
+    told: bool = False
     personal: bool = False
     whose: tuple[str, float] | None = None
     pinned: "Pinnable | None" = None
@@ -116,16 +122,21 @@ class Question:
         ids = list(dict.fromkeys(item_id for item_id, _ in bought))
         rows = [row for item_id in ids if (row := snapshot.find(item_id)) >= 0]
         if ask.weights.formula == "paper":
-            return cls._of(snapshot, ask, rows, _own(ask, shopper.trendiness), "you bought", shopper.position)
-        taste = shopper.trendiness
+            made = cls._of(snapshot, ask, rows, shopper.trendiness, "you bought", shopper.position)
+            return replace(made, told=made.told or shopper.told)
+        trendiness, told = shopper.trendiness, True
         if shopper.estimated and ask.trendiness is None:
-            taste = taste_of(snapshot, bought).trendiness
-        made = cls._of(snapshot, ask, rows, _own(ask, taste), "you bought", shopper.position)
+            taste = taste_of(snapshot, bought)
+            trendiness, told = taste.trendiness, taste.purchases > 0
+        made = cls._of(snapshot, ask, rows, trendiness, "you bought", shopper.position)
         kinship = np.tile(habits(snapshot, ids, ask.half_life), (len(rows), 1))
         pairs = [together(snapshot, companions or {})] * len(rows)
         fresh = np.full(len(rows), freshness(snapshot, bought))
         queries = replace(made.queries, kinship=kinship, together=pairs, freshness=fresh)
-        return replace(made, queries=queries, habitual=True, personal=True)
+        if (prices := made.candidates.price) is not None:
+            every = [row for item_id, _ in bought if (row := snapshot.find(item_id)) >= 0]
+            queries = replace(queries, usual=np.tile(np.array(usual_price(prices[every])), (len(rows), 1)))
+        return replace(made, queries=queries, habitual=True, told=told, personal=True)
 
     @classmethod
     def for_guest(cls, snapshot: Snapshot, ask: Ask, seen: Sequence[str], trendiness: float) -> "Question":
@@ -137,7 +148,7 @@ class Question:
         if not rows:
             return cls.for_nobody(snapshot, ask, trendiness)
         newest = list(dict.fromkeys(rows[::-1]))[::-1]
-        made = cls._of(snapshot, ask, newest, _own(ask, trendiness), "you looked at", None)
+        made = cls._of(snapshot, ask, newest, trendiness, "you looked at", None)
         return replace(made, personal=ask.weights.formula == "choice")
 
     @classmethod
@@ -147,7 +158,7 @@ class Question:
         row, trendiness = snapshot.row(item_id), usual(snapshot)
         if ask.weights.formula == "paper":
             trendiness = float(snapshot.popularity(ask.half_life).normpop[row])
-        return cls._of(snapshot, ask, [row], _own(ask, trendiness), "you look at", None)
+        return cls._of(snapshot, ask, [row], trendiness, "you look at", None)
 
     @classmethod
     def for_photo(
@@ -162,7 +173,7 @@ class Question:
         reduction = snapshot.matrix(ask.space).reduction
         looks = look[None] if reduction is None else reduction.apply(look[None])
         vectors = np.hstack([looks, colour[None]])
-        made = cls._of(snapshot, ask, [-1], _own(ask, usual(snapshot)), "you look at", None, vectors)
+        made = cls._of(snapshot, ask, [-1], usual(snapshot), "you look at", None, vectors)
         if ask.gender is not None:
             return made
         whose = None if of is None else of.whose
@@ -178,22 +189,33 @@ class Question:
         """What is worn with an item, of the categories asked for: by its colour, by what sells, and by ``companions``,
         what is bought with it; looks, kinds and presets play no part. Raises SettingError, UnknownIdError.
         """
-        by = {"preset": "balanced", "alpha": 0.0, "gamma": 0.0, "penalty": None, "scaling": None}
+        by = {
+            "preset": "balanced",
+            "alpha": 0.0,
+            "gamma": 0.0,
+            "price": ask.price or 0.0,
+            "penalty": None,
+            "scaling": None,
+        }
         ask = ask.model_copy(update=by)
         row = snapshot.row(item_id)
-        made = cls._of(snapshot, ask, [row], _own(ask, usual(snapshot)), "you look at", None)
+        made = cls._of(snapshot, ask, [row], usual(snapshot), "you look at", None)
         queries = replace(made.queries, together=[together(made.snapshot, companions)])
         return replace(made, queries=queries, beside=True)
 
     @classmethod
-    def for_nobody(
-        cls, snapshot: Snapshot, ask: Ask, trendiness: float, position: tuple[float, float] | None = None
-    ) -> "Question":
-        """What to show someone of whom no purchase is known: popularity alone counts, and old purchases fade."""
+    def for_nobody(cls, snapshot: Snapshot, ask: Ask, trendiness: float, shopper: Shopper | None = None) -> "Question":
+        """What to show someone of whom no purchase is known: popularity alone counts, and old purchases fade.
+
+        ``trendiness`` is that of somebody of whom nothing is; what is known of ``shopper`` comes before it.
+        """
         if ask.weights.formula == "paper" and ask.half_life is None:
             ask = ask.model_copy(update={"half_life": NEWS_HALF_LIFE})
-        made = cls._of(snapshot, ask, [-1], _own(ask, trendiness), "you like", position)
-        return replace(made, weights=Weights(0.0, 1.0, 0.0, formula=ask.weights.formula))
+        told, position = False, None
+        if shopper is not None:
+            trendiness, told, position = shopper.trendiness, shopper.told, shopper.position
+        made = cls._of(snapshot, ask, [-1], trendiness, "you like", position)
+        return replace(made, told=made.told or told, weights=Weights(0.0, 1.0, 0.0, formula=ask.weights.formula))
 
     @classmethod
     def _of(
@@ -206,24 +228,32 @@ class Question:
         home: tuple[float, float] | None,
         vectors: Singles | None = None,
     ) -> "Question":
-        """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's)."""
-        snapshot = snapshot.tuned(ask.tuning)
+        """One query for each of ``rows`` (-1: no item, then ``vectors`` may have a photo's), with the ``trendiness``
+        unless somebody asks for another."""
+        snapshot, asked = snapshot.tuned(ask.tuning), ask.trendiness is not None
+        trendiness = trendiness if ask.trendiness is None else ask.trendiness
         candidates = snapshot.candidates(ask.space, ask.half_life, ask.weights.formula)
         distances = snapshot.distances_km(ask.position or home)
         item = np.array(rows, np.int64)
-        gender = snapshot.column("gender")
-        if ask.gender is None:
-            genders = np.array([gender[row] if row >= 0 else 0 for row in rows], np.int8)
-        else:
-            genders = np.full(len(rows), 0 if ask.gender == "any" else GENDERS.index(ask.gender) + 1, np.int8)
-        if ask.age is None:
-            young = snapshot.column("children")
-            ages = np.array([1 + young[row] if row >= 0 else 0 for row in rows], np.int8)
-        else:
-            ages = np.full(len(rows), ("any", "adults", "children").index(ask.age), np.int8)
+        gender, young = snapshot.column("gender"), snapshot.column("children")
+        genders = np.array([gender[row] if row >= 0 else 0 for row in rows], np.int8)
+        ages = np.array([1 + young[row] if row >= 0 else 0 for row in rows], np.int8)
+        if ask.gender == "any":  # nothing is hidden; what is for others than those that the shop says counts for less
+            genders = np.where((genders == 1) | (genders == 2), genders + 2, 0).astype(np.int8)
+        elif ask.gender is not None:
+            genders[:] = GENDERS.index(ask.gender) + 1
+        if ask.age == "any":
+            ages[ages > 0] += 2
+        elif ask.age is not None:
+            ages[:] = ("any", "adults", "children").index(ask.age)
         unwanted = {snapshot.find(item_id) for item_id in ask.exclude}.union(rows) - {-1}
         owned = np.array(sorted(unwanted), np.int64)
         queries = Queries(item, vectors, np.full(len(rows), trendiness), genders, [owned] * len(rows), ages)
+        weights, prices = weights_of(snapshot, ask), None
+        if weights.price:
+            prices = prices_of(snapshot)
+            usual = [(prices[row], 1.0) if row >= 0 else (np.nan, 0.0) for row in rows]
+            queries = replace(queries, usual=np.array(usual).reshape(-1, 2))
         allowed = _allowed(snapshot, ask, distances)
         ruling = Ruling.of(snapshot, ask.rules) if ask.rules else None
         apart = ruling.apart(item) if ruling else ()
@@ -231,9 +261,9 @@ class Question:
         if barred is not None:
             allowed = ~barred if allowed is None else allowed & ~barred
         candidates = candidates.updated(
-            distance_km=distances, allowed=allowed, boost=None if ruling is None else ruling.boost
+            distance_km=distances, allowed=allowed, price=prices, boost=None if ruling is None else ruling.boost
         )
-        return cls(snapshot, ask, ask.weights, candidates, queries, distances, verb, ruling=ruling, apart=apart)
+        return cls(snapshot, ask, weights, candidates, queries, distances, verb, ruling=ruling, apart=apart, told=asked)
 
     @property
     def of_items(self) -> bool:
@@ -498,11 +528,12 @@ class Question:
         why = sentence(
             self.weights,
             terms,
-            trendiness=float(self.queries.trendiness[query]),
-            peak=self.candidates.ends[1] - self.candidates.ends[0],
+            trendiness=float(self.queries.trendiness[query]) if self.told else None,
+            peak=self.candidates.peak,
             distance_km=km,
             colour=colour_words(colour) if terms["colour"] else "",
             habitual=self.habitual,
+            priced=self._alike_price(query, row),
             cause=self._cause(cause),
             worn=self.beside,
         )
@@ -520,16 +551,28 @@ class Question:
             rules=() if self.ruling is None else tuple(self.ruling.said_of(row)),
         )
 
+    def _alike_price(self, query: int, row: int) -> bool:
+        """Whether the item costs about what the query's shopper usually pays, as far as two purchases tell."""
+        if self.candidates.price is None or self.queries.usual is None:
+            return False
+        usual, sure = self.queries.usual[query].tolist()
+        return bool(sure >= 0.5 and abs(self.candidates.price[row] - usual) <= ALIKE_PRICES)
+
     def _cause(self, row: int) -> str:
-        if row < 0 and self.queries.vectors is not None:
-            return "your photo"
+        if row < 0 and (self.queries.vectors is not None or not self.told):
+            return "your photo" if self.queries.vectors is not None else ""
         number = int(self.snapshot.column("category")[row]) if row >= 0 else -1
         category = self.snapshot.categories[number] if number >= 0 else None
         return f"the {category.replace('_', ' ').lower()} {self.verb}" if category else f"what {self.verb}"
 
 
-def _own(ask: Ask, trendiness: float) -> float:
-    return trendiness if ask.trendiness is None else ask.trendiness
+def weights_of(snapshot: Snapshot, ask: Ask) -> Weights:
+    """The weights that are asked for; of what orders teach, price and whom it is for, the model's."""
+    weights, learnt = ask.weights, {**DEFAULT.weights, **snapshot.model.weights}
+    if weights.formula == "paper":
+        return weights
+    price = learnt["price"] if ask.price is None and ask.preset == "balanced" else weights.price
+    return replace(weights, price=max(price, 0.0), other=max(learnt["other"], 0.0))
 
 
 def _allowed(snapshot: Snapshot, ask: Ask, distances: Floats | None) -> Bools | None:

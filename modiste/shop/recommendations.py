@@ -23,7 +23,7 @@ SHOWN = (
 _COLOURS = dict(
     zip(
         TERMS,
-        ("#b3502f", "#8f4f77", "#c99a2e", "#5b7f6b", "#5a6f93", "#7a6a55", "#4f8a8b", "#7a5c8e", "#6b6f76"),
+        ("#b3502f", "#8f4f77", "#c99a2e", "#5b7f6b", "#5a6f93", "#7a6a55", "#4f8a8b", "#8a8a3c", "#7a5c8e", "#6b6f76"),
         strict=True,
     )
 )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from modiste.arrays import Array, Bools, Floats, Ints, Singles
+from modiste.behaviour.choice import log_prices
 from modiste.errors import SettingError
 from modiste.ranking.relevance import Scale
 from modiste.rules import NUMBERS, TEXTS, Condition, Rule, near, number
@@ -271,6 +272,17 @@ def _numbers(snapshot: Snapshot, name: str) -> Floats:
     if name in facts.codes:
         return facts.number_of(name)
     return np.full(snapshot.rows, np.nan)
+
+
+def prices_of(snapshot: Snapshot) -> Floats:
+    """What each row costs now, the sale price where there is one, float64 (n,) as ``log_prices`` has it."""
+    facts, known = Facts.of(snapshot), snapshot.kept.get("prices")
+    if known is None or known[0] is not facts:
+        sale, (currency, _) = facts.numbers["sale_price"], codes_of(snapshot, "currency")
+        price = np.where(np.isnan(sale), snapshot.column("price"), sale)
+        known = snapshot.kept["prices"] = facts, log_prices(price, currency)
+    prices: Floats = known[1]
+    return prices
 
 
 def check(snapshot: Snapshot, rules: Sequence[Rule]) -> None:

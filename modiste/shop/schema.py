@@ -74,7 +74,11 @@ items = Table(
     Column("proposed_share", Float, comment="of the neighbours who have it, 0 to 1"),
     Column("proposed_gender", String, comment="the gender that the photos propose where the shop says none"),
     Column("proposed_gender_share", Float, comment="of the neighbours who have it, 0 to 1"),
-    Column("came", Integer, comment="the day it was added, as of sales; null: on the first day, of any age"),
+    Column(
+        "came",
+        Integer,
+        comment="the day it came, as of sales: as its source says, else that it was added; null: of any age",
+    ),
     _revision(),
 )
 

@@ -237,7 +237,7 @@ class Shop:
                 return Question.for_nobody(snapshot, asked, _mean(snapshot, reading)).spread()
         with self.moments.now(asked.space) as (snapshot, connection):
             known = self.shoppers.read(connection, shopper)
-        return Question.for_nobody(snapshot, asked, known.trendiness, known.position).spread()
+        return Question.for_nobody(snapshot, asked, known.trendiness, known).spread()
 
     def search(self, photo: bytes | Path | Image.Image, *, max_pixels: int = MAX_PIXELS, **ask: Any) -> SearchResult:
         """What looks like the garment on a photo that is in no catalogue; by default by looks alone ("visual").
@@ -342,7 +342,7 @@ class Shop:
                     carried = others if ask.weights.together else {}
                     those[who] = Question.for_shopper(snapshot, ask, known, bought[who], carried)
                 else:
-                    those[who] = Question.for_nobody(snapshot, ask, known.trendiness, known.position)
+                    those[who] = Question.for_nobody(snapshot, ask, known.trendiness, known)
         return questions
 
     def coverage(self) -> Coverage:

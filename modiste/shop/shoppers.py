@@ -31,6 +31,11 @@ class Shopper:
     purchases: int
 
     @property
+    def told(self) -> bool:
+        """Whether anything tells her trendiness: somebody, or a purchase."""
+        return not self.estimated or self.purchases > 0
+
+    @property
     def position(self) -> tuple[float, float] | None:
         """(latitude, longitude) in degrees."""
         return None if self.latitude is None or self.longitude is None else (self.latitude, self.longitude)

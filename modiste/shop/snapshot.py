@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -45,7 +46,7 @@ DTYPES: dict[str, type] = {
 """The columns of a snapshot, a value for each row. ``category`` and ``store`` number the snapshot's names (-1: none);
 ``gender`` and ``group`` are as :class:`Candidates` has them; ``product`` is a hash; ``price`` is NaN where
 there is none; ``popularity`` is the count before any purchase here; ``state`` numbers STATES; ``came`` is the day it
-was added, 0 where its age is not known."""
+came, as its source says or else when it was added, 0 where its age is not known."""
 
 STATES = ("on offer", "hidden", "not available", "sold out", "no photo")
 """What an item is in: what comes first where several hold. The second to the fourth are not recommended."""
@@ -296,11 +297,12 @@ class Snapshot:
         return bisect_left(self.order, item_id, key=self.item_ids.__getitem__)
 
     def item(self, row: int) -> dict[str, Any]:
-        """What is known of the item, by FIELDS, with absolute paths."""
+        """What is known of the item, by FIELDS, with absolute paths, and ``came`` as a date."""
         record = self.changed.get(row)
         item = dict(record) if record else dict(zip(FIELDS, json.loads(self.records[row]), strict=True))
         for name in ("image", "mask", "shown"):
             item[name] = None if item[name] is None else str(self.folder / item[name])
+        item["came"] = date.fromordinal(item["came"]) if item["came"] else None
         item["photos"] = [str(self.folder / one) for one in json.loads(item["photos"] or "[]")]
         return item
 

@@ -21,10 +21,10 @@ from modiste.behaviour.choice import (
     Events,
     Feature,
     History,
-    group_fit,
     likeness,
     log_chances,
     price_fit,
+    whose_fit,
 )
 from modiste.behaviour.tuning import FEWEST, Fit, draw_sets, fit
 from modiste.catalog.values import identifier, utc_now
@@ -34,6 +34,7 @@ from modiste.shop import schema
 from modiste.shop.moments import Moments
 from modiste.shop.purchases import made_purchases
 from modiste.shop.reports import Progress
+from modiste.shop.rules import prices_of
 from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, frame
 from modiste.shop.taste import EPOCH
@@ -160,9 +161,7 @@ class Tunings:
         with self._moments.now(None) as (snapshot, connection):
             things = frame(
                 connection,
-                sa.select(
-                    items.item_id, items.category, items.gender, items.price, items.popularity, items.came
-                ).order_by(items.item_id),
+                sa.select(items.item_id, items.category, items.popularity, items.came).order_by(items.item_id),
             )
             rows = frame(connection, made_purchases())
         number = things.select("item_id").with_row_index("item")
@@ -175,28 +174,29 @@ class Tunings:
             category=_codes(things["category"]),
             start=things["popularity"].fill_null(0.0).cast(pl.Float64).to_numpy(),
             since=(things["came"].cast(pl.Float64) - EPOCH.toordinal()).fill_null(np.nan).to_numpy(),
-            extras=_extras(things, snapshot),
+            extras=_extras(snapshot, [snapshot.row(one) for one in things["item_id"]]),
         )
         return history, bool(rows["simulated"].any())
 
 
 def served(model: ChoiceModel) -> ChoiceModel:
     """The model as lists are made by it: look and colour weigh what they are asked for, and nothing else counts that
-    is not among the defaults."""
+    is not among the defaults, nor what is a term of at least 0 there and was learnt to be below."""
     told = {name: weight for name, weight in model.weights.items() if name in DEFAULT.weights}
+    told |= {name: max(told[name], 0.0) for name in ("category", "together", "price", "other") if name in told}
     return replace(model, weights={**told, "look": PRESETS["balanced"].alpha, "colour": PRESETS["balanced"].colour})
 
 
-def _extras(things: pl.DataFrame, snapshot: Snapshot) -> dict[str, Feature]:
-    """The features beyond purchases that the items' records and photos allow."""
+def _extras(snapshot: Snapshot, rows: list[int]) -> dict[str, Feature]:
+    """The features beyond purchases that the items' records and photos allow, as lists are made by them."""
     extras: dict[str, Feature] = {}
-    if things["gender"].n_unique() > 1:
-        extras["gender"] = group_fit(_codes(things["gender"]))
-    price = things["price"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    if np.isfinite(price).any():
-        extras["price"] = price_fit(price)
+    gender, children, price = snapshot.column("gender")[rows], snapshot.column("children")[rows], prices_of(snapshot)
+    if len(np.unique(gender[gender > 0] % 2)) > 1 or len(np.unique(children)) > 1:
+        extras["other"] = whose_fit(gender, children)
+    if not np.isnan(price[rows]).all():
+        extras["price"] = price_fit(price[rows])
     if snapshot.spaces:
-        matrix, rows = snapshot.matrix(), [snapshot.row(one) for one in things["item_id"]]
+        matrix = snapshot.matrix()
         vectors, look = np.where(matrix.has[rows, None], matrix.vectors[rows], 0), matrix.looks.shape[1]
         extras["look"] = likeness(vectors[:, :look], *matrix.scales[0])
         if matrix.colour_dim:

@@ -11,12 +11,14 @@ from modiste.behaviour.choice import (
     Events,
     History,
     features,
-    group_fit,
     kinship,
     likeness,
     log_chances,
+    log_prices,
     nearness,
     price_fit,
+    usual_price,
+    whose_fit,
 )
 from modiste.behaviour.taste import Prior
 from modiste.behaviour.tuning import cut
@@ -125,18 +127,30 @@ def test_features_of_one_s_own():
     extras = {
         "look": likeness(vectors),
         "kin": kinship(np.array([0, 0, 1, -1]), np.array([[1.0, 0.4], [0.4, 1.0]])),
-        "gender": group_fit(np.array([0, 0, 1, -1])),
-        "price": price_fit(np.array([10.0, 10.0, 100.0, np.nan])),
+        "other": whose_fit(np.array([1, 3, 2, 0]), np.array([False, True, False, False])),
+        "price": price_fit(log_prices(np.array([10.0, 40.0, 200.0, np.nan]), np.zeros(4, int))),
         "near": nearness(np.array([[48.85, 2.35]] * 3 + [[np.nan, np.nan]]), np.array([[48.85, 2.35]])),
     }
     found = of(History(SMALL, 4, extras=extras), 0, 30)  # she bought 0 and 1
     assert found["look"] == pytest.approx([0.8, 0.8 * 0.6 + 0.4 * 0.8, 0.4, 0])
     assert found["kin"] == pytest.approx([1, 1, 0.4, 0])
-    assert found["gender"][0] > 0 > found["gender"][2]
-    assert found["price"] == pytest.approx([0, 0, -np.log(10) / 2, 0])
+    assert found["other"] == pytest.approx([-0.5, -0.5, -1 - 0.5, -0.5]), "half of what she bought was for children"
+    assert found["price"] == pytest.approx([0.5 * (1 - np.log10(2)), 0.5 * (1 - np.log10(2)), 0, 0])
     assert found["near"] == pytest.approx([1, 1, 1, 0])
     assert all((values == 0).all() for name, values in of(History(SMALL, 4, extras=extras), -1, 30).items()
-               if name in ("look", "kin", "price", "near"))  # fmt: skip
+               if name in extras)  # fmt: skip
+
+
+def test_what_she_usually_pays_is_told_in_the_currency_she_paid_in_most():
+    prices = log_prices(np.array([10.0, 1000.0, 3.0, np.nan, 0.0]), np.array([0, 0, 7, 0, -1]))
+    assert usual_price(prices[:4]) == pytest.approx((2.0, 0.5))
+    mean, sure = usual_price(prices[3:4])
+    assert np.isnan(mean)
+    assert sure == 0
+    history = History(
+        SMALL, 4, extras={"price": price_fit(log_prices(np.array([10, 10, 10, 10]), np.array([0, 0, 1, 0])))}
+    )
+    assert of(history, 0, 30)["price"] == pytest.approx([0.5, 0.5, 0, 0.5]), "of other currencies nothing is known"
 
 
 def test_events_out_of_order_are_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from modiste.behaviour.choice import ChoiceModel, Events, History, likeness
+from modiste.behaviour.choice import ChoiceModel, Events, History, Past, likeness, log_prices, price_fit, whose_fit
 from modiste.behaviour.simulation import Simulation, simulate
 from modiste.behaviour.taste import GRID, Prior, posterior
 from modiste.behaviour.tuning import draw_sets, fit, logit
@@ -63,6 +63,27 @@ def test_the_simulator_s_weights_are_found_within_two_standard_errors(alternativ
     for name, weight in {"popularity": 0.7, "category": 0.9, "look": 2.0}.items():
         assert abs(found.model.weights[name] - weight) < 2 * found.errors[name], name
         assert found.errors[name] < 0.25 * weight
+
+
+def test_what_price_and_another_gender_weigh_is_found_within_two_standard_errors():
+    rng, n, truth = np.random.default_rng(7), 120, {"price": 3.0, "other": 1.5}
+    gender, children = rng.integers(0, 3, n), rng.random(n) < 0.3
+    prices = log_prices(np.where(rng.random(n) < 0.1, np.nan, rng.lognormal(4, 1, n)), rng.integers(0, 2, n))
+    own = {"price": price_fit(prices), "other": whose_fit(gender, children)}
+    rows, bought = np.arange(n), []
+    for shopper in range(300):
+        hers: list[int] = []
+        for day in range(12):
+            past = Past(shopper, np.array(hers, np.int64), np.zeros(len(hers)), np.zeros(len(hers)))
+            utility = sum(weight * own[name](past, rows) for name, weight in truth.items())
+            hers.append(int(rng.choice(n, p=np.exp(utility) / np.exp(utility).sum())))
+            bought.append((day, shopper, hers[-1]))
+    day, shopper, item = np.array(sorted(bought)).T
+    made = History(Events(shopper, item, day.astype(float)), n, extras=own, offer_days=None)
+    found = fit(made, names=tuple(truth), half_life=30.0, prior=Prior())
+    for name, weight in truth.items():
+        assert abs(found.model.weights[name] - weight) < 2 * found.errors[name], name
+        assert found.errors[name] < 0.1 * weight
 
 
 def test_the_half_life_and_the_prior_are_found():

@@ -1,5 +1,5 @@
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -439,3 +439,61 @@ def test_the_authors_catalogue_is_read_without_photos(shared_data: Path) -> None
     first = reading.items[0]
     assert (first.item_id, first.image, first.popularity) == ("id_00003866-07_4", None, 22.0)
     assert first.attributes == {"file_name": "WOMEN-Dresses-id_00003866-07_4_full.jpg"}
+
+
+# The day on which an item came
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "days"),
+    [
+        ("shopify.json", """{"products": [
+          {"id": 1, "title": "Tee", "handle": "tee", "vendor": "A", "product_type": "T-Shirts",
+           "created_at": "2025-01-02T09:00:00+01:00", "published_at": "2025-02-03T00:30:00+01:00",
+           "variants": [{"id": 11, "sku": "T", "option1": "S", "price": "9", "created_at": "2025-01-05T09:00:00"}]},
+          {"id": 2, "title": "Cap", "handle": "cap", "vendor": "A", "product_type": "Hats",
+           "created_at": "2025-01-02T09:00:00+01:00", "published_at": null,
+           "variants": [{"id": 21, "sku": "C", "option1": "M", "price": "9"}]}]}""",
+         {"T": "2025-02-02", "C": "2025-01-02"}),
+        ("woo.json", """[{"id": 7, "sku": "W", "permalink": "https://s.example/w", "regular_price": "9",
+          "stock_status": "", "date_created": "2025-03-01T00:10:00", "date_created_gmt": "2025-02-28T23:10:00"}]""",
+         {"W": "2025-02-28"}),
+        ("magento.csv", 'sku,attribute_set_code,product_type,name,created_at,new_from_date\n'
+         'M1,Default,simple,Tee,"9/14/24, 3:07 PM",\nM2,Default,simple,Cap,"9/2/24, 3:07 AM","10/1/24, 12:00 AM"\n',
+         {"M1": "2024-09-14", "M2": "2024-10-01"}),
+        ("google.tsv", "id\ttitle\timage_link\tavailability\tavailability_date\n"
+         "G\tCoat\t\tpreorder\t2025-11-25T13:00-0800\n", {"G": "2025-11-25"}),
+        ("prestashop.csv", "reference;name;date_add;available_date\nP;Robe;2024-05-06 10:00:00;0000-00-00\n"
+         "Q;Jupe;0000-00-00 00:00:00;0000-00-00\n", {"P": "2024-05-06", "Q": ""}),
+        ("opencart.csv", "sku,name,date_added,date_available\nO,Hat,2024-05-06,2024-06-01\n", {"O": "2024-05-06"}),
+        ("sylius.json", '[{"sku": "S", "createdAt": "2024-05-06T10:00:00+00:00"}]', {"S": "2024-05-06"}),
+        ("jsonld.json", '[{"@type": "Product", "sku": "J", "releaseDate": "2024-05-06"}]', {"J": "2024-05-06"}),
+        ("deutsch.csv", "Artikelnummer;Titel;Veröffentlicht am\nD;Rock;31.03.2025\nE;Hose;02.04.2025\n",
+         {"D": "2025-03-31", "E": "2025-04-02"}),
+        ("francais.csv", "référence;nom;Date de création\nF;Robe;2 avril 2025\n", {"F": "2025-04-02"}),
+        ("epoch.csv", "item_id,came\nA,1743379200\n", {"A": "2025-03-31"}),
+    ],
+)  # fmt: skip
+def test_feeds_say_on_which_day_an_item_came(tmp_path: Path, name: str, text: str, days: dict[str, str]) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    reading = read(tmp_path / name)
+    assert {one.item_id: str(one.came or "") for one in reading.items} == days
+    assert reading.rejected == []
+    assert "came" not in reading.understood.unknown
+
+
+def test_a_day_that_is_none_or_still_to_come_is_named_and_its_item_is_taken(tmp_path: Path) -> None:
+    later = date.today() + timedelta(days=40)
+    reading = read(
+        table(tmp_path, f"item_id,published_at\na,{later}\nb,soon\nc,03/04/2025\nd,1901-01-01\ne,2025-03-04\n")
+    )
+    assert [one.came for one in reading.items] == [None, None, None, None, date(2025, 3, 4)]
+    assert reading.understood.unknown["came"] == {"soon": 1, "03/04/2025": 1, "1901-01-01": 1}
+    [said] = [one for one in reading.understood.remarks if "later" in one]
+    assert said.startswith(f"1 times an item is said to come later, such as {later}: it counts as new")
+    assert reading.understood.columns["came"] == "published_at"
+
+
+def test_a_preset_s_flag_that_something_is_published_is_no_day(tmp_path: Path) -> None:
+    reading = read(table(tmp_path, "ID,Type,SKU,Name,Published,Regular price\n1,simple,A,Tee,1,9\n"))
+    assert [(one.came, one.available) for one in reading.items] == [(None, True)]

@@ -38,6 +38,7 @@ def make_candidates(n: int = 600, d: int = 24, seed: int = 0, views: int = 2, mi
         children=rng.random(n) < 0.2,
         fashion=np.log1p(rng.pareto(1, n)),
         newness=rng.uniform(0, 4, n),
+        price=np.where(rng.random(n) < 0.2, np.nan, rng.uniform(0.5, 2.5, n) + 32 * rng.integers(-1, 3, n)),
         colour_dim=COLOURS,
         scales=(Scale(0.1, 0.8), Scale(0.3, 0.9)),
     )
@@ -64,8 +65,9 @@ def make_queries(candidates: Candidates, q: int = 12, seed: int = 1) -> Queries:
         trendiness=rng.random(q),
         gender=rng.integers(0, 5, q).astype(np.int8),
         excluded=[rng.integers(0, len(candidates), rng.integers(0, 4)) for _ in range(q)],
-        children=rng.integers(0, 3, q).astype(np.int8),
+        children=rng.integers(0, 5, q).astype(np.int8),
         freshness=rng.uniform(-0.1, 0.8, q),
+        usual=np.stack([candidates.price[rng.integers(0, len(candidates), q)], rng.random(q)], axis=1),
         together=[(rows, rng.uniform(0.1, 4, len(rows))) for rows in together],
     )
 
@@ -87,7 +89,7 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
             and {int(queries.gender[q]), int(candidates.gender[x])} != {1, 2}
             and (
                 queries.children is None
-                or queries.children[q] == 0
+                or queries.children[q] not in (1, 2)
                 or candidates.children[x] == queries.children[q] - 1
             )
         ]
@@ -100,6 +102,8 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
         scored, people = [], ["", "m", "w", "m", "w"]
         pairs = queries.together[q] if queries.together else (np.empty(0), np.empty(0))
         together = dict(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True))
+        age = 0 if queries.children is None else int(queries.children[q])
+        usual, sure = (math.nan, 0.0) if queries.usual is None else queries.usual[q]
         fresh = 0.0 if queries.freshness is None else queries.freshness[q]
         theta, (one, other) = 3 * queries.trendiness[q] - 1, candidates.scales
         for x in free:
@@ -119,6 +123,8 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
                 if x in cosine:
                     visual = (cosine[x] - one.low) / (one.high - one.low)
                     alike = (colour[x] - other.low) / (other.high - other.low) - (weights.colour < 0)
+            paid = math.nan if candidates.price is None else candidates.price[x]
+            others = {people[queries.gender[q]], people[candidates.gender[x]]} == {"m", "w"}
             scored.append(
                 weights.alpha * visual
                 + weights.colour * alike
@@ -127,10 +133,10 @@ def formula(candidates: Candidates, queries: Queries, weights: Weights, top: int
                 + weights.distance * near
                 + weights.together * together.get(x, 0.0)
                 + weights.newness * fresh * (0.0 if candidates.newness is None else candidates.newness[x])
-                - (
-                    weights.formula == "choice"
-                    and {people[queries.gender[q]], people[candidates.gender[x]]} == {"m", "w"}
-                )
+                + weights.price * (max(0.0, 1 - abs(paid - usual)) * sure if paid == paid and usual == usual else 0.0)
+                - (weights.formula == "choice")
+                * weights.other
+                * (int(others) + int(age > 2 and age - 3 != candidates.children[x]))
                 + (0.0 if candidates.boost is None else candidates.boost[x])
             )
         best, seen = [], set()

@@ -29,16 +29,16 @@ def one(weights, cosine=0.8, span=(0.2, 1.0), n=0.3, tau=0.7, similarity=0.8, km
 
 
 def test_the_formula_by_hand():
-    assert one(Weights(0.5, 0.25, 0.25)) == pytest.approx([0.4, 0, 0.25 * (1 - 0.16), 0.2, 0, 0, 0, 0, 0])
+    assert one(Weights(0.5, 0.25, 0.25)) == pytest.approx([0.4, 0, 0.25 * (1 - 0.16), 0.2, 0, 0, 0, 0, 0, 0])
 
 
 def test_the_choice_formula_by_hand():
-    weights = Weights(2, 0.5, 1, colour=3, together=4, formula="choice")
+    weights = Weights(2, 0.5, 1, colour=3, together=4, price=6, other=2, formula="choice")
     scales = (Scale(0.2, 0.7), Scale(0.5, 0.9))
-    more = {"colour": np.array([0.7]), "together": np.array([0.25]), "doubtful": np.array([1.0])}
+    more = {"colour": np.array([0.7]), "together": np.array([0.25]), "other": np.array([1.0]), "price": np.array([0.5])}
     found = one(weights, n=2.0, ends=(0.0, 5.0), scales=scales, **more)
-    assert found == pytest.approx([2 * 0.6 / 0.5, 3 * 0.5, 0.5 * (3 * 0.7 - 1) * 2, 0.8, 0, 1, 0, -1, 0])
-    assert one(PRESETS["paper"], doubtful=np.array([1.0])).gender == 0
+    assert found == pytest.approx([2 * 0.6 / 0.5, 3 * 0.5, 0.5 * (3 * 0.7 - 1) * 2, 0.8, 0, 1, 0, 3, -2, 0])
+    assert one(PRESETS["paper"], other=np.array([1.0])).gender == 0
 
 
 def test_somebody_who_avoids_what_sells_is_given_points_for_what_does_not():
@@ -54,7 +54,7 @@ def test_another_colour_is_worth_most_where_the_colours_are_those_of_strangers()
 
 
 def test_min_max_scaling_stretches_the_cosine_over_its_span():
-    assert one(PRESETS["paper"]) == pytest.approx([0.4 * 0.75, 0, 0.2 * (1 - 0.16), 0, 0, 0, 0, 0, 0])
+    assert one(PRESETS["paper"]) == pytest.approx([0.4 * 0.75, 0, 0.2 * (1 - 0.16), 0, 0, 0, 0, 0, 0, 0])
 
 
 def test_equal_cosines_say_nothing_under_min_max_scaling():
@@ -157,7 +157,8 @@ NOTHING = Terms(*[0.0] * len(Terms._fields))
 )
 def test_a_recommendation_is_explained_in_a_sentence(parts, said):
     trendiness = parts.pop("trendiness")
-    assert sentence(BALANCED, NOTHING._replace(**parts)._asdict(), trendiness=trendiness, cause="your jeans") == said
+    shown = NOTHING._replace(**parts)._asdict()
+    assert sentence(BALANCED, shown, trendiness=trendiness, peak=1.0, cause="your jeans") == said
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,21 @@ def test_a_recommendation_is_explained_in_a_sentence(parts, said):
 def test_a_choice_is_explained_in_a_sentence(parts, trendiness, said):
     shown = NOTHING._replace(**parts)._asdict()
     assert sentence(CHOICE, shown, trendiness=trendiness, peak=5.0, colour="navy", cause="your jeans") == said
+
+
+@pytest.mark.parametrize(
+    ("weights", "habitual", "said"),
+    [
+        (CHOICE, False, "It looks very much like your jeans and costs about the same."),
+        (CHOICE, True, "It looks very much like your jeans and costs about what you usually pay."),
+        (Weights(0, 0, 0, price=1, formula="choice"), False, "It costs about as much as your jeans."),
+    ],
+)
+def test_a_price_that_is_about_the_same_is_told(weights, habitual, said):
+    shown = NOTHING._replace(look=2.0, price=0.5)._asdict()
+    told = {"trendiness": None, "habitual": habitual, "cause": "your jeans"}
+    assert sentence(weights, shown, priced=True, **told) == said
+    assert "costs" not in sentence(weights, shown, **told)
 
 
 def test_where_nothing_has_sold_no_sentence_speaks_of_popularity():

@@ -22,6 +22,7 @@ EVERY_WEIGHT = Weights(0.4, 0.3, 0.2, penalty=4, scaling="minmax", distance=0.1)
         *PRESETS.values(), EVERY_WEIGHT, Weights(0, 1, 0), Weights(0, 0, 1), Weights(1, 1, 1),
         Weights(0, 1, 0, together=1, formula="choice"), Weights(1, 0.2, 0.3, colour=-1, distance=0.1, formula="choice"),
         Weights(0, 0, 0, colour=1, formula="choice"), Weights(1, 0, 0, newness=0.5, formula="choice"),
+        Weights(0, 0, 0, price=2, formula="choice"), Weights(2, 0.3, 0, price=1.5, other=3, formula="choice"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("top", [1, 5, 1000])

@@ -1,9 +1,10 @@
 """modiste.Client against the live service."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -34,6 +35,9 @@ def test_items_are_put_read_and_forgotten(client: Client, tmp_path: Path) -> Non
     )
     assert (put.created, put.embedded, put.item.attributes) == (True, True, {"fit": "ä"})
     assert client.put_item("a/b", drawn("Denim")).created is False
+    assert client.put_item("a/b", came=date(2025, 3, 31)).item.came == date(2025, 3, 31)
+    client.put_items([{"item_id": "a/b", "came": date(2025, 4, 1)}])
+    assert client.item("a/b").came == date(2025, 4, 1)
     assert client.item("a/b").category is None
     assert client.photo("a/b") == drawn("Denim")
     assert Image.open(BytesIO(client.thumbnail("a/b", 60))).size[1] == 60
@@ -62,6 +66,23 @@ def test_recommendations_come_as_asked(client: Client) -> None:
     assert client.search(drawn("Denim", "blue"), top=1).recommendations[0].item_id.startswith("Denim-blue")
     assert client.trending(7, top=1, categories=["Dresses"]).items[0].category == "Dresses"
     assert not client.recommend("nobody").known
+
+
+def test_a_guest_reads_nothing_of_popularity_at_any_door(client: Client) -> None:
+    liked = "Tees_Tanks-blue-women"  # which sells most
+
+    def everywhere(**ask: Any) -> list[str]:
+        query = {name: str(value) for name, value in ask.items()}
+        answers = [
+            client.recommend("nobody", **ask), client.recommend_to_guest([liked], **ask),
+            client.recommend_to_guest([], **ask), client.similar(liked, **ask), client.search(drawn(), beta=2, **ask),
+        ]  # fmt: skip
+        pages = [f"/items/{liked}"]
+        return [one.model_dump_json() for one in answers] + [client._http.get(at, params=query).text for at in pages]
+
+    assert not [said for said in everywhere() if "bought a lot" in said or '"why":""' in said]
+    told = everywhere(trendiness=1.0, top=8, gender="any")[:-1]  # the page has no such slider
+    assert not [said for said in told if "bought a lot" not in said]
 
 
 def test_answers_are_the_models_that_the_service_sends(client: Client) -> None:

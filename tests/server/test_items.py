@@ -552,3 +552,15 @@ def test_json_of_all_answers_has_no_nan(reading: httpx.Client) -> None:
 
     for path in ("/v1/items", f"{RED}/similar", "/v1/trending", "/v1/stores", "/v1/shoppers/1/recommendations"):
         json.loads(reading.get(path).text, parse_constant=strict)
+
+
+def test_the_day_an_item_came_is_put_kept_and_shown(service: httpx.Client) -> None:
+    put = service.put(RED, data={"category": "Dresses", "came": "2025-03-31T23:30:00-02:00"})
+    assert (put.status_code, put.json()["item"]["came"]) == (200, "2025-04-01"), put.text
+    assert service.put(RED, data={"category": "Dresses"}).json()["item"]["came"] == "2025-04-01"
+    assert service.get(RED).json()["came"] == "2025-04-01"
+    assert "2025-04-01" in [one["came"] for one in service.get("/v1/items").json()["items"]]
+    assert "2025-04-01" in service.get(RED.removeprefix("/v1")).text
+    for day in ("soon", "2099-01-01"):
+        refused = service.put(RED, data={"came": day})
+        assert (refused.status_code, "came" in refused.text) == (422, True), day

@@ -186,7 +186,7 @@ def test_a_shoppers_lists_are_those_of_the_shop(client: httpx.Client, shop_path:
     }  # fmt: skip
     other = page(client, "/shoppers/1")
     assert {one["name"] for one in other.all("input")} == {
-        "preset", "alpha", "colour", "beta", "gamma", "together", "newness", "trendiness", "top", "lists",
+        "preset", "alpha", "colour", "beta", "gamma", "together", "newness", "price", "trendiness", "top", "lists",
     }  # fmt: skip
 
 
@@ -302,6 +302,8 @@ def test_sliders_keep_to_their_ranges_whatever_the_address_says() -> None:
     ask = steered(query | {"preset": "paper"}, 0.4)
     assert (ask.penalty, ask.colour) == (6, None)
     assert steered({"trendiness": "0.41"}, 0.4123).trendiness is None, "the slider's nearest step is her own"
+    assert steered({"price": "1.25"}, 0.4, 1.2301).price is None, "so with the weight that was learnt"
+    assert steered({"price": "0"}, 0.4, 1.2301).price == 0
     assert steered({"preset": "paper", "scaling": "?"}, 0.4).weights == PRESETS["paper"]
 
 

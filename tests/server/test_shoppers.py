@@ -36,11 +36,14 @@ ONE = dict.fromkeys(("alpha", "colour", "beta", "gamma", "together", "newness"),
 
 def test_weights_steer_the_list(reading: httpx.Client) -> None:
     path = "/v1/shoppers/1/recommendations"
-    looks = ids(reading.get(path, params=ONE | {"alpha": 1, "colour": 0.5}))
-    trend = ids(reading.get(path, params=ONE | {"beta": 1, "trendiness": 1}))
+    looks = ids(reading.get(path, params=ONE | {"alpha": 3, "colour": 1.5}))
+    trend = ids(reading.get(path, params=ONE | {"beta": 20, "trendiness": 1}))
     assert looks == ["Dresses-red-men"]
     assert trend == ["Tees_Tanks-blue-men"]  # the most popular
-    assert ids(reading.get(path, params={"preset": "visual", "gender": "any", "top": 1})) == looks
+    assert (
+        ids(reading.get(path, params={"preset": "visual", "alpha": 3, "colour": 1.5, "gender": "any", "top": 1}))
+        == looks
+    )
 
 
 @pytest.mark.parametrize(

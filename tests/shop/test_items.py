@@ -1,7 +1,7 @@
 """``shop.items`` keeps what catalogues and services bring, finds it again, and forgets it whole."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event as Signal
 from time import sleep
@@ -9,6 +9,7 @@ from time import sleep
 import pytest
 
 from modiste import Event, Item, Shop
+from modiste.catalog.values import utc_now
 from modiste.errors import PhotoError, SettingError, SourceError, UnknownIdError
 from modiste.shop import items as items_module
 from tests.garments import drawn
@@ -25,6 +26,39 @@ def test_adding_a_catalogue_again_changes_nothing(shop, catalogue):
     assert (report.added, report.updated, report.unchanged, report.rejected) == (0, 0, 24, [])
     assert shop.snapshot().revision == revision
     assert shop.vectors.embed(masking="none").embedded == 0
+
+
+def test_the_day_a_feed_says_is_the_one_on_which_an_item_came(small, tmp_path):
+    feed, asked = tmp_path / "feed.csv", dict.fromkeys(("beta", "gamma", "alpha", "colour", "together"), 0)
+    today = utc_now().date()
+
+    def came() -> dict[str, date | None]:
+        snapshot = small.snapshot()
+        days = {one: int(snapshot.column("came")[snapshot.row(one)]) for one in "abfg"}
+        return {one: date.fromordinal(day) if day else None for one, day in days.items()}
+
+    feed.write_text("item_id,published_at\na,2025-03-31\nf,2025-04-01\ng,\n")
+    assert small.items.add(feed).updated == 1
+    known = {"a": date(2025, 3, 31), "b": None, "f": date(2025, 4, 1), "g": None}
+    assert came() == known, "the others are of the shop's first day, and may be of any age"
+    report = small.items.add(feed)
+    assert (report.added, report.updated, report.unchanged) == (0, 0, 3)
+    small.items.put(Item("a", title="another"))
+    small.items.put_many([Item("f", title="another")])
+    small.items.edit("a", {"title": "a third"})
+    small.items.hide("f")
+    small.items.hide("f", False)
+    feed.write_text("item_id\na\nf\n")
+    small.items.add(feed)
+    assert came() == known, "what says nothing of it changes nothing"
+    feed.write_text(f"item_id,published_at\na,{today - timedelta(days=3)}\ng,{today + timedelta(days=30)}\n")
+    assert "later" in " ".join(small.items.add(feed).understood.remarks)
+    assert came() == known | {"a": today - timedelta(days=3)}
+    small.purchases.record([Event("ann", "b", utc_now() - timedelta(days=1))])
+    assert small.recommend("ann", top=1, newness=1, **asked)[0].item_id == "a"
+    assert small.items["a"]["came"] == small.snapshot().item(small.snapshot().row("a"))["came"]
+    assert small.items.frame()["came"].to_list()[:2] == [today - timedelta(days=3), None]
+    assert small.check() == []
 
 
 def test_a_changed_photo_is_updated_and_embedded_anew(shop, catalogue):
@@ -72,7 +106,7 @@ def test_items_are_counted_looked_up_and_listed_by_id(shop, catalogue):
     assert found.columns == [
         "item_id", "category", "gender", "image", "mask", "product", "view", "price", "store_id", "popularity",
         "title", "url", "brand", "colour", "size", "age_group", "currency", "sale_price", "available", "stock",
-        "photos", "attributes", "stamp", "hidden", "shown", "proposed", "proposed_share",
+        "photos", "attributes", "stamp", "came", "hidden", "shown", "proposed", "proposed_share",
         "proposed_gender", "proposed_gender_share",
     ]  # fmt: skip
     assert found["item_id"].to_list() == sorted(found["item_id"])

@@ -1,6 +1,7 @@
 """A question is how somebody asks, put to one moment: pure, by the formula, and filtered as was asked."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +19,7 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.errors import ModisteError, PhotoError, SettingError, UnknownIdError
 from modiste.ranking.relevance import Scale, Terms
 from modiste.shop.arrays import Ids
+from modiste.shop.lists import recommend_all
 from modiste.shop.question import FILLED_UP, NOTHING_FITS, Question
 from modiste.shop.shoppers import Shopper
 from modiste.shop.snapshot import FIELDS, Matrix, Sales, Snapshot
@@ -385,6 +387,50 @@ def test_filters_join_by_and_or_by_or(shop):
     assert both == {("Denim", True), ("Dresses", True), ("Tees_Tanks", False)}
 
 
+@pytest.fixture
+def priced(small: Shop) -> Shop:
+    """a and b cost 100, the one reduced from 300; c 1000 in another currency, d 200, and of e nobody knows it."""
+    prices: list[tuple[float | None, float | None, str]] = [
+        (300, 100, "EUR"), (100, None, "EUR"), (100, None, "PLN"), (200, None, "EUR"), (None, None, "EUR")
+    ]  # fmt: skip
+    for item_id, (price, sale, currency) in zip("abcde", prices, strict=True):
+        small.items.put(Item(item_id, price=price, sale_price=sale, currency=currency))
+    return small
+
+
+def test_what_costs_as_much_stands_first_where_prices_count(priced):
+    alone = {"alpha": 0, "colour": 0, "beta": 0, "gamma": 0, "newness": 0, "together": 0, "price": 2, "top": 4}
+    found = priced.recommend(item="a", **alone)
+    assert [one.item_id for one in found] == ["b", "d", "c", "e"]
+    terms = [2, 2 * (1 - np.log10(2)), 0, 0]
+    assert [one.terms["price"] for one in found] == pytest.approx(terms), "of other currencies nothing is known"
+    assert [one.why for one in found[:2]] == [
+        "It costs about as much as what you look at.", "It is the nearest we have to what you look at."
+    ]  # fmt: skip
+    priced.purchases.record([Event("ann", one, DAY) for one in "ab"])
+    [same, *_] = priced.recommend("ann", **alone)
+    assert (same.item_id, same.terms["price"]) == ("d", pytest.approx(2 * 0.5 * (1 - np.log10(2))))
+    priced.items.put(Item("d", price=110.0, currency="EUR"))
+    assert priced.recommend("ann", **alone)[0].why == "It costs about what you usually pay."
+    priced.items.put(Item("d", price=110.0, currency="PLN"))
+    assert {one.terms["price"] for one in priced.recommend("ann", **alone)} == {0}
+    assert {one.terms["price"] for one in priced.recommend(item="a")} == {0}, "none weighs it by itself"
+    with pytest.raises(SettingError, match="no term for price"):
+        priced.recommend(item="a", preset="paper", price=1)
+
+
+def test_one_asks_for_any_gender_or_age_and_what_is_for_others_counts_for_less(priced):
+    for item_id, gender, age in zip(
+        "abcde", ("women", "men", "women", None, "men"), ["adults"] * 4 + ["children"], strict=True
+    ):
+        priced.items.put(Item(item_id, gender=gender, age_group=age))
+    assert {one.item_id for one in priced.recommend(item="a")} == {"c", "d"}
+    found = {one.item_id: one.terms["gender"] for one in priced.recommend(item="a", gender="any", age="any")}
+    assert found == {"c": 0, "d": 0, "b": -1, "e": -2}
+    plain = priced.recommend(item="a", gender="any", age="any", preset="paper", scaling="none")
+    assert {one.terms["gender"] for one in plain} == {0}
+
+
 def test_every_door_shows_items_of_no_known_gender_to_whoever_asks(shop, encoded):
     shop.items.put(Item("for-all", "Dresses"), encoded("Dresses-red-women-0"))
     for gender in ("men", "women"):
@@ -413,6 +459,55 @@ def test_nobody_we_know_gets_popular_things_of_every_kind_and_a_contrarian_other
     assert [one.item_id for one in shop.introduce("eve", top=3)] == [one.item_id for one in avoided]
     with pytest.raises(UnknownIdError, match="no shopper 'nobody'"):
         shop.introduce("nobody")
+
+
+POPULAR = re.compile("bought a lot|rarely bought|popular|unusual|well known")
+
+
+@pytest.mark.parametrize("preset", ["balanced", "paper"])
+def test_only_whoever_is_known_reads_of_popularity(shop, encoded, tmp_path, preset):
+    shop.shoppers.put("new")
+    shop.shoppers.put("said", trendiness=1.0)
+    shop.purchases.record([Event("ann", "Dresses-blue-women-6", datetime(2025, 1, day)) for day in (1, 2, 3)])
+    item, asked = "Dresses-blue-women-6", {"preset": preset, "top": 8, "gender": "any"}
+
+    def everywhere(**ask: Any) -> list[str]:
+        recommend_all(shop, tmp_path / "items.feed", of="items", **ask)
+        recommend_all(shop, tmp_path / "shoppers.csv", **ask)
+        feed = [json.loads(line) for line in (tmp_path / "items.feed").read_text().splitlines()]
+        mail = pl.read_csv(tmp_path / "shoppers.csv").filter(pl.col("shopper_id") == "new")
+        by_list = [
+            " ".join(one.why for one in found)
+            for found in (
+                shop.introduce(**ask), shop.introduce("new", **ask), shop.recommend("new", **ask),
+                shop.recommend(item=item, **ask), shop.recommend(items=[item], **ask), shop.recommend(items=[], **ask),
+                shop.recommend(item=item, categories=["Skirts"], fallback="popular", **ask),
+                shop.search(encoded(item), **ask).recommendations,
+            )
+        ]  # fmt: skip
+        return [
+            *by_list,
+            " ".join(mail["why"]),
+            " ".join(each["why"] for one in feed for each in one["recommendations"]),
+        ]
+
+    assert [said for said in everywhere(**asked) if not said or POPULAR.search(said)] == []
+    assert {one.why for one in shop.introduce(**asked)} == {"It is a suggestion for everybody."}
+    assert [said for said in everywhere(**asked, trendiness=1.0) if not POPULAR.search(said)] == []
+    for known in ("said", "ann"):
+        assert any(POPULAR.search(one.why) for one in shop.recommend(known, **asked | {"top": 20})), known
+
+
+def test_what_goes_with_an_item_says_nothing_of_popularity_to_a_guest(shop):
+    said = [one.why for part in shop.goes_with("Denim-red-men-0", top=9) for one in part.recommendations]
+    assert said
+    assert not [why for why in said if POPULAR.search(why)]
+
+
+@pytest.mark.parametrize("preset", ["balanced", "paper"])
+def test_where_nothing_has_sold_nobody_reads_of_popularity(small, preset):
+    small.shoppers.put("said", trendiness=1.0)
+    assert not [one.why for one in small.recommend("said", preset=preset) if POPULAR.search(one.why)]
 
 
 def test_a_photo_finds_what_looks_like_it(shop, encoded, catalogue):

@@ -32,7 +32,7 @@ def test_json_has_the_promised_fields(shop):
     assert (
         tuple(fields["terms"])
         == TERMS
-        == ("look", "colour", "popularity", "category", "distance", "together", "newness", "gender", "boost")
+        == ("look", "colour", "popularity", "category", "distance", "together", "newness", "price", "gender", "boost")
     )
     assert sum(fields["terms"].values()) == pytest.approx(fields["relevance"], abs=1e-9)
     assert json.loads(json.dumps(fields)) == fields

@@ -110,7 +110,7 @@ def test_trendiness_leads_to_what_is_popular_or_is_not(shop):
     shop.shoppers.put("follower", trendiness=1.0)
     shop.shoppers.put("contrarian", trendiness=0.0)
     shop.purchases.record([Event(one, "Denim-red-women-0", DAY) for one in ("follower", "contrarian")])
-    popular = {"alpha": 0, "beta": 1, "gamma": 0, "top": 1, "gender": "any"}
+    popular = {"alpha": 0, "beta": 20, "gamma": 0, "top": 1, "gender": "any"}
     assert shop.recommend("follower", **popular)[0].item_id == "Tees_Tanks-blue-men-6"
     assert shop.recommend("contrarian", **popular)[0].item_id == "Dresses-red-women-0"
     assert shop.recommend("contrarian", trendiness=1.0, **popular)[0].item_id == "Tees_Tanks-blue-men-6"

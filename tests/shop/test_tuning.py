@@ -8,6 +8,7 @@ import pytest
 
 from modiste.behaviour.choice import DEFAULT
 from modiste.catalog.events import Event
+from modiste.catalog.items import Item
 from modiste.errors import SettingError, UnknownIdError
 
 
@@ -15,7 +16,7 @@ def test_learning_keeps_weights_with_their_evidence_and_changes_nothing(shop):
     shop.simulate(shoppers=80, purchases=12, model="choice")
     before = shop.recommend(shopper="1", top=3)
     made = shop.tunings.learn("own", weeks=10)
-    assert {*DEFAULT.weights, "gender", "look", "colour"} == set(made.model.weights)
+    assert {*DEFAULT.weights, "look", "colour"} - {"price"} == set(made.model.weights), "no item has a price"
     assert made.simulated
     assert made.choices > 300
     assert made.judged >= 50
@@ -57,6 +58,41 @@ def test_one_tuning_at_most_is_in_use(small):
     with pytest.raises(UnknownIdError, match="no tuning 'three'"):
         small.tunings.use("three")
     assert small.tunings.used().name == "two"  # what failed has changed nothing
+
+
+def test_what_is_learnt_of_price_and_of_whom_it_is_for_is_what_lists_weigh(small, fill):
+    ids = [f"{number:02}" for number in range(40)]
+    fill(small, ids)
+    for number, one in enumerate(ids):  # eight prices from 10 to 1280; half of all are women's
+        price = 10.0 * 2 ** (number % 8)
+        small.items.put(Item(one, "Coats", ("women", "men")[number // 20], price=price, currency="EUR"))
+    rng, bought = np.random.default_rng(1), []
+    for shopper in range(100):  # each buys what is for her, at about one price of her own
+        usual = rng.integers(8)
+        for day in np.sort(rng.integers(0, 200, 8)).tolist():
+            hers = 20 * int((shopper % 2) ^ (shopper > 9 and rng.random() < 0.1))  # now and then a gift
+            level = int(np.clip(usual + rng.integers(-1, 2), 0, 7))
+            item = ids[hers + int(rng.choice([one for one in range(20) if one % 8 == level]))]
+            bought.append(Event(f"{shopper}", item, datetime(2025, 1, 1) + timedelta(days=day)))
+    small.purchases.record(sorted(bought, key=lambda one: one.at))
+    made = small.tunings.learn()
+    price, other = made.model.weights["price"], made.model.weights["other"]
+    assert price > 3 * made.errors["price"] > 0
+    assert other > 3 * made.errors["other"] > 0
+    asked = {"gender": "any", "top": 40}
+    assert {one.terms["price"] for one in small.recommend("1", **asked)} == {0}, "nothing changes by itself"
+    assert min(one.terms["gender"] for one in small.recommend("1", **asked)) == -1
+    small.tunings.use("own")
+    found = small.recommend("1", **asked)
+    paid = np.log10([small.items[item]["price"] for item in small.purchases.of("1")["item_id"]])
+    for one in found:
+        near = max(0.0, 1 - abs(np.log10(one.item["price"]) - paid.mean())) if one.item["price"] else 0.0
+        assert one.terms["price"] == pytest.approx(price * near * len(paid) / (len(paid) + 2))
+    assert {round(one.terms["gender"] / other, 6) for one in found} <= {0, -1}
+    assert {one.terms["price"] for one in small.recommend("1", **asked, price=0)} == {0}
+    assert {one.terms["price"] for one in small.recommend("1", **asked, preset="visual")} == {0}
+    other_model = small.recommend("1", **asked, tuning="defaults")
+    assert {one.terms["price"] for one in other_model} == {0}
 
 
 def test_without_enough_orders_the_defaults_stay(small):

@@ -26,7 +26,8 @@ MOST_WEIGHT = 4
 
 TERM_WORDS = {
     "look": "looks like it", "colour": "same colours", "popularity": "what sells", "category": "kind of garment",
-    "distance": "is near", "together": "bought together", "newness": "new here", "gender": "for whom",
+    "distance": "is near", "together": "bought together", "newness": "new here", "price": "similar price",
+    "gender": "for whom",
 }  # fmt: skip
 """What the terms of the relevance are called."""
 
@@ -142,7 +143,7 @@ def term_bars(weights: Weights, shown: Iterable[Recommendation]) -> dict[str, An
     shown = list(shown)
     letters = (
         weights.alpha, weights.colour, weights.beta, weights.gamma, weights.distance, weights.together, weights.newness,
-        *(max((abs(one.terms[name]) for one in shown), default=0.0) for name in ("gender", "boost")),
+        *(max((abs(one.terms[name]) for one in shown), default=0.0) for name in ("price", "gender", "boost")),
     )  # fmt: skip
     by_term = dict(zip(TERMS, letters, strict=True))
     largest = max((value for one in shown for value in one.terms.values()), default=0.0)

@@ -26,7 +26,7 @@ from modiste.shop.shop import Shop
 WEIGHTS = {
     "alpha": ("Looks alike", "α"), "colour": ("Is of the same colour", "κ"), "beta": ("Is popular", "β"),
     "gamma": ("Is of the kind she buys", "γ"), "together": ("Is bought together", "μ"), "newness": ("Is new", "ν"),
-    "distance": ("Is sold near her", "δ"),
+    "price": ("Costs about what she usually pays", "ρ"), "distance": ("Is sold near her", "δ"),
 }  # fmt: skip
 """The weights in plain words, with their letters."""
 

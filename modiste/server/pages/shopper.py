@@ -26,6 +26,7 @@ from modiste.server.pages.rendering import (
     term_bars,
     with_query,
 )
+from modiste.shop.question import weights_of
 from modiste.shop.recommendations import Recommendations, compare
 from modiste.shop.shop import Shop
 from modiste.shop.taste import Taste
@@ -40,7 +41,7 @@ BINS = 20
 """Columns of the picture of all shoppers' tastes."""
 
 SLIDERS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("alpha", "beta", "gamma", "together", "newness"), (0, MOST_WEIGHT)),
+    **dict.fromkeys(("alpha", "beta", "gamma", "together", "newness", "price"), (0, MOST_WEIGHT)),
     "colour": (-MOST_WEIGHT, MOST_WEIGHT), "trendiness": (0, 1), "penalty": (2, 8), "top": (1, MOST_TOP),
 }  # fmt: skip
 """The sliders by the names that Ask has, each with its range."""
@@ -48,24 +49,32 @@ SLIDERS: dict[str, tuple[float, float]] = {
 SLIDER_STEP = 0.01
 """The steps of the trendiness' slider."""
 
+PRICE_STEP = 0.05
+"""Those of the price's."""
+
 router = APIRouter(include_in_schema=False)
 
 
-def steered(query: Mapping[str, str], own: float) -> Ask:
+def steered(query: Mapping[str, str], own: float, price: float = 0.0) -> Ask:
     """What the sliders of an address ask for, each brought into its range; what can't be read is not asked for.
 
-    The step nearest to a shopper's ``own`` trendiness is her own. Raises SettingError where every weight is 0.
+    The step nearest to a shopper's ``own`` trendiness is her own, and that to the learnt weight of ``price`` that one.
+    Raises SettingError where every weight is 0.
     """
     given: dict[str, Any] = {name: number(query.get(name), *ends) for name, ends in SLIDERS.items()}
     given["penalty"] = None if given["penalty"] is None else 2 * round(given["penalty"] / 2)
     given["top"] = None if given["top"] is None else round(given["top"])
     if given["trendiness"] is not None and abs(given["trendiness"] - own) <= SLIDER_STEP / 2:
         given["trendiness"] = None
+    if given["price"] is not None and abs(given["price"] - price) <= PRICE_STEP / 2:
+        given["price"] = None
     for name, choices in (("preset", PRESETS), ("scaling", get_args(Scaling))):
         given[name] = query[name] if query.get(name) in choices else None
     given["scenario"] = query.get("scenario") or None
     formula = PRESETS[given["preset"] or "balanced"].formula
-    given |= dict.fromkeys(("penalty", "scaling") if formula == "choice" else ("colour", "together", "newness"))
+    given |= dict.fromkeys(
+        ("penalty", "scaling") if formula == "choice" else ("colour", "together", "newness", "price")
+    )
     return Ask.of(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -76,13 +85,14 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
     taste, preset = shop.taste(shopper_id), query.get("preset", "")
     choice = PRESETS.get(preset, PRESETS["balanced"]).formula == "choice"
     own = taste.trendiness if choice and known.estimated else known.trendiness
-    ask, against = shop.scenarios.asked(steered(query, own)), query.get("against", "")
+    snapshot = shop.snapshot()
+    price = min(weights_of(snapshot, Ask.of(preset=preset if preset in PRESETS else "balanced")).price, MOST_WEIGHT)
+    ask, against = shop.scenarios.asked(steered(query, own, price)), query.get("against", "")
     against = against if against in PRESETS else "balanced"
     latest = round(number(query.get("lists"), PURCHASES_SHOWN, MOST_LISTS) or PURCHASES_SHOWN)
     still = ask.weights == PRESETS[against] and ask.trendiness is None and ask.scenario is None
     now = _lists(shop, shopper_id, ask, latest)
     before = now if still else _lists(shop, shopper_id, Ask.of(preset=against, top=ask.top), latest)
-    snapshot = shop.snapshot()
     bought = {one: snapshot.item(row) for one in purchases["item_id"].unique() if (row := snapshot.find(one)) >= 0}
     dates = dict(purchases.select("item_id", "at").iter_rows())
     blocks: list[dict[str, Any]] = []
@@ -94,6 +104,7 @@ def shopper(request: Request, shop: TheShop, shopper_id: str) -> Response:
         "shopper": known,
         "ask": ask,
         "own": own,
+        "price": price if ask.price is None else ask.price,
         "taste": taste.words,
         "trendiness": own if ask.trendiness is None else ask.trendiness,
         "preset": next((name for name, weights in PRESETS.items() if weights == ask.weights), None),
