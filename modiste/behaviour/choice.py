@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints
-from modiste.behaviour.stores import distances_km
 from modiste.behaviour.taste import NODES, Prior, log_partition, posterior
 from modiste.errors import SettingError
 
@@ -130,8 +129,7 @@ class History:
         category: int64 (n,), −1 where it is not known; None: of none.
         start: float64 (n,) purchases before the first day, which do not decay; None: none.
         since: float64 (n,) the day on which an item came, NaN: not known, so that it came with its first purchase.
-        extras: features of one's own by name; :func:`likeness`, :func:`kinship`, :func:`group_fit`, :func:`price_fit`
-            and :func:`nearness` make such.
+        extras: features of one's own by name; :func:`likeness`, :func:`group_fit` and :func:`price_fit` make such.
         offer_days: what came or sold within so many days was on offer; None: all items always.
     """
 
@@ -436,20 +434,6 @@ def likeness(vectors: Array, low: float = 0.0, high: float = 1.0) -> Feature:
     return feature
 
 
-def kinship(category: Ints, similarity: Floats) -> Feature:
-    """The mean similarity (categories, categories) of the item's category with those of her last purchases."""
-
-    def feature(past: Past, rows: Ints) -> Array:
-        bought = category[past.items[-LAST:]]
-        bought = bought[bought >= 0]
-        if not len(bought):
-            return np.zeros(len(rows))
-        mean = similarity[bought].mean(axis=0)
-        return np.where(category[rows] >= 0, mean[category[rows]], 0.0)
-
-    return feature
-
-
 def group_fit(group: Ints) -> Feature:
     """As ``category``, for any other grouping int64 (n,), −1: not known: gender, age group, brand.
 
@@ -477,18 +461,6 @@ def price_fit(price: Floats) -> Feature:
         shrunk = len(hers) / (len(hers) + 2)
         fit: Array = np.nan_to_num(-np.abs(logs[rows] - hers.mean()) * shrunk, nan=0.0)
         return fit
-
-    return feature
-
-
-def nearness(places: Floats, homes: Floats, scale_km: float = 10.0) -> Feature:
-    """exp(−km / scale) from a shopper's home to an item's store: (n, 2) and (shoppers, 2) in degrees, NaN: unknown."""
-
-    def feature(past: Past, rows: Ints) -> Array:
-        if not 0 <= past.shopper < len(homes):
-            return np.zeros(len(rows))
-        home = (float(homes[past.shopper, 0]), float(homes[past.shopper, 1]))
-        return np.nan_to_num(np.exp(-distances_km(home, places[rows]) / scale_km), nan=0.0)
 
     return feature
 

@@ -12,10 +12,8 @@ from modiste.behaviour.choice import (
     History,
     features,
     group_fit,
-    kinship,
     likeness,
     log_chances,
-    nearness,
     price_fit,
 )
 from modiste.behaviour.taste import Prior
@@ -124,19 +122,15 @@ def test_features_of_one_s_own():
     vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [0, 0]])
     extras = {
         "look": likeness(vectors),
-        "kin": kinship(np.array([0, 0, 1, -1]), np.array([[1.0, 0.4], [0.4, 1.0]])),
         "gender": group_fit(np.array([0, 0, 1, -1])),
         "price": price_fit(np.array([10.0, 10.0, 100.0, np.nan])),
-        "near": nearness(np.array([[48.85, 2.35]] * 3 + [[np.nan, np.nan]]), np.array([[48.85, 2.35]])),
     }
     found = of(History(SMALL, 4, extras=extras), 0, 30)  # she bought 0 and 1
     assert found["look"] == pytest.approx([0.8, 0.8 * 0.6 + 0.4 * 0.8, 0.4, 0])
-    assert found["kin"] == pytest.approx([1, 1, 0.4, 0])
     assert found["gender"][0] > 0 > found["gender"][2]
     assert found["price"] == pytest.approx([0, 0, -np.log(10) / 2, 0])
-    assert found["near"] == pytest.approx([1, 1, 1, 0])
     assert all((values == 0).all() for name, values in of(History(SMALL, 4, extras=extras), -1, 30).items()
-               if name in ("look", "kin", "price", "near"))  # fmt: skip
+               if name in ("look", "price"))  # fmt: skip
 
 
 def test_events_out_of_order_are_refused():
