@@ -414,22 +414,22 @@ def log_chances(utilities: Floats) -> Floats:
 
 
 def likeness(vectors: Array, low: float = 0.0, high: float = 1.0) -> Feature:
-    """The mean inner product with her last purchases' vectors, calibrated: ``low`` counts 0, ``high`` 1.
+    """How alike the most alike of her last purchases is: an inner product, calibrated, of which ``low`` counts 0 and
+    ``high`` 1, as in lists, which put the best of what each purchase finds first.
 
-    ``vectors`` float (n, d), of unit length, rows of 0 where there is none: then, and where she has bought nothing
-    that has one, the feature is 0.
+    ``vectors`` float (n, d), of unit length, rows of 0 where there is none. The feature is 0 for such, and where she
+    has bought nothing that has one; an item that she has is compared with the others.
     """
     has: Bools = np.asarray(vectors.any(axis=1))
 
     def feature(past: Past, rows: Ints) -> Array:
         hers = past.items[-LAST:]
         hers = hers[has[hers]]
-        if not len(hers):
-            return np.zeros(len(rows))
-        mean = vectors[hers].mean(axis=0)
         # a copy of most rows costs more than the product with all of them
-        alike = (vectors @ mean)[rows] if 4 * len(rows) > len(vectors) else vectors[rows] @ mean
-        return np.where(has[rows], (alike - low) / (high - low), 0.0)
+        many = 4 * len(rows) > len(vectors)
+        alike = (vectors @ vectors[hers].T)[rows] if many else vectors[rows] @ vectors[hers].T
+        best = np.where(rows[:, None] == hers, -np.inf, alike).max(axis=1, initial=-np.inf)
+        return np.where(has[rows] & np.isfinite(best), (best - low) / (high - low), 0.0)
 
     return feature
 
