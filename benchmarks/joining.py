@@ -1,6 +1,6 @@
 """One list from many purchases: which way of joining what each of them finds alike says best what is taken next.
 
-    python -m benchmarks.joining rentals [--data ../shared/data] [--sample 6000]
+    python -m benchmarks.joining rentals [--data ../shared/data]
     python -m benchmarks.joining simulated STUDIO STREET [--seeds 3]
 
 On the rentals, which have no photos, three likenesses stand for look, all made of what was rented until half a year
@@ -308,7 +308,7 @@ def main() -> None:
     parser.add_argument("of", choices=("rentals", "simulated"))
     parser.add_argument("shops", type=Path, nargs="*")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--sample", type=int, default=6000, help="so many purchases are judged")
+    parser.add_argument("--sample", type=int, default=100_000, help="at most so many purchases are judged")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--shoppers", type=int, default=400)
     asked = parser.parse_args()

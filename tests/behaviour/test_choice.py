@@ -127,6 +127,7 @@ def test_features_of_one_s_own():
     }
     found = of(History(SMALL, 4, extras=extras), 0, 30)  # she bought 0 and 1
     assert found["look"] == pytest.approx([0.6, 0.6, 0.8, 0])  # each beside the others
+    assert likeness(vectors)(History(SMALL, 4).past(0, 30), np.array([2])) == pytest.approx([0.8])
     assert found["gender"][0] > 0 > found["gender"][2]
     assert found["price"] == pytest.approx([0, 0, -np.log(10) / 2, 0])
     assert all((values == 0).all() for name, values in of(History(SMALL, 4, extras=extras), -1, 30).items()
