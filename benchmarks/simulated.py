@@ -6,9 +6,11 @@ printed: those found by a fit beside them, all tables of ``modiste evaluate SHOP
 each item came, and what variety costs. ``docs/results.md`` has what ``--cuts 1 --sample 500`` prints::
 
     python benchmarks/simulated.py SHOP [--shoppers 800] [--purchases 10] [--sample 1000] [--out /tmp/simulated]
+    python benchmarks/simulated.py SHOP --years 20      # only: how often the weights are found, over so many years
 """
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -22,20 +24,30 @@ from modiste.behaviour.tuning import Logit, draw_sets, fit, logit, read_choices
 from modiste.evaluation.benchmark import Protocol, benchmark, items_of, parts
 from modiste.evaluation.metrics import AT, list_metrics
 from modiste.evaluation.recommenders import Choice, Data
+from modiste.evaluation.tuned import recommenders
 from modiste.shop.rules import likeness as likeness_of
 from modiste.shop.rules import varied
 
 WEIGHTS = {"popularity": 0.8, "taste": 1.0, "category": 0.5, "look": 3.0, "colour": 1.5}
-"""Those of look and colour are the default's for the last purchase; here the mean of the last ones counts."""
+"""Those of look and colour are the default's, for the most alike of her last purchases."""
+
+COLOUR_SHARE = WEIGHTS["colour"] / WEIGHTS["look"]
 
 DAYS = 365
 
 VARIETIES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
-def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[Data, Floats]:
+def orders(
+    data: Data,
+    shoppers: int,
+    purchases: int,
+    seed: int = 42,
+    extras: Mapping[str, Feature] | None = None,
+    weights: Mapping[str, float] = WEIGHTS,
+) -> tuple[Data, Floats]:
     """The items with the days on which they came and simulated purchases, 1 to ``purchases`` a shopper, on days of
-    their own; and the shoppers' θ."""
+    their own, by the ``weights`` of features and of ``extras``, by default look and colour; and the shoppers' θ."""
     rng = np.random.default_rng(seed)
     came = np.where(rng.random(data.items) < 0.5, 0, rng.integers(0, DAYS, data.items))  # half are there at first
     theta = rng.normal(DEFAULT.prior.mean, DEFAULT.prior.sd, shoppers)
@@ -43,7 +55,7 @@ def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[D
     day = rng.integers(1, DAYS, len(buyer)).astype(float)
     order = np.argsort(day, kind="stable")
     buyer, day = buyer[order], day[order]
-    extras = extras_of(data)
+    extras = extras_of(data) if extras is None else extras
     item = np.zeros(len(buyer), np.int64)
     for today in np.unique(day).tolist():
         first, end = np.searchsorted(day, [today, today + 1])
@@ -59,7 +71,7 @@ def orders(data: Data, shoppers: int, purchases: int, seed: int = 42) -> tuple[D
             who = int(buyer[event])
             found = features(history, who, today, rows, DEFAULT.half_life, DEFAULT.prior)
             found["taste"] = (theta[who] - DEFAULT.prior.mean) * found["popularity"]
-            utility: Floats = sum(weight * found[name] for name, weight in WEIGHTS.items())  # type: ignore[assignment]
+            utility: Floats = sum(weight * found[name] for name, weight in weights.items())  # type: ignore[assignment]
             item[event] = rows[np.argmax(utility + rng.gumbel(size=len(rows)))]
     return replace(data, events=Events(buyer, item, day), shoppers=shoppers, came=came.astype(float)), theta
 
@@ -82,6 +94,31 @@ def with_theta(history: History, theta: Floats) -> Logit:
     above = theta[events.shopper[sampled]] - DEFAULT.prior.mean
     choices.x[:, :, taste] = above[:, None] * choices.x[:, :, popularity]
     return logit(choices.x, choices.offset)
+
+
+def found_again(data: Data, shoppers: int, purchases: int, years: int) -> str:
+    """How far from the truth the weights of so many simulated years lie, in standard errors, as Markdown."""
+    away = np.zeros((years, 2, len(WEIGHTS)))
+    for year in range(years):
+        made, theta = orders(data, shoppers, purchases, seed=year + 1)
+        history = History(made.events, made.items, category=made.category, since=made.came, extras=extras_of(made))
+        found = fit(history, names=list(WEIGHTS), half_life=DEFAULT.half_life, prior=DEFAULT.prior)
+        known = with_theta(history, theta)
+        for place, (name, weight) in enumerate(WEIGHTS.items()):
+            away[year, 0, place] = (found.model.weights[name] - weight) / found.errors[name]
+            away[year, 1, place] = (known.weights[place] - weight) / known.errors[place]
+    lines = [
+        "| weight | mean distance | its spread | within two | mean, every θ known | its spread | within two |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, those in zip([*WEIGHTS, "all"], [*np.moveaxis(away, 2, 0), away.swapaxes(1, 2)], strict=True):
+        cells = []
+        for one in (those[:, 0], those[:, 1]) if name != "all" else (those[..., 0], those[..., 1]):
+            error = one.mean(axis=tuple(range(1, one.ndim))).std(ddof=1) / years**0.5
+            inside = np.abs(one) <= 2
+            cells += [f"{one.mean():+.2f} ± {error:.2f}", f"{one.std():.2f}", f"{inside.sum()} of {inside.size}"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def variety(data: Data, protocol: Protocol) -> str:
@@ -117,21 +154,33 @@ def main() -> None:
     parser.add_argument("--purchases", type=int, default=10)
     parser.add_argument("--cuts", type=int, default=3)
     parser.add_argument("--sample", type=int, default=1000)
+    parser.add_argument("--years", type=int, default=0, help="only find the weights again, in so many years")
+    parser.add_argument("--seed", type=int, default=42, help="of the simulated year")
+    parser.add_argument("--only", nargs="+", help="judge these alone, by their names in the tables")
+    parser.add_argument("--unknown", action="store_true", help="judge as if nobody knew when an item came")
     parser.add_argument("--out", type=Path, default=Path("/tmp/simulated"))  # noqa: S108
     asked = parser.parse_args()
     with Shop.open(asked.shop) as shop:
         empty = items_of(shop.snapshot(*shop.vectors.spaces()[:1]))
-    data, theta = orders(empty, asked.shoppers, asked.purchases)
+    if asked.years:
+        print(found_again(empty, asked.shoppers, asked.purchases, asked.years))
+        return
+    data, theta = orders(empty, asked.shoppers, asked.purchases, asked.seed)
     history = History(data.events, data.items, category=data.category, since=data.came, extras=extras_of(data))
     found = fit(history, names=list(WEIGHTS), half_life=DEFAULT.half_life, prior=DEFAULT.prior)
     print(f"{len(data.events):,} purchases of {data.items:,} items by {asked.shoppers:,} shoppers")
     known = with_theta(history, theta)
-    print("| weight | given | found | with every θ known |\n| --- | --- | --- | --- |")
+    careless = History(data.events, data.items, category=data.category, extras=extras_of(data), offer_days=None)
+    always = fit(careless, names=list(WEIGHTS), half_life=DEFAULT.half_life, prior=DEFAULT.prior)
+    print("| weight | given | found | with every θ known | as if all had always been there |")
+    print("| --- | --- | --- | --- | --- |")
     for place, (name, weight) in enumerate(WEIGHTS.items()):
-        told = f"{found.model.weights[name]:.2f} ± {found.errors[name]:.2f}"
-        print(f"| {name} | {weight:.2f} | {told} | {known.weights[place]:.2f} ± {known.errors[place]:.2f} |")
+        told, false = (f"{one.model.weights[name]:.2f} ± {one.errors[name]:.2f}" for one in (found, always))
+        print(f"| {name} | {weight:.2f} | {told} | {known.weights[place]:.2f} ± {known.errors[place]:.2f} | {false} |")
+    data = replace(data, came=None) if asked.unknown else data
+    chosen = {name: one for name, one in recommenders(data).items() if not asked.only or name in asked.only}
     protocol = Protocol(cuts=asked.cuts, sample=asked.sample)
-    print(benchmark(data, protocol, asked.out, title="Simulated orders").markdown)
+    print(benchmark(data, protocol, asked.out, chosen, title="Simulated orders").markdown)
     print(f"## What variety costs\n\n{variety(data, protocol)}")
 
 

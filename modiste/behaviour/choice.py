@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modiste.arrays import Array, Bools, Floats, Ints
-from modiste.behaviour.stores import distances_km
 from modiste.behaviour.taste import NODES, Prior, log_partition, posterior
 from modiste.errors import SettingError
 
@@ -136,8 +135,7 @@ class History:
         category: int64 (n,), −1 where it is not known; None: of none.
         start: float64 (n,) purchases before the first day, which do not decay; None: none.
         since: float64 (n,) the day on which an item came, NaN: not known, so that it came with its first purchase.
-        extras: features of one's own by name; :func:`likeness`, :func:`kinship`, :func:`whose_fit`, :func:`price_fit`
-            and :func:`nearness` make such.
+        extras: features of one's own by name; :func:`likeness`, :func:`whose_fit` and :func:`price_fit` make such.
         offer_days: what came or sold within so many days was on offer; None: all items always.
     """
 
@@ -425,36 +423,22 @@ def log_chances(utilities: Floats) -> Floats:
 
 
 def likeness(vectors: Array, low: float = 0.0, high: float = 1.0) -> Feature:
-    """The mean inner product with her last purchases' vectors, calibrated: ``low`` counts 0, ``high`` 1.
+    """How alike the most alike of her last purchases is: an inner product, calibrated, of which ``low`` counts 0 and
+    ``high`` 1, as in lists, which put the best of what each purchase finds first.
 
-    ``vectors`` float (n, d), of unit length, rows of 0 where there is none: then, and where she has bought nothing
-    that has one, the feature is 0.
+    ``vectors`` float (n, d), of unit length, rows of 0 where there is none. The feature is 0 for such, and where she
+    has bought nothing that has one; an item that she has is compared with the others.
     """
     has: Bools = np.asarray(vectors.any(axis=1))
 
     def feature(past: Past, rows: Ints) -> Array:
         hers = past.items[-LAST:]
         hers = hers[has[hers]]
-        if not len(hers):
-            return np.zeros(len(rows))
-        mean = vectors[hers].mean(axis=0)
         # a copy of most rows costs more than the product with all of them
-        alike = (vectors @ mean)[rows] if 4 * len(rows) > len(vectors) else vectors[rows] @ mean
-        return np.where(has[rows], (alike - low) / (high - low), 0.0)
-
-    return feature
-
-
-def kinship(category: Ints, similarity: Floats) -> Feature:
-    """The mean similarity (categories, categories) of the item's category with those of her last purchases."""
-
-    def feature(past: Past, rows: Ints) -> Array:
-        bought = category[past.items[-LAST:]]
-        bought = bought[bought >= 0]
-        if not len(bought):
-            return np.zeros(len(rows))
-        mean = similarity[bought].mean(axis=0)
-        return np.where(category[rows] >= 0, mean[category[rows]], 0.0)
+        many = 4 * len(rows) > len(vectors)
+        alike = (vectors @ vectors[hers].T)[rows] if many else vectors[rows] @ vectors[hers].T
+        best = np.where(rows[:, None] == hers, -np.inf, alike).max(axis=1, initial=-np.inf)
+        return np.where(has[rows] & np.isfinite(best), (best - low) / (high - low), 0.0)
 
     return feature
 
@@ -507,18 +491,6 @@ def price_fit(prices: Floats) -> Feature:
         mean, sure = usual_price(prices[past.items])
         fit: Array = np.fmax(1 - np.abs(prices[rows] - mean), 0.0) * sure  # NaN is no more than 0
         return fit
-
-    return feature
-
-
-def nearness(places: Floats, homes: Floats, scale_km: float = 10.0) -> Feature:
-    """exp(−km / scale) from a shopper's home to an item's store: (n, 2) and (shoppers, 2) in degrees, NaN: unknown."""
-
-    def feature(past: Past, rows: Ints) -> Array:
-        if not 0 <= past.shopper < len(homes):
-            return np.zeros(len(rows))
-        home = (float(homes[past.shopper, 0]), float(homes[past.shopper, 1]))
-        return np.nan_to_num(np.exp(-distances_km(home, places[rows]) / scale_km), nan=0.0)
 
     return feature
 

@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from modiste.arrays import Array, Floats, Ints
-from modiste.behaviour.choice import DEFAULT, LAST, ChoiceModel, category_lift
+from modiste.behaviour.choice import DEFAULT, ChoiceModel, Past, category_lift, likeness
 from modiste.behaviour.popularity import RunningCounts
 from modiste.behaviour.taste import HIGHEST, LOWEST
 from modiste.catalog.items import GENDERS
@@ -141,8 +141,9 @@ def _choose(
     """The row of each purchase's item under the choice model; purchases in the order of their days."""
     weight = {"category": 0.0, "look": 0.0} | dict(choice.weights)
     past: list[list[int]] = [[] for _ in theta]
+    look, everything = None if vectors is None else likeness(vectors), np.arange(len(start))
     counts, known = np.zeros(len(start)), category >= 0
-    bought = np.zeros(len(buyer), np.int64)
+    bought, nothing = np.zeros(len(buyer), np.int64), np.zeros(0)  # likeness looks at no day
     days, firsts = np.unique(day, return_index=True)
     ends, before = np.append(firsts[1:], len(day)), 0
     for today, first, end in zip(days.tolist(), firsts.tolist(), ends.tolist(), strict=True):
@@ -154,8 +155,8 @@ def _choose(
             utility = theta[buyer[number]] * popularity
             if len(hers) and known.any():
                 utility = utility + weight["category"] * category_lift(hers, category, shares / shares.sum())[category]
-            if len(hers) and vectors is not None:
-                utility = utility + weight["look"] * (vectors @ vectors[hers[-LAST:]].mean(axis=0))
+            if look is not None:
+                utility = utility + weight["look"] * look(Past(int(buyer[number]), hers, nothing, nothing), everything)
             bought[number] = np.argmax(utility + rng.gumbel(size=len(utility)))
         for number in range(first, end):
             past[buyer[number]].append(int(bought[number]))

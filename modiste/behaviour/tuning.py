@@ -71,7 +71,6 @@ def fit(
     history: History,
     *,
     until: float = np.inf,
-    since: float | None = None,
     names: Sequence[str] | None = None,
     half_life: float | None = None,
     prior: Prior | None = None,
@@ -82,15 +81,14 @@ def fit(
 ) -> Fit:
     """Fit weights, half-life and θ's prior to the purchases before the day ``until``; nothing later is looked at.
 
-    ``since``: only choices from this day on are fitted to (by default of the last two years), though all before them is
-    their history. ``names``: the features, by default all there are. ``half_life`` and ``prior``: given ones are kept.
+    The choices are of the last two years, though all before them is their history. ``names``: the features, by default
+    all there are. ``half_life`` and ``prior``: given ones are kept.
     """
     events, rng = history.events, np.random.default_rng(seed)
     if len(events) and events.day[-1] >= until:  # what is later must not be seen, not even by the order of shoppers
         history = cut(history, until)
         events = history.events
-    last = float(events.day[-1]) if len(events) else 0.0
-    since = last - 730 if since is None else since
+    since = float(events.day[-1]) - 730 if len(events) else 0.0
     sampled, offsets, sets = draw_sets(history, since, sample, alternatives, rng)
     left_out = min(sample, int((events.day >= since).sum())) - len(sampled)
     curve: dict[float, float] = {}

@@ -252,7 +252,7 @@ class TwoStage:
         return found
 
 
-def recommenders(data: Data, *, terms_left_out: bool = True) -> dict[str, Factory]:
+def recommenders(data: Data) -> dict[str, Factory]:
     """Everything that can be compared on these data, by name, in the order in which tables show it."""
     found: dict[str, Factory] = {
         "random": lambda _: Random(),
@@ -282,16 +282,15 @@ def recommenders(data: Data, *, terms_left_out: bool = True) -> dict[str, Factor
             **({"visual": lambda: Formula(PRESETS["visual"])} if data.looks is not None else {}),
         }
     )
-    if terms_left_out:
-        for name, left in {
-            "popularity": ("popularity", "taste", "lasting"),
-            "taste": ("taste",),
-            "newness": ("newness", "newness_regular", "newness_taste"),
-            "category": ("category",),
-            "together": ("together",),
-            **({"look": ("look",), "colour": ("colour",)} if data.looks is not None else {}),
-        }.items():
-            found[f"choice without {name}"] = lambda _, left=left: Choice(left)  # type: ignore[misc]
+    for name, left in {
+        "popularity": ("popularity", "taste", "lasting"),
+        "taste": ("taste",),
+        "newness": ("newness", "newness_regular", "newness_taste"),
+        "category": ("category",),
+        "together": ("together",),
+        **({"look": ("look",), "colour": ("colour",)} if data.looks is not None else {}),
+    }.items():
+        found[f"choice without {name}"] = lambda _, left=left: Choice(left)  # type: ignore[misc]
     return found
 
 

@@ -59,13 +59,13 @@ def colour_of(photo: NDArray[np.uint8], keep: Bools | None = None) -> Singles:
     return vector
 
 
-def colour_words(vector: Singles, most: int = 3) -> str:
-    """The colours that a colour vector is made of in a shopper's words, the largest first: "mint green", "navy and
-    white", "white, red and black"."""
+def colour_words(vector: Singles) -> str:
+    """The colours that a colour vector is made of in a shopper's words, at most three, the largest first: "mint green",
+    "navy and white", "white, red and black"."""
     left = np.square(vector.astype(np.float64))
     total = float(left.sum())
     found: dict[str, float] = {}
-    for _ in range(2 * most):
+    for _ in range(6):
         largest = int(left.argmax())
         share = min(left[largest] / _PURE[largest, largest], left.sum())
         if found and share < _NAMED * total:
@@ -74,7 +74,7 @@ def colour_words(vector: Singles, most: int = 3) -> str:
         # what one shade spreads to its neighbours, and their like, is not another colour
         near = np.linalg.norm(_PLACES - _PLACES[largest], axis=1) < 3.3 * _BLUR
         left[near] = 0.0
-    words = sorted(found, key=lambda word: -found[word])[:most]
+    words = sorted(found, key=lambda word: -found[word])[:3]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -11,11 +11,9 @@ from modiste.behaviour.choice import (
     Events,
     History,
     features,
-    kinship,
     likeness,
     log_chances,
     log_prices,
-    nearness,
     price_fit,
     usual_price,
     whose_fit,
@@ -126,17 +124,14 @@ def test_features_of_one_s_own():
     vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [0, 0]])
     extras = {
         "look": likeness(vectors),
-        "kin": kinship(np.array([0, 0, 1, -1]), np.array([[1.0, 0.4], [0.4, 1.0]])),
         "other": whose_fit(np.array([1, 3, 2, 0]), np.array([False, True, False, False])),
         "price": price_fit(log_prices(np.array([10.0, 40.0, 200.0, np.nan]), np.zeros(4, int))),
-        "near": nearness(np.array([[48.85, 2.35]] * 3 + [[np.nan, np.nan]]), np.array([[48.85, 2.35]])),
     }
     found = of(History(SMALL, 4, extras=extras), 0, 30)  # she bought 0 and 1
-    assert found["look"] == pytest.approx([0.8, 0.8 * 0.6 + 0.4 * 0.8, 0.4, 0])
-    assert found["kin"] == pytest.approx([1, 1, 0.4, 0])
+    assert found["look"] == pytest.approx([0.6, 0.6, 0.8, 0])  # each beside the others
+    assert likeness(vectors)(History(SMALL, 4).past(0, 30), np.array([2])) == pytest.approx([0.8])
     assert found["other"] == pytest.approx([-0.5, -0.5, -1 - 0.5, -0.5]), "half of what she bought was for children"
     assert found["price"] == pytest.approx([0.5 * (1 - np.log10(2)), 0.5 * (1 - np.log10(2)), 0, 0])
-    assert found["near"] == pytest.approx([1, 1, 1, 0])
     assert all((values == 0).all() for name, values in of(History(SMALL, 4, extras=extras), -1, 30).items()
                if name in extras)  # fmt: skip
 

@@ -52,17 +52,13 @@ def test_what_nothing_tells_has_no_standard_error():
 @pytest.mark.parametrize("alternatives", [N, 30])  # the whole choice set, and a tenth of it with the correction
 def test_the_simulator_s_weights_are_found_within_two_standard_errors(alternatives):
     truth = ChoiceModel({"category": 0.9, "look": 2.0}, 25.0, Prior(0.7, 1e-6))
-    made = simulate(ITEMS, 400, 20, seed=3, model="choice", choice=truth, vectors=VECTORS)
-    found = fit(
-        history(made),
-        names=("popularity", "category", "look"),
-        half_life=25.0,
-        prior=truth.prior,
-        alternatives=alternatives,
-    )
-    for name, weight in {"popularity": 0.7, "category": 0.9, "look": 2.0}.items():
-        assert abs(found.model.weights[name] - weight) < 2 * found.errors[name], name
-        assert found.errors[name] < 0.25 * weight
+    given, within = {"popularity": 0.7, "category": 0.9, "look": 2.0}, []
+    for seed in range(5):
+        made = simulate(ITEMS, 80, 20, seed=seed, model="choice", choice=truth, vectors=VECTORS)
+        found = fit(history(made), names=tuple(given), half_life=25.0, prior=truth.prior, alternatives=alternatives)
+        within += [abs(found.model.weights[name] - weight) < 2 * found.errors[name] for name, weight in given.items()]
+        assert all(found.errors[name] < 0.25 * weight for name, weight in given.items())
+    assert sum(within) >= 13  # of 15: one of twenty lies farther away by chance
 
 
 def test_what_price_and_another_gender_weigh_is_found_within_two_standard_errors():
