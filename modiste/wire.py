@@ -516,7 +516,10 @@ class SearchResult(Answer):
 
     width: int
     height: int
-    labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
+    labels: str | None = Field(
+        description="The photo's parse: a palette PNG of its size, as a data URI. Null: it was taken whole, or shows "
+        "one thing alone and nobody said what it is; `mask` has its pixels."
+    )
     mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
     proposed_gender: Gender | None = Field(
         None,

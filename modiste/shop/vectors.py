@@ -15,7 +15,6 @@ from PIL import Image
 
 from modiste.arrays import Singles
 from modiste.catalog.items import GENDERS, Rejected
-from modiste.catalog.palette import LABELS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import utc_now
 from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
@@ -35,7 +34,7 @@ from modiste.vision.embedding import (
     embed_photos,
     see,
 )
-from modiste.vision.masks import counts_of
+from modiste.vision.masks import named
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.reduction import Reduction, fit_reduction
@@ -414,7 +413,7 @@ class Vectors:
 
     def labels(self, item_id: str) -> NDArray[np.uint8] | None:
         """What the item's photo (the one to show) has on it, as palette labels uint8 (h, w): its given mask, else the
-        parser's. A single thing has the label of its category, where that has one alone.
+        parser's. A single thing has the label of its category; ``top`` where that has several, or nobody knows it.
 
         None without a photo. Raises UnknownIdError, PhotoError, MaskError.
         """
@@ -429,11 +428,12 @@ class Vectors:
                 self._labeller = Parser(get_backbone(DEFAULT_PARSER))
         photo = open_photo(self._storage.path / (row["shown"] or row["image"]))
         found = see(photo, self._storage.absolute(mask), self._labeller).labels
-        own = self._taxonomy.labels(row["category"])
-        if found is not None and mask is None and len(own) == 1 and np.count_nonzero(counts_of(found)[1:]) == 1:
-            (name,) = own
-            found = (found > 0) * np.uint8(LABELS.index(name))
-        return found
+        return self._shown(found, row)
+
+    def _shown(self, labels: NDArray[np.uint8] | None, row: Any) -> NDArray[np.uint8] | None:
+        """An item's labels as they are shown."""
+        shown = None if labels is None else named(labels, self._taxonomy.labels(row["category"]))
+        return labels if shown is None else shown
 
     def contact_sheet(
         self, masking: str = DEFAULT_MASKING, count: int = 12, progress: Progress | None = None
@@ -457,7 +457,8 @@ class Vectors:
                 photo = open_photo(image)
                 seen = see(photo, self._storage.absolute(row["mask"]), parser)
                 keep, _ = seen.keep(masking, self._taxonomy.labels(row["category"]))
-                drawn.append((photo, seen.labels, keep, f"{row['item_id']}  {row['category'] or ''}"))
+                caption = f"{row['item_id']}  {row['category'] or ''}"
+                drawn.append((photo, self._shown(seen.labels, row), keep, caption))
             except (PhotoError, MaskError) as error:
                 rejected.append(Rejected(str(image), None, str(error)))
             if progress:

@@ -150,31 +150,38 @@ def shows_person(labels: Pixels) -> bool:
 
 
 def one_thing(labels: Pixels, thing: Bools | None = None) -> Pixels:
-    """A mask without a person, uint8 (h, w), with one label for all of the ``thing``: the most frequent one.
+    """A mask without a person, uint8 (h, w), with the palette's first label, top, for all of the ``thing``.
 
-    A parser learns its labels on bodies, and mixes them up on single things.
-    ``thing`` is by default what has a label of clothes or accessories.
+    A parser learns its labels on bodies, and mixes them up on single things: alone, the label means no more than that
+    it is the thing. ``thing`` is by default what has a label of clothes or accessories.
     """
-    counts = np.where(_KEPT["paper"], counts_of(labels), 0)
-    label = counts.argmax() if counts.any() else LABELS.index("top")
-    return (_KEPT["paper"].take(labels) if thing is None else thing) * np.uint8(label)
+    return (_KEPT["paper"].take(labels) if thing is None else thing).astype(np.uint8)
+
+
+def named(labels: Pixels, own: Set[str]) -> Pixels | None:
+    """A mask, uint8 (h, w), to be shown: one of one label, a single thing's, has that of its category, whose labels
+    are ``own``; None where these are several or none, so that nobody knows the label."""
+    if np.count_nonzero(counts_of(labels)[1:]) != 1:
+        return labels
+    return np.where(labels > 0, _labelled(own).argmax().astype(np.uint8), np.uint8(0)) if len(own) == 1 else None
 
 
 def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) -> Bools:
     """Which pixels stay, bool (height, width), under one of ``MASKINGS``.
 
     ``own`` names the labels that belong to the item's category. Masking ``own`` keeps them where they are sure, which
-    is from 10% of the clothes found (small things such as shoes: 1%); otherwise what ``clothes`` keeps, and where that
-    is nothing, what ``paper`` keeps. A dress or a jumpsuit has to be as much in one piece: parsers take one for a top
-    and a skirt or trousers, and these are then its own, with an outer garment where there is no top.
+    is from 10% of the clothes found (small things such as shoes: 1%); otherwise, as masking ``clothes`` does, all but
+    accessories, and where there is nothing else, these. A dress or a jumpsuit has to be as much in one piece: parsers
+    take one for a top and a skirt or trousers, and these are then its own, with an outer garment where there is no top.
     Raises SettingError for an unknown masking.
     """
     if masking not in MASKINGS:
         raise SettingError(f"no masking {masking!r}; there are: {', '.join(MASKINGS)}")
     if masking == "none":
         return np.ones(labels.shape, dtype=bool)
-    if masking != "own":
+    if masking == "paper":
         return _KEPT[masking].take(labels)
+    own = own if masking == "own" else frozenset()
     mine, counts = _labelled(own), counts_of(labels)
     clothes = counts[_KEPT["clothes"]].sum()
     if own and own <= _ONE_PIECE:

@@ -511,7 +511,17 @@ def test_a_search_shows_the_mask_that_was_used(tmp_path: Path) -> None:
     with Shop.create(tmp_path / "masked") as shop:
         shop.items.put(Item("only", "Dresses"), drawn())
     with running(tmp_path / "masked", Settings()) as url:
-        found = ONCE.post(f"{url}/v1/search", files={"photo": ("a.png", drawn())}).json()
+        photo = {"photo": ("a.png", drawn())}
+        found, unnamed = (
+            ONCE.post(f"{url}/v1/search", params=about, files=photo).json() for about in ({"category": "Dresses"}, {})
+        )
+        pages = [ONCE.post(f"{url}/search", data=about, files=photo).text for about in ({"category": "Dresses"}, {})]
+        page = ONCE.get(f"{url}/items/only").text
+    assert unnamed["labels"] is None, "nobody said what it is"
+    assert [unnamed[name] == found[name] for name in ("mask", "width")] == [True, True]
+    assert [["Dresses <small>" in one, "the thing <small>" in one] for one in (*pages, page)] == [
+        [True, False], [False, True], [True, False]
+    ]  # fmt: skip
     pictures = [Image.open(BytesIO(base64.b64decode(found[name].partition(",")[2]))) for name in ("labels", "mask")]
     labels, used = decode_mask(pictures[0]).labels, np.asarray(pictures[1])
     assert labels.shape == used.shape == (144, 96)

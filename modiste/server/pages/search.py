@@ -89,7 +89,9 @@ def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict
     made = shop.search(content, max_pixels=max_pixels, **dict(ask))
     small = made.photo.copy()
     small.thumbnail((LONGER_SIDE, LONGER_SIDE))
-    used = None
+    used, labels = None, made.labels
+    if labels is None and made.keep is not None:  # one thing, whatever it is
+        labels = made.keep.astype(np.uint8)
     if made.keep is not None and not made.keep.all():
         left = Image.fromarray(apply_mask(np.asarray(made.photo), made.keep, (255, 255, 255)))
         used = data_uri(left.resize(small.size, Image.Resampling.LANCZOS))
@@ -97,7 +99,7 @@ def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict
         "photo": data_uri(small),
         "width": small.width,
         "height": small.height,
-        "parse": Parse.of(made.labels),
+        "parse": Parse.of(labels, ask.category),
         "used": used,
         "recommendations": made.recommendations,
         "whose": made.whose,
