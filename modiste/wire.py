@@ -392,10 +392,10 @@ class Item(Shown):
     proposed: str | None = Field(description="Where the shop names no category: the one that its photos propose.")
     proposed_share: float | None = Field(description="Of the products most like it, how many have it, in [0, 1].")
     proposed_gender: Gender | None = Field(
-        description="Where the shop names no gender: the one that its photos propose. It hides nothing."
+        description="Where the shop names no gender: the one that its name or its photos propose. It hides nothing."
     )
     proposed_gender_share: float | None = Field(
-        description="Of the products most like it, how many have it, in [0, 1]."
+        description="Of the products most like it, how many have it, in [0, 1]; null where its name says it."
     )
 
 

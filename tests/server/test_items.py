@@ -498,6 +498,9 @@ def test_whom_photos_propose_that_things_are_for_is_told_and_marked(service: htt
     assert (item["gender"], item["proposed_gender"], item["proposed_gender_share"]) == (None, "women", 1.0)
     page = service.get(f"/items/{asked}").text
     assert "not said <small>its photos propose women, as 100% of what looks like it</small>" in page
+    with Shop.open(shop_path) as shop:
+        shop.items.put(Item(asked, "Denim", title="Jeans for women"), drawn("Denim", "blue"))
+    assert "not said <small>its name says women</small>" in service.get(f"/items/{asked}").text
     photo = {"photo": ("a.png", drawn("Denim", "blue"))}
     found = service.post("/v1/search", files=photo).json()
     assert (found["proposed_gender"], found["proposed_gender_share"]) == ("women", 1.0)
