@@ -109,6 +109,7 @@ def test_the_wide_taxonomy_has_the_papers_categories_as_alike_as_the_paper() -> 
         ("Denim", "Denim"), ("Jackets > Denim", "Jackets_Coats"), ("Bottoms > Denim", "Denim"),
         ("Dresses, maxi", "Dresses"),
         ("Skirts > Mini", "Skirts"), ("Home > Men > Shirts > Football", "Blouses_Shirts"), ("Knit Tops", "Tops"),
+        ("Plaza Platform", "Heels"), ("Platform Sneakers", "Sneakers"), ("Sandals > Platform", "Sandals"),
         # What says nothing of the kind is no category; what nobody mapped stays.
         ("Women", None), ("Sale > Kids", None), ("Apparel & Accessories > Clothing", None), ("Unknown", None),
         (" Women > Kilts ", "Women > Kilts"), ("Zebra", "Zebra"), ("Spring Ring", "Rings"), ("Spring", "Spring"),
