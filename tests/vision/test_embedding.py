@@ -15,7 +15,7 @@ from PIL import Image
 from modiste.errors import MaskError, SettingError
 from modiste.vision import embedding
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone
-from modiste.vision.embedding import EmbeddedBatch, PhotoJob, VectorSpace, embed_photos, see
+from modiste.vision.embedding import EmbeddedBatch, EmbeddedPhoto, Embedder, PhotoJob, VectorSpace, embed_photos, see
 from modiste.vision.masks import LABELS, encode_mask, named
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
@@ -363,3 +363,22 @@ def test_the_house_embedding_tells_colours_apart(shared_data: Path) -> None:
         same, mirrored, other = same[112:], mirrored[112:], other[112:]  # the colour code, a tenth of the cosine
         assert same @ same == pytest.approx(0.1, abs=1e-3)
         assert 0.1 - same @ other > 10 * (0.1 - same @ mirrored)
+
+
+@pytest.mark.parametrize(("hat", "found"), [((120, 70, 40), ["dress"]), ((0, 0, 255), ["dress", "headwear"])])
+def test_a_hat_of_the_hair_s_colour_is_hair(
+    hat: tuple[int, int, int], found: list[str], mean_colour: BackboneSpec
+) -> None:
+    photo, labels = Image.new("RGB", (64, 96), (220, 180, 160)), np.full((96, 64), LABELS.index("skin"), np.uint8)
+    for top, bottom, label, colour in (
+        (0, 10, "headwear", hat),
+        (10, 20, "hair", (120, 70, 40)),
+        (40, 96, "dress", (255, 0, 0)),
+    ):
+        photo.paste(colour, (16, top, 48, bottom))
+        labels[top:bottom, 16:48] = LABELS.index(label)
+    embedder = Embedder(VectorSpace.of(mean_colour, "own", "garment"), mean_colour, None)
+    whole = EmbeddedPhoto(labels, None, np.zeros(3, np.float32), np.zeros(0, np.float32))
+    assert list(embedder.garments(photo, whole)) == found
+    bare = replace(whole, labels=np.where(labels == LABELS.index("hair"), 0, labels).astype(np.uint8))
+    assert list(embedder.garments(photo, bare)) == ["dress", "headwear"], "without hair to compare it with"
