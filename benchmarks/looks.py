@@ -489,26 +489,37 @@ def judged(photo: Image.Image, thing: Bools, parser: Parser) -> tuple[float, flo
 
 
 def dresses(data: Path, keep: Path | None, every: int) -> None:
-    """Print how far the pixels that are kept for a dress or a jumpsuit agree with its given mask (IoU), on the street
-    photos that no shipped network was taught with; and where the parser has no such label for a tenth of the clothes.
+    """Print how far the pixels that are kept for a dress or a jumpsuit, and for any other garment that a photo is of,
+    agree with its given mask (IoU), on the street photos that no shipped network was taught with; and where the parser
+    has no such label for a tenth of the clothes.
     """
-    parser, own = Parser(get_backbone(DEFAULT_PARSER), threads=1), frozenset({"dress", "rompers"})
-    shares, named = [], []
+    parser, one_piece = Parser(get_backbone(DEFAULT_PARSER), threads=1), frozenset({"dress", "rompers"})
+    shares, named, kinds = [], [], []
     for row in photos_of(data, "street", every):
         given = decode_mask(Path(row["image"]).parent.parent / row["mask"]).labels
-        truth = np.isin(given, [LABELS.index(label) for label in own])
-        if truth.mean() < _LEAST:
-            continue
-        photo = open_photo(Path(row["image"]))
-        labels = parser.labels(photo, look(photo))
-        label, clothes = np.isin(labels, [LABELS.index(one) for one in own]), garment_pixels(labels, "clothes")
-        ways = (label, clothes, garment_pixels(labels, "own", own))
-        shares.append([(way & truth).sum() / (way | truth).sum() for way in ways])
-        named.append(label.sum() >= OWN_AT_LEAST * clothes.sum())
-    print("\n| dresses and jumpsuits | photos | its own label, IoU | all clothes | as `own` keeps it |")
+        labels = None
+        for kind, own in (("dress", one_piece), ("of its category", TAXONOMY.labels(row["category"]))):
+            truth = np.isin(given, [LABELS.index(label) for label in own])
+            if truth.mean() < _LEAST or (kind != "dress" and own <= one_piece):
+                continue
+            if labels is None:
+                photo = open_photo(Path(row["image"]))
+                labels = parser.labels(photo, look(photo))
+            label, clothes = np.isin(labels, [LABELS.index(one) for one in own]), garment_pixels(labels, "clothes")
+            ways = (label, clothes, garment_pixels(labels, "own", own))
+            shares.append([(way & truth).sum() / (way | truth).sum() for way in ways])
+            named.append(label.sum() >= OWN_AT_LEAST * clothes.sum())
+            kinds.append(kind if kind == "dress" else "top" if "top" in own else "outer" if "outer" in own else "below")
+    print("\n| garments | photos | its own label, IoU | all clothes | as `own` keeps it |")
     print("| --- | --- | --- | --- | --- |")
-    scores, by = np.array(shares), np.array(named)
-    for what, some in (("all", by | True), ("named so by the parser", by), ("named otherwise", ~by)):
+    scores, by, kind_of = np.array(shares), np.array(named), np.array(kinds)
+    dress = kind_of == "dress"
+    for what, some in (
+        ("dresses and jumpsuits", dress), ("named so by the parser", dress & by), ("named otherwise", dress & ~by),
+        ("tops", kind_of == "top"), ("jackets and coats", kind_of == "outer"),
+        ("trousers and skirts", kind_of == "below"),
+        ("all but dresses, named otherwise", ~dress & ~by),
+    ):  # fmt: skip
         cells = [interval(column, np.arange(some.sum())) for column in scores[some].T]
         print(f"| {what} | {some.sum()} | {' | '.join(cells)} |")
 

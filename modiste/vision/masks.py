@@ -42,13 +42,14 @@ SMALL_AT_LEAST = 0.01
 PERSON_AT_LEAST = 0.02
 """The share of hair, face and skin among a mask's labelled pixels from which it shows a person."""
 
+_UPPER = 0.3  # of a top's pixels, those that a dress beside it begins above if it is a part of it
 _COARSE = 96  # pixels of the longer side that pieces are told apart at
 _BAND = 250_000  # pixels whose colours are looked at at a time
 
 _NO_GARMENT = ("background", "hair", "face", "skin")
 _ACCESSORIES = ("bag", "eyeglass", "wrist wearing", "ring", "necklace", "earrings")
 _ONE_PIECE = frozenset(("dress", "rompers"))
-_LOWER = ("skirt", "pants", "leggings")
+_LOWER = frozenset(("skirt", "pants", "leggings"))
 _BODY = np.array([label in (*_ONE_PIECE, *_LOWER, "top", "outer") for label in LABELS])
 _SMALL = frozenset((*_ACCESSORIES, "headwear", "neckwear", "belt", "footwear", "socks", "gloves", "tie"))
 _PERSON = np.array([label in ("hair", "face", "skin") for label in LABELS])
@@ -173,6 +174,8 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
     is from 10% of the clothes found (small things such as shoes: 1%); otherwise, as masking ``clothes`` does, all but
     accessories, and where there is nothing else, these. A dress or a jumpsuit has to be as much in one piece: parsers
     take one for a top and a skirt or trousers, and these are then its own, with an outer garment where there is no top.
+    They take a top for a dress, too: one that begins as high as the top is of it, one that begins below is a skirt. And
+    where trousers are sought and not sure, a skirt is they, and the other way round.
     Raises SettingError for an unknown masking.
     """
     if masking not in MASKINGS:
@@ -192,7 +195,11 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
         mine = _labelled({*_ONE_PIECE, *_LOWER, upper})
         least = 0.0
     else:
+        if "top" in own and _begins_above(_coarse(labels), _ONE_PIECE):
+            mine = _labelled(own | _ONE_PIECE)
         least = (SMALL_AT_LEAST if own <= _SMALL else OWN_AT_LEAST) * clothes
+        if own and own <= _LOWER and counts[mine].sum() < least:
+            mine = _labelled(_LOWER)
     if counts[mine].sum() >= max(1, least):
         return mine.take(labels)
     return _KEPT["clothes" if clothes else "paper"].take(labels)
@@ -206,6 +213,12 @@ def _coarse(labels: Pixels) -> Pixels:
     """Every so many of a mask's labels, to tell pieces apart."""
     factor = max(1, -(-max(labels.shape) // _COARSE))
     return labels[factor // 2 :: factor, factor // 2 :: factor]
+
+
+def _begins_above(coarse: Pixels, names: Set[str]) -> bool:
+    """Whether some labels begin as high on a coarse mask as the upper part of the top."""
+    rows = np.nonzero(_labelled(names).take(coarse))[0], np.nonzero(coarse == LABELS.index("top"))[0]
+    return all(map(len, rows)) and bool(np.quantile(rows[0], 0.05) < np.quantile(rows[1], _UPPER))
 
 
 def _sure(some: Bools, coarse: Pixels) -> bool:

@@ -151,6 +151,26 @@ def test_a_dress_taken_for_two_garments_is_what_they_form() -> None:
     assert not garment_pixels(labels, "own", {"dress"})[2:5:2, 1].any(), "its own label where that is one piece"
 
 
+def test_a_dress_that_begins_as_high_as_the_top_is_of_it_and_one_below_is_a_skirt() -> None:
+    labels = np.zeros((60, 20), np.uint8)
+    labels[10:30] = L["dress"]
+    labels[26:34, 5:15], labels[34:] = L["top"], L["pants"]
+    assert np.array_equal(garment_pixels(labels, "own", {"top"}), np.isin(labels, [L["top"], L["dress"]]))
+    assert not garment_pixels(labels, "own", {"pants"})[:34].any()
+    labels[26:34, 5:15], labels[:10] = L["dress"], L["top"]
+    assert np.array_equal(garment_pixels(labels, "own", {"top"}), labels == L["top"])
+    assert np.array_equal(garment_pixels(labels, "own", {"outer"}), labels > 0), "none of its own: clothes"
+
+
+def test_trousers_that_the_parser_took_for_a_skirt_are_found_and_tights_below_a_skirt_are_not_it() -> None:
+    labels = np.zeros((60, 20), np.uint8)
+    labels[:20], labels[20:40], labels[56:] = L["top"], L["skirt"], L["footwear"]
+    for own in ({"pants"}, {"leggings", "pants"}, {"skirt"}):
+        assert np.array_equal(garment_pixels(labels, "own", own), labels == L["skirt"])
+    labels[40:56] = L["leggings"]
+    assert np.array_equal(garment_pixels(labels, "own", {"skirt"}), labels == L["skirt"])
+
+
 def test_shoes_and_bags_are_small_beside_clothes() -> None:
     labels = np.full((10, 100), L["top"], np.uint8)
     labels[0, :10] = L["footwear"]
