@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from modiste.arrays import Bools
 from modiste.ask import SearchAsk
 from modiste.catalog.items import GENDERS
+from modiste.catalog.palette import SPOKEN
 from modiste.errors import ModisteError, PhotoError
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue
 from modiste.server.pages.parses import Parse
@@ -24,12 +25,6 @@ LONGER_SIDE = 480
 
 GARMENT_SIZE = (240, 320)
 """Width and height of one of its garments as it is shown."""
-
-GARMENT_WORDS = {
-    "outer": "coat or jacket", "eyeglass": "glasses", "footwear": "shoes", "headwear": "hat", "neckwear": "scarf",
-    "wrist wearing": "watch or bracelet",
-}  # fmt: skip
-"""What a shopper calls some of the palette's labels."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -106,7 +101,7 @@ def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict
     }
     lists = [made.recommendations, *(one.recommendations for one in made.garments)]
     result["garments"] = [
-        (one, GARMENT_WORDS.get(one.label, one.label), data_uri(_cut(made.photo, one.keep))) for one in made.garments
+        (one, SPOKEN.get(one.label, one.label), data_uri(_cut(made.photo, one.keep))) for one in made.garments
     ]
     return {"result": result, **term_bars(ask.weights, [one for many in lists for one in many])}
 
