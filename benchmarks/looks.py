@@ -25,7 +25,7 @@ from modiste.errors import MaskError
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import PRESETS, Scale
 from modiste.ranking.topk import rank
-from modiste.shop.proposals import proposals
+from modiste.shop.proposals import by_name, proposals, told
 from modiste.shop.vectors import CALIBRATION, DEFAULT_BACKBONE, DEFAULT_FILL, DEFAULT_MASKING, DEFAULT_PARSER
 from modiste.vision.agreeing import agreed
 from modiste.vision.backbones import Encoder, get_backbone
@@ -204,6 +204,55 @@ def proposed(data: Path, keep: Path | None, every: int) -> None:
         for_whom(data, keep, every, kind, 0.8, known="known, asked alone")
         for_whom(data, keep, every, kind, 0.8, known="not known")
         for_whom(data, keep, every, kind, 0.8, hidden=0.5)
+    named(data, keep, every)
+
+
+def named(data: Path, keep: Path | None, every: int) -> None:
+    """Print what names add to photos where a shop says no gender of its shoes (Madison Island's own export), or of one
+    photo after the other: how many proposals there are and are right, and lists, as in the table of
+    genders, judged by the genders that article numbers tell."""
+    rows = photos_of(data, "madison", every)
+    photos, group = vectors(rows, "madison", keep), np.unique([row["group"] for row in rows], return_inverse=True)[1]
+    asked, own = np.hstack(photos), [np.flatnonzero(group == one) for one in group]
+    names, category = numbered([row["category"] for row in rows])
+    export = np.array([("", *GENDERS).index(row["gender"]) for row in rows]) - 1
+    begin = np.array([row["group"][:4] for row in rows])
+    true = np.where(np.isin(begin, ["m_am", "m_sh"]), 0, np.where(begin == "m_aw", 1, export))
+    true[[row["group"].startswith("m_shw") for row in rows]] = 1
+    shoes, gallery = true != export, gallery_of(rows, photos, group, category, names)
+    gallery = gallery.updated(allowed=true >= 0)
+    items = [{"category": row["category"], "title": row["name"], "url": None} for row in rows]
+    print(
+        "\n| said | proposals by | of | proposed, % | right, % | nobody's | visual, % | gain | balanced, % | gain "
+        "| shoes, visual, % | balanced, % |"
+    )
+    print("| --- | --- |" + " --- |" * 10)
+    for what, said, one in (("no shoes", export, False), ("all but one", true, True)):
+        sold = {GENDERS[gender] for gender in (0, 1) if (said == gender).any()}
+        words = np.array([-1 if whose is None else GENDERS.index(whose) for whose in by_name(TAXONOMY, items, sold)])
+        before: list[Floats] = []
+        for way in ("nobody", "photos", "names", "names, then photos"):
+            word = words if "names" in way else words * 0 - 1
+            found, share = proposals(gallery, asked, told(category, said, word), own)
+            found = np.where(word >= 0, word, np.where((share >= 0.8) & ("photos" in way), found, -1))
+            perhaps = np.where(found >= 0, found + 3, 0)
+            theirs = np.where(said >= 0, said + 1, perhaps)
+            codes = perhaps if one else theirs
+            mine = replace(gallery, gender=theirs.astype(np.int8), group=None)
+            lists = [
+                listed(mine, asked, category, codes.astype(np.int8), own, preset) for preset in ("visual", "balanced")
+            ]
+            agree = [(true[some] == true[:, None]).mean(1) for some in lists]
+            before = before or agree
+            of = (true >= 0) & ((said < 0) | one)
+            sure = of & (found >= 0)
+            cells = [what, way, str(of.sum()), f"{100 * sure.sum() / of.sum():.0f}"]
+            cells += [interval((found == true)[sure].astype(float), group[sure]) if sure.any() else ""]
+            cells += [f"{((true < 0) & (found >= 0)).sum()} of {(true < 0).sum()}"]
+            for now, was in zip(agree, before, strict=True):
+                cells += [f"{100 * now[true >= 0].mean():.1f}", interval((now - was)[true >= 0], group[true >= 0])]
+            cells += [interval(now[shoes], group[shoes]) for now in agree]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def for_whom(
@@ -440,26 +489,37 @@ def judged(photo: Image.Image, thing: Bools, parser: Parser) -> tuple[float, flo
 
 
 def dresses(data: Path, keep: Path | None, every: int) -> None:
-    """Print how far the pixels that are kept for a dress or a jumpsuit agree with its given mask (IoU), on the street
-    photos that no shipped network was taught with; and where the parser has no such label for a tenth of the clothes.
+    """Print how far the pixels that are kept for a dress or a jumpsuit, and for any other garment that a photo is of,
+    agree with its given mask (IoU), on the street photos that no shipped network was taught with; and where the parser
+    has no such label for a tenth of the clothes.
     """
-    parser, own = Parser(get_backbone(DEFAULT_PARSER), threads=1), frozenset({"dress", "rompers"})
-    shares, named = [], []
+    parser, one_piece = Parser(get_backbone(DEFAULT_PARSER), threads=1), frozenset({"dress", "rompers"})
+    shares, named, kinds = [], [], []
     for row in photos_of(data, "street", every):
         given = decode_mask(Path(row["image"]).parent.parent / row["mask"]).labels
-        truth = np.isin(given, [LABELS.index(label) for label in own])
-        if truth.mean() < _LEAST:
-            continue
-        photo = open_photo(Path(row["image"]))
-        labels = parser.labels(photo, look(photo))
-        label, clothes = np.isin(labels, [LABELS.index(one) for one in own]), garment_pixels(labels, "clothes")
-        ways = (label, clothes, garment_pixels(labels, "own", own))
-        shares.append([(way & truth).sum() / (way | truth).sum() for way in ways])
-        named.append(label.sum() >= OWN_AT_LEAST * clothes.sum())
-    print("\n| dresses and jumpsuits | photos | its own label, IoU | all clothes | as `own` keeps it |")
+        labels = None
+        for kind, own in (("dress", one_piece), ("of its category", TAXONOMY.labels(row["category"]))):
+            truth = np.isin(given, [LABELS.index(label) for label in own])
+            if truth.mean() < _LEAST or (kind != "dress" and own <= one_piece):
+                continue
+            if labels is None:
+                photo = open_photo(Path(row["image"]))
+                labels = parser.labels(photo, look(photo))
+            label, clothes = np.isin(labels, [LABELS.index(one) for one in own]), garment_pixels(labels, "clothes")
+            ways = (label, clothes, garment_pixels(labels, "own", own))
+            shares.append([(way & truth).sum() / (way | truth).sum() for way in ways])
+            named.append(label.sum() >= OWN_AT_LEAST * clothes.sum())
+            kinds.append(kind if kind == "dress" else "top" if "top" in own else "outer" if "outer" in own else "below")
+    print("\n| garments | photos | its own label, IoU | all clothes | as `own` keeps it |")
     print("| --- | --- | --- | --- | --- |")
-    scores, by = np.array(shares), np.array(named)
-    for what, some in (("all", by | True), ("named so by the parser", by), ("named otherwise", ~by)):
+    scores, by, kind_of = np.array(shares), np.array(named), np.array(kinds)
+    dress = kind_of == "dress"
+    for what, some in (
+        ("dresses and jumpsuits", dress), ("named so by the parser", dress & by), ("named otherwise", dress & ~by),
+        ("tops", kind_of == "top"), ("jackets and coats", kind_of == "outer"),
+        ("trousers and skirts", kind_of == "below"),
+        ("all but dresses, named otherwise", ~dress & ~by),
+    ):  # fmt: skip
         cells = [interval(column, np.arange(some.sum())) for column in scores[some].T]
         print(f"| {what} | {some.sum()} | {' | '.join(cells)} |")
 

@@ -27,6 +27,7 @@ from retrieval import interval
 from scipy.optimize import minimize
 
 from modiste.arrays import Bools, Floats, Ints
+from modiste.catalog.items import GENDERS
 from modiste.catalog.palette import LABELS
 from modiste.shop.vectors import DEFAULT_FILL
 from modiste.vision.backbones import get_backbone
@@ -58,7 +59,8 @@ _BODY = np.array([label in ("background", "hair", "face", "skin") for label in L
 class Garments:
     """Garments by row: their ``photo`` and the ``group`` that intervals are drawn over, the ``label`` in the palette,
     ``look`` and ``colour`` of unit length, ``balanced``, the colour with the photo's light taken out, and ``light``
-    (n, 3), the log mean of linear RGB of what is no garment. ``shop`` is 1 for Madison Island."""
+    (n, 3), the log mean of linear RGB of what is no garment. ``shop`` is 1 for Madison Island, ``whose`` the gender of
+    what the photo is of, as in GENDERS, -1: not said."""
 
     photo: Ints
     group: Ints
@@ -68,6 +70,7 @@ class Garments:
     balanced: Floats
     light: Floats
     shop: Ints
+    whose: Ints
 
     def at(self, rows: Bools) -> "Garments":
         """Some of them."""
@@ -107,7 +110,7 @@ def garments_of_all(data: Path, kind: str) -> Garments:
             balanced = 255 * ((own / 255.0) ** 2.2 * np.exp(-1.6 - light)).clip(0, 1) ** (1 / 2.2)
             found.append((
                 number, group, LABELS.index(label), one.vector, one.colour, colour_of(balanced.astype(np.uint8)), light,
-                row.get("shop") == "madison",
+                row.get("shop") == "madison", ("", *GENDERS).index(row.get("gender", "")) - 1,
             ))  # fmt: skip
     return Garments(*(np.array(column) for column in zip(*found, strict=True)))
 
@@ -290,6 +293,33 @@ def measure(street: Garments, studio: Garments) -> None:
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
     for name, there in kept.items():
         print(f"studio, {name} against the same colour: {cell(there - kept['the same colour'], studio)} points")
+    own_photos(studio)
+
+
+def own_photos(g: Garments) -> None:
+    """Print the table of what a shop's own photos teach: each product's garments are judged by what is worn on photos
+    of the shop's other products of its gender, among garments of these."""
+    alike = (g.shop[:, None] == g.shop) & (g.whose[:, None] == g.whose)
+    learnt = {way: np.zeros(alike.shape) for way in (colour_pairs, worn_with_its_like)}
+    for group, shop, whose in {*zip(g.group.tolist(), g.shop.tolist(), g.whose.tolist(), strict=True)}:
+        kin = (g.shop == shop) & (g.whose == whose)
+        for way, suits in learnt.items():
+            suits[kin & (g.group == group)] = way(g.at(kin & (g.group != group)), g)[kin & (g.group == group)]
+    pairs, worn = ((suits - suits.mean()) / suits.std() for suits in learnt.values())
+    colour = same_colour(g, g)
+    usual = (colour - colour.mean()) / colour.std()
+    ways = {
+        "the same colour": colour, "pairs of colours, counted": pairs, "worn with something like it": worn,
+        "the same colour, and pairs of colours": usual + pairs,
+        "the same colour, and worn with something like it": usual + worn,
+    }  # fmt: skip
+    base = hits(colour, g, alike)
+    print("\n| way, learnt from the shop's own photos | right, % | against the same colour | Luma | Madison Island |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, suits in ways.items():
+        found = hits(suits, g, alike)
+        shops = [cell(np.where(g.shop == shop, found, np.nan), g) for shop in (0, 1)]
+        print(f"| {name} | {cell(found, g)} | {cell(found - base, g)} | {' | '.join(shops)} |", flush=True)
 
 
 if __name__ == "__main__":

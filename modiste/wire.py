@@ -404,10 +404,10 @@ class Item(Shown):
     proposed: str | None = Field(description="Where the shop names no category: the one that its photos propose.")
     proposed_share: float | None = Field(description="Of the products most like it, how many have it, in [0, 1].")
     proposed_gender: Gender | None = Field(
-        description="Where the shop names no gender: the one that its photos propose. It hides nothing."
+        description="Where the shop names no gender: the one that its name or its photos propose. It hides nothing."
     )
     proposed_gender_share: float | None = Field(
-        description="Of the products most like it, how many have it, in [0, 1]."
+        description="Of the products most like it, how many have it, in [0, 1]; null where its name says it."
     )
 
 
@@ -529,7 +529,10 @@ class SearchResult(Answer):
 
     width: int
     height: int
-    labels: str | None = Field(description="The photo's parse: a palette PNG of its size, as a data URI.")
+    labels: str | None = Field(
+        description="The photo's parse: a palette PNG of its size, as a data URI. Null: it was taken whole, or shows "
+        "one thing alone and nobody said what it is; `mask` has its pixels."
+    )
     mask: str | None = Field(description="The pixels that counted, white on black: a PNG as a data URI. Null: all.")
     proposed_gender: Gender | None = Field(
         None,

@@ -38,3 +38,9 @@ LABELS: Final[tuple[str, ...]] = tuple(name for name, _ in _ENTRIES)
 PALETTE: Final[npt.NDArray[np.uint8]] = np.array([colour for _, colour in _ENTRIES], dtype=np.uint8)
 """uint8 (24, 3): each label's RGB colour. A mask is decoded by colour: a PNG's palette index is not the label."""
 PALETTE.setflags(write=False)
+
+SPOKEN: Final = {
+    "outer": "coat or jacket", "eyeglass": "glasses", "footwear": "shoes", "headwear": "hat", "neckwear": "scarf",
+    "wrist wearing": "watch or bracelet",
+}  # fmt: skip
+"""What a shopper calls some of the labels."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from modiste.arrays import Floats
 from modiste.catalog.files import read_toml
+from modiste.catalog.items import GENDERS
 from modiste.catalog.palette import LABELS
 from modiste.catalog.words import CONNECTORS, LONGEST, joined, nearest, says_who, tokens
 from modiste.errors import SettingError, SourceError
@@ -24,7 +25,8 @@ WIDE = Path(__file__).with_name("wide.toml")
 """What shops sell: the paper's 17 categories, as alike as there, among many others, and words of ten languages."""
 
 _SECTIONS = (
-    "within", "general", "adjectives", "compounding", "groups", "alone", "between", "aliases", "languages", "labels",
+    "within", "general", "adjectives", "compounding", "whose", "groups", "alone", "between", "aliases", "languages",
+    "labels",
 )  # fmt: skip
 _STEPS = re.compile(r"[>›»→|/\\:]")
 _NOTHING = ""
@@ -53,6 +55,7 @@ class Taxonomy:
     _words: Mapping[str, str] = field(repr=False)
     _adjectives: frozenset[str] = field(repr=False)
     _endings: Mapping[str, str] = field(repr=False)
+    _whose: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -200,6 +203,20 @@ class Taxonomy:
         alone = self._group.get(self.canonical(category) or "") in self.alone
         return frozenset() if alone else self.labels(category)
 
+    def worn_by(self, category: str | None, title: str | None = None) -> str | None:
+        """The gender, of GENDERS, that alone wears things of a category, or of what a title names that is at all like
+        it; None for both, and where nobody knows.
+
+        >>> taxonomy = Taxonomy.load()
+        >>> taxonomy.worn_by("Shoes", "Prima Pump"), taxonomy.worn_by("Denim", "Skinny Jean")
+        ('women', None)
+        """
+        said, kind = self.canonical(category), self._meant(title or "")
+        kinds = {said, kind if said not in self._group or self._alike(said, kind) else None}
+        words = {*tokens(title or "")} - self._group.keys()
+        found = {self._whose[one] for one in kinds | words if one is not None and one in self._whose}
+        return found.pop() if len(found) == 1 else None
+
 
 @cache
 def _shipped() -> dict[str, Any]:
@@ -264,6 +281,7 @@ class _Document:
             "_words": words,
             "_adjectives": frozenset(joined(word).removesuffix("s") for word in self.words("adjectives")),
             "_endings": endings,
+            "_whose": self.whose(group, words),
         }
 
     def between(self, groups: Mapping[str, tuple[str, ...]]) -> dict[frozenset[str], float]:
@@ -283,6 +301,18 @@ class _Document:
                         key, f"is {number}, but between.{other}.{one} is {pairs[frozenset((one, other))]}; write one"
                     )
         return pairs
+
+    def whose(self, group: Mapping[str, str], words: Mapping[str, str]) -> dict[str, str]:
+        whose: dict[str, str] = {}
+        for gender, kinds in self.lists("whose"):
+            self.expect(f"whose.{gender}", gender, GENDERS, "gender")
+            for kind in kinds:
+                word = kind if kind in group else joined(kind)
+                if word not in group and word not in words:
+                    raise self.fault(f"whose.{gender}", f"names {kind!r}, which is no category, and no word for one")
+                if whose.setdefault(word, gender) != gender:
+                    raise self.fault(f"whose.{gender}", f"has {kind!r}, which is {whose[word]}'s already")
+        return whose
 
     def table(self, section: str) -> dict[str, Any]:
         table = self.content

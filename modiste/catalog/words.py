@@ -110,6 +110,11 @@ def gender_and_age(text: str | None) -> tuple[str | None, str | None, bool]:
     return gender, age, understood
 
 
+def spoken_gender(text: str | None) -> str | None:
+    """The one gender that a title or a page's path speaks of; words of two letters are of something else there."""
+    return gender(" ".join(word for word in tokens(text or "") if len(word) > 2))
+
+
 def nearest_person(text: str) -> str | None:
     """The word for people that is written most like one that was not understood: "Womne" is like women."""
     return nearest(text, _persons())

@@ -134,6 +134,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
     """Find what looks like a photo and, where somebody is on it, like each garment that she wears."""
+    from modiste.catalog.palette import SPOKEN
+
     with open_shop(path) as shop:
         found = shop.search(photo, **context.meta["ask"])
     if as_json:
@@ -148,7 +150,7 @@ def search(
         print(json.dumps({**proposed, "recommendations": whole, "garments": garments}, indent=2))
         return
     for one in found.garments:
-        print_list(f"like the {one.label}, {one.colour}", one.recommendations)
+        print_list(f"like the {SPOKEN.get(one.label, one.label)}, {one.colour}", one.recommendations)
     perhaps = f", perhaps for {found.whose[0]} ({found.whose[1]:.0%} of what looks like it)" if found.whose else ""
     print_list(f"like {'all of it' if found.garments else photo.name}{perhaps}", found.recommendations)
 

@@ -46,7 +46,8 @@ def parse(
 ) -> None:
     """Write masks of what is seen on photos; they can go in again as given masks (modiste add items --masks).
 
-    On a plain ground with nobody on it the mask is what isn't ground. A photo that shows nothing gets none.
+    On a plain ground with nobody on it the mask is what isn't ground. One thing alone has the label of its category in
+    the shop; top where that has several, or nobody knows it. A photo that shows nothing gets none.
     """
     from modiste.catalog.items import Rejected
     from modiste.catalog.readers import MASK_ENDING, PHOTO_SUFFIXES
@@ -54,17 +55,19 @@ def parse(
     from modiste.shop.database import is_shop
     from modiste.vision.backbones import get_backbone
     from modiste.vision.embedding import see
-    from modiste.vision.masks import encode_mask
+    from modiste.vision.masks import encode_mask, named
     from modiste.vision.parsing import Parser
     from modiste.vision.photos import open_photo
 
     photos: list[Path] = []
+    own: dict[Path, frozenset[str]] = {}
     for source in sources:
         if is_shop(source):
             with open_shop(source) as shop:
-                photos += [
-                    Path(image) for image in shop.items.frame()["image"].drop_nulls().unique(maintain_order=True)
-                ]
+                seen = shop.items.frame().drop_nulls("image").unique("image", keep="first", maintain_order=True)
+                for image, category in seen.select("image", "category").iter_rows():
+                    photos.append(Path(image))
+                    own[photos[-1]] = shop.taxonomy.labels(category)
         elif source.is_dir():
             found = [one for one in sorted(source.rglob("*")) if one.suffix.lower() in PHOTO_SUFFIXES]
             photos += (found := [one for one in found if not one.name.endswith(MASK_ENDING)])
@@ -82,7 +85,8 @@ def parse(
             try:
                 labels = see(open_photo(photo), None, network).labels
                 if labels is not None and labels.any():
-                    encode_mask(labels).save(out / f"{photo.stem}_segm.png")
+                    shown = named(labels, own.get(photo, frozenset()))
+                    encode_mask(labels if shown is None else shown).save(out / f"{photo.stem}_segm.png")
                 else:
                     rejected.append(Rejected(str(photo), None, "no garment was found on it"))
             except (PhotoError, MaskError) as error:

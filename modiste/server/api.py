@@ -225,7 +225,10 @@ async def thumbnail(
     responses=_picture("png") | _refusals(404),
 )  # fmt: skip
 async def mask(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: ItemId) -> Response:
-    """What garment each pixel of the photo is, as a palette PNG: the mask that was given, else the parser's."""
+    """What garment each pixel of the photo is, as a palette PNG: the mask that was given, else the parser's.
+
+    One thing alone has the label of its category; `top` where that has several, or the item none.
+    """
     item = await run_in_threadpool(_with_photo, shop, item_id)
     headers, unchanged = _caching(request, f"{item['stamp']}-{item['category']}-mask-{__version__}")
     if unchanged:

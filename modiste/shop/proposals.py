@@ -1,10 +1,15 @@
-"""What the photos propose where the shop doesn't say a garment's category or gender, by what looks most like them."""
+"""What names and photos propose where the shop doesn't say a garment's category or gender: names by their words, photos
+by what looks most like them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 
 from modiste.arrays import Bools, Floats, Ints, Singles
+from modiste.catalog.items import GENDERS
+from modiste.catalog.taxonomy import Taxonomy
+from modiste.catalog.words import spoken_gender
 from modiste.ranking.candidates import Candidates, Queries
 from modiste.ranking.relevance import Weights
 from modiste.ranking.topk import rank
@@ -18,6 +23,26 @@ _ALIKE = 0.3  # of two photos of one product; where others are the nearest, noth
 _MOST = 100_000  # items that may be asked; of more, evenly spread ones
 _NEARER = 3.6  # a neighbour nearer by a look of 1 weighs e to that as much
 _LOOK = Weights(1.0, 0.0, 0.0, formula="choice")
+
+
+def by_name(taxonomy: Taxonomy, items: Sequence[Mapping[str, Any]], sold: Set[str]) -> list[str | None]:
+    """For each of ``items`` the gender that its name says: a word of its title or of its page's path ("Women's",
+    "/herren/"), or its kind, where that is one gender's alone and things for both are ``sold``, or named by such words.
+    """
+    said = [
+        spoken_gender(item["title"]) or spoken_gender("/".join((item["url"] or "").split("/")[3:])) for item in items
+    ]
+    if not {*said, *sold} >= {*GENDERS}:
+        return said
+    return [word or taxonomy.worn_by(item["category"], item["title"]) for word, item in zip(said, items, strict=True)]
+
+
+def told(category: Ints, said: Ints, named: Ints) -> Ints:
+    """The genders that photos are compared with, int (n,), -1: none: what the shop has ``said``, and what is ``named``
+    of things of a ``category`` in which both are known: pumps alone would make all shoes women's."""
+    known = np.where(said >= 0, said, named)
+    both = np.intersect1d(*(category[(known == one) & (category >= 0)] for one in range(len(GENDERS))))
+    return np.where(np.isin(category, both), known, said)
 
 
 def proposals(

@@ -63,8 +63,9 @@ class SearchResult:
     """How a photo was parsed, and what looks like it.
 
     ``photo`` is upright RGB. ``labels``, uint8 (h, w), names its pixels in the palette and ``keep``, bool (h, w), tells
-    which were compared; both are None where the photo was taken whole. ``whose`` is as :class:`Question` has it.
-    ``garments`` are those that somebody wears on the photo, the largest first.
+    which were compared; both are None where the photo was taken whole, ``labels`` also where it shows one thing alone
+    and nobody said what that is. ``whose`` is as :class:`Question` has it. ``garments`` are those that somebody wears
+    on the photo, the largest first.
     """
 
     photo: Image.Image

@@ -72,8 +72,8 @@ items = Table(
     Column("shown", String, comment="of the further photos, the one to show instead of image; null: image"),
     Column("proposed", String, comment="the category that the photos propose where the shop says none"),
     Column("proposed_share", Float, comment="of the neighbours who have it, 0 to 1"),
-    Column("proposed_gender", String, comment="the gender that the photos propose where the shop says none"),
-    Column("proposed_gender_share", Float, comment="of the neighbours who have it, 0 to 1"),
+    Column("proposed_gender", String, comment="the gender that name or photos propose where the shop says none"),
+    Column("proposed_gender_share", Float, comment="of the neighbours who have it, 0 to 1; null: its name says it"),
     Column(
         "came",
         Integer,
@@ -88,9 +88,9 @@ ON_OFFER = (
 )  # fmt: skip
 """Whether an item may be recommended."""
 PROPOSED = {"category": ("proposed", "proposed_share"), "gender": ("proposed_gender", "proposed_gender_share")}
-"""Where the photos propose what the shop doesn't say, and the share of the neighbours who have it."""
+"""Where names and photos propose what the shop doesn't say, and the share of the neighbours who have it."""
 DERIVED = ("shown", *(name for pair in PROPOSED.values() for name in pair))
-"""What the items' photos say, not the shop: found when they are embedded."""
+"""What the items' names and photos say, not the shop: found when they are embedded."""
 
 counts = Table(
     "counts",

@@ -44,7 +44,7 @@ class Status:
     """What a shop has and lacks.
 
     ``on_offer`` items may be recommended, ``hidden`` were taken out of every list here, ``without_category`` have none,
-    for ``proposed`` of which photos propose one, as they propose a gender for ``proposed_gender`` items without;
+    for ``proposed`` of which photos propose one, as names and they propose a gender for ``proposed_gender`` items;
     ``events`` are how many of each kind; ``unmatched`` is how much was returned or cancelled for which no purchase is
     known; ``failures`` tells why photos have no vector, and how many.
     """
@@ -76,7 +76,7 @@ class Status:
              "/items?state=no+vector"),
             (self.without_category, f"items without a category: {{}}{known}", "name it in the column category",
              "/items?state=no+category"),
-            (self.proposed_gender, "items without a gender, for which photos propose one (see their pages): {}",
+            (self.proposed_gender, "items without a gender, though name or photos propose one (see their pages): {}",
              "name it in the column gender", "/items?state=no+gender"),
             (not have.purchases, "nobody bought anything", orders, "/shoppers"),
             (self.unmatched, "returned pieces of no known purchase: {}", "add the older orders", "/shoppers"),

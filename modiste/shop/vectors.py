@@ -13,16 +13,16 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from PIL import Image
 
-from modiste.arrays import Singles
+from modiste.arrays import Ints, Singles
 from modiste.catalog.items import GENDERS, Rejected
-from modiste.catalog.palette import LABELS
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import utc_now
 from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments
-from modiste.shop.proposals import SURE, proposals
+from modiste.shop.proposals import SURE, by_name, proposals, told
 from modiste.shop.reports import EmbedReport, Progress
+from modiste.shop.snapshot import Snapshot
 from modiste.shop.storage import Storage, chunks
 from modiste.vision.agreeing import agreed
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone, list_backbones
@@ -35,7 +35,7 @@ from modiste.vision.embedding import (
     embed_photos,
     see,
 )
-from modiste.vision.masks import counts_of
+from modiste.vision.masks import named
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.reduction import Reduction, fit_reduction
@@ -324,7 +324,7 @@ class Vectors:
         """Propose what the shop doesn't say of items, or of one of them, by those of which it does."""
         items = schema.items
         unsaid = {name: items.c[name].is_(None) for name in schema.PROPOSED}
-        without = sa.select(items.c.item_id).where(sa.or_(*unsaid.values()), items.c.image.is_not(None)).limit(1)
+        without = sa.select(items.c.item_id).where(sa.or_(*unsaid.values())).limit(1)
         if self._storage.row(without if item_id is None else without.where(items.c.item_id == item_id)) is None:
             return
         with self._moments.now(space) as (snapshot, _):
@@ -332,14 +332,21 @@ class Vectors:
         changes: dict[str, list[dict[str, Any]]] = {}
         for name, (proposed, of) in schema.PROPOSED.items():
             values = snapshot.said(name)
-            rows = np.flatnonzero(alive & gallery.has_vector & (values < 0))
+            rows = np.flatnonzero(alive & (values < 0))
             if item_id is not None:
                 rows = rows[rows == snapshot.find(item_id)]
-            found, shares = proposals(gallery, gallery.vectors[rows], values)
-            names = snapshot.categories if name == "category" else GENDERS
+            names, named = snapshot.categories, np.full(len(values), -1)
+            if name == "gender":
+                names, named = GENDERS, self._named(snapshot, values, rows, item_id is not None)
+                values = told(snapshot.column("category"), values, named)
+            seen = gallery.has_vector[rows] & (named[rows] < 0)
+            found, shares = named[rows], np.full(len(rows), np.nan)
+            found[seen], shares[seen] = proposals(gallery, gallery.vectors[rows[seen]], values)
             for row, number, share in zip(rows.tolist(), found.tolist(), shares.tolist(), strict=True):
                 item = snapshot.item(row)
                 new = (names[number], round(share, 2)) if share >= SURE else (None, None)
+                if named[row] >= 0:
+                    new = names[number], None
                 if new != (item[proposed], item[of]):
                     one = {"one": item["item_id"], "new": new[0], "share": new[1]}
                     changes.setdefault(name, []).append(one)
@@ -350,6 +357,21 @@ class Vectors:
                     proposed, of = schema.PROPOSED[name]
                     values_ = {proposed: sa.bindparam("new"), of: sa.bindparam("share"), "revision": writing.revision}
                     writing.execute(changed.values(values_), some)
+
+    def _named(self, snapshot: Snapshot, said: Ints, rows: Ints, stored: bool) -> Ints:
+        """The gender that the names of ``rows`` say, int64 (all rows,), -1: none; of others as it is ``stored``."""
+        named = np.full(len(said), -1)
+        if stored:
+            items = schema.items.c
+            wanted = items.proposed_gender.is_not(None) & items.proposed_gender_share.is_(None)
+            for row in self._storage.rows(sa.select(items.item_id, items.proposed_gender).where(wanted)):
+                if (place := snapshot.find(row["item_id"])) >= 0:  # it may have come since
+                    named[place] = GENDERS.index(row["proposed_gender"])
+        known = np.unique([said[snapshot.column("alive")], named[snapshot.column("alive")]])
+        sold = {GENDERS[one] for one in known.tolist() if one >= 0}
+        found = by_name(self._taxonomy, [snapshot.item(row) for row in rows.tolist()], sold)
+        named[rows] = [-1 if one is None else GENDERS.index(one) for one in found]
+        return named
 
     # Reading
 
@@ -414,7 +436,7 @@ class Vectors:
 
     def labels(self, item_id: str) -> NDArray[np.uint8] | None:
         """What the item's photo (the one to show) has on it, as palette labels uint8 (h, w): its given mask, else the
-        parser's. A single thing has the label of its category, where that has one alone.
+        parser's. A single thing has the label of its category; ``top`` where that has several, or nobody knows it.
 
         None without a photo. Raises UnknownIdError, PhotoError, MaskError.
         """
@@ -429,11 +451,12 @@ class Vectors:
                 self._labeller = Parser(get_backbone(DEFAULT_PARSER))
         photo = open_photo(self._storage.path / (row["shown"] or row["image"]))
         found = see(photo, self._storage.absolute(mask), self._labeller).labels
-        own = self._taxonomy.labels(row["category"])
-        if found is not None and mask is None and len(own) == 1 and np.count_nonzero(counts_of(found)[1:]) == 1:
-            (name,) = own
-            found = (found > 0) * np.uint8(LABELS.index(name))
-        return found
+        return self._shown(found, row)
+
+    def _shown(self, labels: NDArray[np.uint8] | None, row: Any) -> NDArray[np.uint8] | None:
+        """An item's labels as they are shown."""
+        shown = None if labels is None else named(labels, self._taxonomy.labels(row["category"]))
+        return labels if shown is None else shown
 
     def contact_sheet(
         self, masking: str = DEFAULT_MASKING, count: int = 12, progress: Progress | None = None
@@ -457,7 +480,8 @@ class Vectors:
                 photo = open_photo(image)
                 seen = see(photo, self._storage.absolute(row["mask"]), parser)
                 keep, _ = seen.keep(masking, self._taxonomy.labels(row["category"]))
-                drawn.append((photo, seen.labels, keep, f"{row['item_id']}  {row['category'] or ''}"))
+                caption = f"{row['item_id']}  {row['category'] or ''}"
+                drawn.append((photo, self._shown(seen.labels, row), keep, caption))
             except (PhotoError, MaskError) as error:
                 rejected.append(Rejected(str(image), None, str(error)))
             if progress:

@@ -42,13 +42,14 @@ SMALL_AT_LEAST = 0.01
 PERSON_AT_LEAST = 0.02
 """The share of hair, face and skin among a mask's labelled pixels from which it shows a person."""
 
+_UPPER = 0.3  # of a top's pixels, those that a dress beside it begins above if it is a part of it
 _COARSE = 96  # pixels of the longer side that pieces are told apart at
 _BAND = 250_000  # pixels whose colours are looked at at a time
 
 _NO_GARMENT = ("background", "hair", "face", "skin")
 _ACCESSORIES = ("bag", "eyeglass", "wrist wearing", "ring", "necklace", "earrings")
 _ONE_PIECE = frozenset(("dress", "rompers"))
-_LOWER = ("skirt", "pants", "leggings")
+_LOWER = frozenset(("skirt", "pants", "leggings"))
 _BODY = np.array([label in (*_ONE_PIECE, *_LOWER, "top", "outer") for label in LABELS])
 _SMALL = frozenset((*_ACCESSORIES, "headwear", "neckwear", "belt", "footwear", "socks", "gloves", "tie"))
 _PERSON = np.array([label in ("hair", "face", "skin") for label in LABELS])
@@ -150,31 +151,40 @@ def shows_person(labels: Pixels) -> bool:
 
 
 def one_thing(labels: Pixels, thing: Bools | None = None) -> Pixels:
-    """A mask without a person, uint8 (h, w), with one label for all of the ``thing``: the most frequent one.
+    """A mask without a person, uint8 (h, w), with the palette's first label, top, for all of the ``thing``.
 
-    A parser learns its labels on bodies, and mixes them up on single things.
-    ``thing`` is by default what has a label of clothes or accessories.
+    A parser learns its labels on bodies, and mixes them up on single things: alone, the label means no more than that
+    it is the thing. ``thing`` is by default what has a label of clothes or accessories.
     """
-    counts = np.where(_KEPT["paper"], counts_of(labels), 0)
-    label = counts.argmax() if counts.any() else LABELS.index("top")
-    return (_KEPT["paper"].take(labels) if thing is None else thing) * np.uint8(label)
+    return (_KEPT["paper"].take(labels) if thing is None else thing).astype(np.uint8)
+
+
+def named(labels: Pixels, own: Set[str]) -> Pixels | None:
+    """A mask, uint8 (h, w), to be shown: one of one label, a single thing's, has that of its category, whose labels
+    are ``own``; None where these are several or none, so that nobody knows the label."""
+    if np.count_nonzero(counts_of(labels)[1:]) != 1:
+        return labels
+    return np.where(labels > 0, _labelled(own).argmax().astype(np.uint8), np.uint8(0)) if len(own) == 1 else None
 
 
 def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) -> Bools:
     """Which pixels stay, bool (height, width), under one of ``MASKINGS``.
 
     ``own`` names the labels that belong to the item's category. Masking ``own`` keeps them where they are sure, which
-    is from 10% of the clothes found (small things such as shoes: 1%); otherwise what ``clothes`` keeps, and where that
-    is nothing, what ``paper`` keeps. A dress or a jumpsuit has to be as much in one piece: parsers take one for a top
-    and a skirt or trousers, and these are then its own, with an outer garment where there is no top.
+    is from 10% of the clothes found (small things such as shoes: 1%); otherwise, as masking ``clothes`` does, all but
+    accessories, and where there is nothing else, these. A dress or a jumpsuit has to be as much in one piece: parsers
+    take one for a top and a skirt or trousers, and these are then its own, with an outer garment where there is no top.
+    They take a top for a dress, too: one that begins as high as the top is of it, one that begins below is a skirt. And
+    where trousers are sought and not sure, a skirt is they, and the other way round.
     Raises SettingError for an unknown masking.
     """
     if masking not in MASKINGS:
         raise SettingError(f"no masking {masking!r}; there are: {', '.join(MASKINGS)}")
     if masking == "none":
         return np.ones(labels.shape, dtype=bool)
-    if masking != "own":
+    if masking == "paper":
         return _KEPT[masking].take(labels)
+    own = own if masking == "own" else frozenset()
     mine, counts = _labelled(own), counts_of(labels)
     clothes = counts[_KEPT["clothes"]].sum()
     if own and own <= _ONE_PIECE:
@@ -185,7 +195,11 @@ def garment_pixels(labels: Pixels, masking: str, own: Set[str] = frozenset()) ->
         mine = _labelled({*_ONE_PIECE, *_LOWER, upper})
         least = 0.0
     else:
+        if "top" in own and _begins_above(_coarse(labels), _ONE_PIECE):
+            mine = _labelled(own | _ONE_PIECE)
         least = (SMALL_AT_LEAST if own <= _SMALL else OWN_AT_LEAST) * clothes
+        if own and own <= _LOWER and counts[mine].sum() < least:
+            mine = _labelled(_LOWER)
     if counts[mine].sum() >= max(1, least):
         return mine.take(labels)
     return _KEPT["clothes" if clothes else "paper"].take(labels)
@@ -199,6 +213,12 @@ def _coarse(labels: Pixels) -> Pixels:
     """Every so many of a mask's labels, to tell pieces apart."""
     factor = max(1, -(-max(labels.shape) // _COARSE))
     return labels[factor // 2 :: factor, factor // 2 :: factor]
+
+
+def _begins_above(coarse: Pixels, names: Set[str]) -> bool:
+    """Whether some labels begin as high on a coarse mask as the upper part of the top."""
+    rows = np.nonzero(_labelled(names).take(coarse))[0], np.nonzero(coarse == LABELS.index("top"))[0]
+    return all(map(len, rows)) and bool(np.quantile(rows[0], 0.05) < np.quantile(rows[1], _UPPER))
 
 
 def _sure(some: Bools, coarse: Pixels) -> bool:

@@ -50,7 +50,7 @@ class Parser:
         Of several people the largest and most central one stays.
         """
         if scene.thing is not None and scene.nobody:
-            return one_thing(np.zeros(scene.thing.shape, np.uint8), scene.thing)
+            return scene.thing.astype(np.uint8)
         found = self.parse(photo)
         return _one_person(found) if shows_person(found) else one_thing(found, scene.thing)
 

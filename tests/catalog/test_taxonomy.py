@@ -109,6 +109,7 @@ def test_the_wide_taxonomy_has_the_papers_categories_as_alike_as_the_paper() -> 
         ("Denim", "Denim"), ("Jackets > Denim", "Jackets_Coats"), ("Bottoms > Denim", "Denim"),
         ("Dresses, maxi", "Dresses"),
         ("Skirts > Mini", "Skirts"), ("Home > Men > Shirts > Football", "Blouses_Shirts"), ("Knit Tops", "Tops"),
+        ("Plaza Platform", "Heels"), ("Platform Sneakers", "Sneakers"), ("Sandals > Platform", "Sandals"),
         # What says nothing of the kind is no category; what nobody mapped stays.
         ("Women", None), ("Sale > Kids", None), ("Apparel & Accessories > Clothing", None), ("Unknown", None),
         (" Women > Kilts ", "Women > Kilts"), ("Zebra", "Zebra"), ("Spring Ring", "Rings"), ("Spring", "Spring"),
@@ -255,6 +256,29 @@ def test_a_filter_takes_the_words_that_are_known_and_names_the_nearest_to_others
         taxonomy.chosen(["Sale"])
 
 
+@pytest.mark.parametrize(
+    ("category", "title", "gender"),
+    [
+        ("Dresses", None, "women"),
+        ("Shoes", "Barclay d'Orsay pump, Nude", "women"),
+        ("Shoes", "Empire Oxford", "men"),
+        ("Tops", "Ludlow Oxford Top", None),
+        ("Shirts", "Cotton Twill Oxford", None),
+        ("Shirts", "Clark Dress Shirt", None),
+        ("Tops", "Noa Sheer Blouse", "women"),
+        ("Pants", "Tie Waist", None),
+        ("Accessories", "Silk Tie", "men"),
+        ("Tees", "Tie-Dye Tee with Ties", None),
+        ("Schuhwerk", "Pumps", "women"),
+        (None, "Sommerkleid", "women"),
+        ("Luggage", "Roller Suitcase", None),
+        (None, None, None),
+    ],
+)
+def test_some_kinds_are_worn_by_one_gender(category: str | None, title: str | None, gender: str | None) -> None:
+    assert WIDE.worn_by(category, title) == gender
+
+
 def test_an_unknown_category_is_similar_to_itself_alone() -> None:
     assert WIDE.knows("Shoes")
     assert not PAPER.knows("Shoes")
@@ -310,6 +334,9 @@ def test_a_taxonomy_of_ones_own_may_leave_out_everything_but_its_groups(tmp_path
         ("[languages]\nde = ['Rock']", "languages.de", "must be a table"),
         ("[labels]\nSkirt = ['kilt']", "labels.Skirt", "no label of the masks' palette"),
         ("[labels]\nBoots = ['skirt']", "labels.Boots", "no category"),
+        ("[whose]\nmen = ['kilt']", "whose.men", "no category, and no word for one"),
+        ("[whose]\nnobody = ['Tee']", "whose.nobody", "no gender; there are men, women"),
+        ("[whose]\nmen = ['Tee']\nwomen = ['tee', 'Tee']", "whose.women", "which is men's already"),
         ("[similarities]\nA = 1", "similarities", "is not a section"),
     ],
 )

@@ -498,6 +498,9 @@ def test_whom_photos_propose_that_things_are_for_is_told_and_marked(service: htt
     assert (item["gender"], item["proposed_gender"], item["proposed_gender_share"]) == (None, "women", 1.0)
     page = service.get(f"/items/{asked}").text
     assert "not said <small>its photos propose women, as 100% of what looks like it</small>" in page
+    with Shop.open(shop_path) as shop:
+        shop.items.put(Item(asked, "Denim", title="Jeans for women"), drawn("Denim", "blue"))
+    assert "not said <small>its name says women</small>" in service.get(f"/items/{asked}").text
     photo = {"photo": ("a.png", drawn("Denim", "blue"))}
     found = service.post("/v1/search", files=photo).json()
     assert (found["proposed_gender"], found["proposed_gender_share"]) == ("women", 1.0)
@@ -511,7 +514,17 @@ def test_a_search_shows_the_mask_that_was_used(tmp_path: Path) -> None:
     with Shop.create(tmp_path / "masked") as shop:
         shop.items.put(Item("only", "Dresses"), drawn())
     with running(tmp_path / "masked", Settings()) as url:
-        found = ONCE.post(f"{url}/v1/search", files={"photo": ("a.png", drawn())}).json()
+        photo = {"photo": ("a.png", drawn())}
+        found, unnamed = (
+            ONCE.post(f"{url}/v1/search", params=about, files=photo).json() for about in ({"category": "Dresses"}, {})
+        )
+        pages = [ONCE.post(f"{url}/search", data=about, files=photo).text for about in ({"category": "Dresses"}, {})]
+        page = ONCE.get(f"{url}/items/only").text
+    assert unnamed["labels"] is None, "nobody said what it is"
+    assert [unnamed[name] == found[name] for name in ("mask", "width")] == [True, True]
+    assert [["Dresses <small>" in one, "the thing <small>" in one] for one in (*pages, page)] == [
+        [True, False], [False, True], [True, False]
+    ]  # fmt: skip
     pictures = [Image.open(BytesIO(base64.b64decode(found[name].partition(",")[2]))) for name in ("labels", "mask")]
     labels, used = decode_mask(pictures[0]).labels, np.asarray(pictures[1])
     assert labels.shape == used.shape == (144, 96)

@@ -1,4 +1,4 @@
-"""What photos propose."""
+"""What names and photos propose."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from modiste.arrays import Singles
+from modiste.catalog.taxonomy import Taxonomy
 from modiste.ranking.candidates import Candidates
-from modiste.shop.proposals import proposals
+from modiste.shop.proposals import by_name, proposals, told
 
 
 def gallery(vectors: Singles, **more: Any) -> Candidates:
@@ -73,3 +74,24 @@ def test_too_few_that_look_like_it_or_nothing_to_choose_is_nothing_to_propose():
     ):  # fmt: skip
         found, shares = proposals(gallery(at(*looks)), at(0, 1), np.array(values))
         assert (found.tolist(), shares.tolist()) == ([-1, -1], [0.0, 0.0])
+
+
+def test_a_name_says_whose_it_is_by_its_words_and_where_things_for_both_are_sold_by_its_kind():
+    items = [
+        {"category": category, "title": title, "url": url}
+        for category, title, url in (
+            ("Shirts", "Herrenhemd, 24 hr", None), ("Shirts", "Linen shirt", "https://men.example/hr/damen/hemd?x=1"),
+            ("Shoes", "Prima Pump", "https://men.example"), ("Tees", "Boyfriend tee, men/women", "://["),
+            (None, None, None),
+        )
+    ]  # fmt: skip
+    taxonomy = Taxonomy.load()
+    assert by_name(taxonomy, items, set()) == ["men", "women", "women", None, None]
+    assert by_name(taxonomy, items[2:], {"women"}) == [None, None, None], "who sells to women alone needn't be told"
+    assert by_name(taxonomy, items[2:], {"women", "men"}) == ["women", None, None]
+
+
+def test_what_names_say_counts_for_photos_of_kinds_of_which_both_are_known():
+    category = np.array([0, 0, 0, 1, 1, -1, -1])
+    said, named = np.array([-1, 0, -1, 0, -1, 0, -1]), np.array([1, -1, -1, -1, 0, -1, 1])
+    assert told(category, said, named).tolist() == [1, 0, -1, 0, -1, 0, -1]

@@ -119,13 +119,27 @@ def test_a_photo_proposes_the_gender_that_the_shop_doesn_t_say_until_it_does(tol
     one = told_apart.items[UNSAID]
     assert (one["gender"], one["proposed_gender"], one["proposed_gender_share"]) == (None, "men", 1.0)
     [step] = [one for one in told_apart.status().next_steps("shop") if "gender" in one]
-    assert step.startswith("items without a gender, for which photos propose one (see their pages): 1")
+    assert step.startswith("items without a gender, though name or photos propose one (see their pages): 1")
     assert told_apart.items.frame()["proposed_gender"].null_count() == 23
     told_apart.items.add(said(catalogue, "women"))
     one = told_apart.items[UNSAID]
     assert (one["gender"], one["proposed_gender"], one["proposed_gender_share"]) == ("women", None, None)
     told_apart.items.put(Item(UNSAID, "Denim"))
     assert told_apart.items[UNSAID]["proposed_gender"] == "men"
+
+
+def test_a_name_proposes_the_gender_before_any_photo_does(told_apart):
+    shop = told_apart
+    photo = (shop.path / shop.items[UNSAID]["image"]).read_bytes()
+    for title, category in (("Women's jeans", "Denim"), ("Jeans", "Denim"), ("Denim skirt", None)):
+        shop.items.put(Item(UNSAID, category, title=title), photo)
+        one = shop.items[UNSAID]
+        proposed = ("men", 1.0) if title == "Jeans" else ("women", None)
+        assert (one["proposed_gender"], one["proposed_gender_share"]) == proposed, title
+    bare = Item("bare", "Skirts", title="A skirt that nobody photographed")
+    shop.items.put(bare)
+    shop.vectors.embed(masking="none")
+    assert shop.items["bare"]["proposed_gender"] == shop.items[UNSAID]["proposed_gender"] == "women"
 
 
 def test_a_proposed_gender_hides_nothing_and_lets_the_other_s_things_stand_lower(told_apart, catalogue):

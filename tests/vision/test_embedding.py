@@ -15,8 +15,8 @@ from PIL import Image
 from modiste.errors import MaskError, SettingError
 from modiste.vision import embedding
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone
-from modiste.vision.embedding import EmbeddedBatch, PhotoJob, VectorSpace, embed_photos, see
-from modiste.vision.masks import LABELS, encode_mask
+from modiste.vision.embedding import EmbeddedBatch, EmbeddedPhoto, Embedder, PhotoJob, VectorSpace, embed_photos, see
+from modiste.vision.masks import LABELS, encode_mask, named
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.preparing import normalise, prepare
@@ -25,10 +25,11 @@ RED, GREEN, BLUE = np.eye(3)
 
 
 class Outfit:
-    """A photo with a red dress and blue pants on green, 64 × 96 pixels, and its mask."""
+    """A photo with a red dress and blue pants on a meadow, or on plain green, 64 × 96 pixels, and its mask."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        photo = Image.new("RGB", (64, 96), (0, 255, 0))
+    def __init__(self, folder: Path, name: str, plain: bool = False) -> None:
+        grass = np.full((96, 64), 255) if plain else np.random.default_rng(0).integers(1, 256, (96, 64))
+        photo = Image.fromarray((grass[..., None] * [0, 1, 0]).astype(np.uint8))
         photo.paste((255, 0, 0), (16, 8, 48, 48))
         photo.paste((0, 0, 255), (16, 48, 48, 88))
         labels = np.zeros((96, 64), np.uint8)
@@ -60,11 +61,12 @@ def together(batches: Iterator[EmbeddedBatch]) -> tuple[dict[str, np.ndarray], d
 @pytest.mark.parametrize(
     ("masking", "own", "crop", "expected"),
     [
-        ("none", {"dress"}, "centre", [0.25, 0.5, 0.25]),
+        ("none", {"dress"}, "centre", [0.25, 0.25, 0.25]),
         ("clothes", {"dress"}, "garment", [1, 0, 1]),
         ("own", {"dress"}, "garment", [1, 0, 0]),
         ("own", {"pants"}, "centre", [0, 0, 1]),
-        ("own", {"skirt"}, "garment", [1, 0, 1]),
+        ("own", {"outer"}, "garment", [1, 0, 1]),
+        ("own", {"skirt"}, "garment", [0, 0, 1]),
     ],
 )
 def test_the_vector_is_of_the_pixels_that_stay(
@@ -74,12 +76,14 @@ def test_the_vector_is_of_the_pixels_that_stay(
     vectors, failures, remarks = together(embed_photos([job], encoder, masking, crop))
     assert vectors["a"] == pytest.approx(np.array(expected) / np.linalg.norm(expected), abs=0.02)
     assert not failures
-    assert bool(remarks) == (own == {"skirt"}), "a mask that shows nothing of what its item is"
+    assert bool(remarks) == (not own & {"dress", "pants"}), "a mask that shows nothing of what its item is"
 
 
 def test_several_garments_of_one_photo_are_told_apart_at_the_cost_of_one_parse(
-    outfit: Outfit, encoder: Encoder, by_colour: BackboneSpec
+    tmp_path: Path, encoder: Encoder, by_colour: BackboneSpec
 ) -> None:
+    outfit = Outfit(tmp_path, "plain", plain=True)
+
     class Counted(Parser):
         parsed = 0
 
@@ -149,11 +153,38 @@ def test_broken_photos_and_masks_are_told_and_stop_nothing(outfit: Outfit, encod
 
 
 def test_a_mask_that_shows_nothing_of_what_an_item_is_is_remarked_on(outfit: Outfit, encoder: Encoder) -> None:
-    encode_mask(np.full((96, 64), LABELS.index("headwear"), np.uint8)).save(outfit.mask)
-    jobs = [PhotoJob(one, outfit.image, outfit.mask, own=frozenset({one})) for one in ("dress", "headwear")]
-    vectors, _, remarks = together(embed_photos(jobs, encoder, "own", "garment"))
-    assert set(vectors) == {"dress", "headwear"}
-    assert remarks == {"dress": "its mask shows headwear and no dress; are its labels those of the palette?"}
+    labels = np.full((96, 64), LABELS.index("headwear"), np.uint8)
+    remarks = []
+    for labels[40:] in (LABELS.index("belt"), LABELS.index("headwear")):
+        encode_mask(labels).save(outfit.mask)
+        jobs = [PhotoJob(one, outfit.image, outfit.mask, own=frozenset({one})) for one in ("dress", "headwear")]
+        vectors, _, said = together(embed_photos(jobs, encoder, "own", "garment"))
+        assert set(vectors) == {"dress", "headwear"}
+        remarks.append(said)
+    remark = "its mask shows headwear, belt and no dress; are its labels those of the palette?"
+    assert remarks == [{"dress": remark}, {}], "where there is one label, it decides nothing"
+
+
+@pytest.mark.parametrize("masking", ["paper", "clothes", "own"])
+@pytest.mark.parametrize("kinds", [{"pants"}, {"bag"}, {"dress", "rompers"}, set()])
+@pytest.mark.parametrize("person", [True, False])
+def test_a_mask_of_what_was_seen_makes_the_same_vector_when_it_is_given(
+    masking: str, kinds: set[str], person: bool, tmp_path: Path, encoder: Encoder, by_colour: BackboneSpec
+) -> None:
+    outfit, own = Outfit(tmp_path, "plain", plain=True), frozenset(kinds)
+    with Image.open(outfit.image) as photo:
+        photo.paste((255, 255, 255) if person else (0, 0, 255), (24, 2, 40, 8))
+        photo.save(outfit.image)
+    parser = Parser(by_colour)
+    seen = see(open_photo(Path(outfit.image)), None, parser).labels
+    assert seen is not None
+    shown = named(seen, own)
+    encode_mask(seen if shown is None else shown).save(outfit.mask)
+    jobs = [PhotoJob(mask or "", outfit.image, mask, own) for mask in (None, outfit.mask)]
+    vectors, failures, remarks = together(embed_photos(jobs, encoder, masking, "garment", parser))
+    assert not failures
+    assert set(remarks) <= ({outfit.mask} if person and kinds == {"bag"} else set())
+    assert np.array_equal(*vectors.values())
 
 
 def test_a_few_pixels_off_the_palette_are_remarked_on(outfit: Outfit, encoder: Encoder) -> None:
@@ -333,3 +364,22 @@ def test_the_house_embedding_tells_colours_apart(shared_data: Path) -> None:
         same, mirrored, other = same[112:], mirrored[112:], other[112:]  # the colour code, a tenth of the cosine
         assert same @ same == pytest.approx(0.1, abs=1e-3)
         assert 0.1 - same @ other > 10 * (0.1 - same @ mirrored)
+
+
+@pytest.mark.parametrize(("hat", "found"), [((120, 70, 40), ["dress"]), ((0, 0, 255), ["dress", "headwear"])])
+def test_a_hat_of_the_hair_s_colour_is_hair(
+    hat: tuple[int, int, int], found: list[str], mean_colour: BackboneSpec
+) -> None:
+    photo, labels = Image.new("RGB", (64, 96), (220, 180, 160)), np.full((96, 64), LABELS.index("skin"), np.uint8)
+    for top, bottom, label, colour in (
+        (0, 10, "headwear", hat),
+        (10, 20, "hair", (120, 70, 40)),
+        (40, 96, "dress", (255, 0, 0)),
+    ):
+        photo.paste(colour, (16, top, 48, bottom))
+        labels[top:bottom, 16:48] = LABELS.index(label)
+    embedder = Embedder(VectorSpace.of(mean_colour, "own", "garment"), mean_colour, None)
+    whole = EmbeddedPhoto(labels, None, np.zeros(3, np.float32), np.zeros(0, np.float32))
+    assert list(embedder.garments(photo, whole)) == found
+    bare = replace(whole, labels=np.where(labels == LABELS.index("hair"), 0, labels).astype(np.uint8))
+    assert list(embedder.garments(photo, bare)) == ["dress", "headwear"], "without hair to compare it with"

@@ -21,6 +21,7 @@ from modiste.vision.masks import (
     encode_mask,
     garment_pixels,
     garments_of,
+    named,
     one_thing,
     shows_person,
 )
@@ -150,6 +151,26 @@ def test_a_dress_taken_for_two_garments_is_what_they_form() -> None:
     assert not garment_pixels(labels, "own", {"dress"})[2:5:2, 1].any(), "its own label where that is one piece"
 
 
+def test_a_dress_that_begins_as_high_as_the_top_is_of_it_and_one_below_is_a_skirt() -> None:
+    labels = np.zeros((60, 20), np.uint8)
+    labels[10:30] = L["dress"]
+    labels[26:34, 5:15], labels[34:] = L["top"], L["pants"]
+    assert np.array_equal(garment_pixels(labels, "own", {"top"}), np.isin(labels, [L["top"], L["dress"]]))
+    assert not garment_pixels(labels, "own", {"pants"})[:34].any()
+    labels[26:34, 5:15], labels[:10] = L["dress"], L["top"]
+    assert np.array_equal(garment_pixels(labels, "own", {"top"}), labels == L["top"])
+    assert np.array_equal(garment_pixels(labels, "own", {"outer"}), labels > 0), "none of its own: clothes"
+
+
+def test_trousers_that_the_parser_took_for_a_skirt_are_found_and_tights_below_a_skirt_are_not_it() -> None:
+    labels = np.zeros((60, 20), np.uint8)
+    labels[:20], labels[20:40], labels[56:] = L["top"], L["skirt"], L["footwear"]
+    for own in ({"pants"}, {"leggings", "pants"}, {"skirt"}):
+        assert np.array_equal(garment_pixels(labels, "own", own), labels == L["skirt"])
+    labels[40:56] = L["leggings"]
+    assert np.array_equal(garment_pixels(labels, "own", {"skirt"}), labels == L["skirt"])
+
+
 def test_shoes_and_bags_are_small_beside_clothes() -> None:
     labels = np.full((10, 100), L["top"], np.uint8)
     labels[0, :10] = L["footwear"]
@@ -168,12 +189,33 @@ def test_own_without_labels_of_its_own_is_clothes_and_without_clothes_whatever_t
 def test_a_thing_without_a_person_has_one_label() -> None:
     labels = np.zeros((10, 10), np.uint8)
     labels[:5], labels[5:7], labels[7] = L["bag"], L["outer"], L["skin"]
-    assert set(one_thing(labels)[:7].ravel()) == {L["bag"]}
+    assert set(one_thing(labels)[:7].ravel()) == {L["top"]}, "whatever the parser took it for"
     assert not one_thing(labels)[7:].any()
     thing = np.eye(10, dtype=bool)
     assert np.array_equal(one_thing(labels, thing) > 0, thing)
     assert not shows_person(one_thing(labels))
     assert shows_person(labels)
+
+
+def test_a_thing_is_shown_by_the_label_of_its_category_or_by_none() -> None:
+    thing = np.zeros((10, 10), np.uint8)
+    thing[:5] = L["top"]
+    shown = named(thing, {"footwear"})
+    assert shown is not None
+    assert np.array_equal(shown, np.where(thing, L["footwear"], 0))
+    assert named(thing, frozenset()) is None
+    assert named(thing, {"top", "rompers"}) is None
+    thing[6] = L["skin"]
+    assert named(thing, {"footwear"}) is thing, "it is worn"
+
+
+@pytest.mark.parametrize("label", ["top", "bag", "eyeglass", "footwear"])
+def test_a_thing_is_kept_by_every_masking_and_whatever_its_category(label: str) -> None:
+    thing = np.zeros((10, 10), np.uint8)
+    thing[:5] = L[label]
+    for own in (frozenset(), {"bag"}, {"dress"}, {"pants", "leggings"}):
+        for masking in ("paper", "clothes", "own"):
+            assert np.array_equal(garment_pixels(thing, masking, own), thing > 0)
 
 
 def test_what_somebody_wears_is_found_the_largest_first_and_specks_are_not() -> None:

@@ -62,7 +62,9 @@ async def item(request: Request, shop: TheShop, queue: TheWorkQueue, item_id: st
     if part_wanted(request) is None and about["image"] is not None:
         try:
             key = (about["shown"] or about["image"], about["mask"], about["stamp"], about["category"])
-            parse = await request.app.state.parses.get(key, lambda: Parse.of(shop.vectors.labels(item_id)), queue)
+            parse = await request.app.state.parses.get(
+                key, lambda: Parse.of(shop.vectors.labels(item_id), about["category"]), queue
+            )
         except (PhotoError, MaskError) as error:
             parse = Parse(remark=str(error))
         except BusyError:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modiste.catalog.palette import LABELS
+from modiste.server.pages.rendering import words
 from modiste.server.pictures import data_uri
 
 _QUIET = {"hair": "#8d8079", "face": "#b39b8c", "skin": "#c9b2a3"}
@@ -35,15 +36,19 @@ class Parse:
     remark: str = ""
 
     @classmethod
-    def of(cls, labels: NDArray[np.uint8] | None) -> "Parse":
-        """Of a label map, uint8 (h, w); None is nothing."""
-        return cls() if labels is None else cls(_overlay(labels), labels.shape[1], labels.shape[0], _shares(labels))
+    def of(cls, labels: NDArray[np.uint8] | None, category: str | None = None) -> "Parse":
+        """Of a label map, uint8 (h, w), of something of ``category``, where that is known; None is nothing."""
+        if labels is None:
+            return cls()
+        return cls(_overlay(labels), labels.shape[1], labels.shape[0], _shares(labels, category))
 
 
-def _shares(labels: NDArray[np.uint8]) -> list[tuple[str, str, float]]:
-    """The legend, without the background."""
+def _shares(labels: NDArray[np.uint8], category: str | None) -> list[tuple[str, str, float]]:
+    """The legend, without the background. A thing alone is called by its category, else no more than a thing."""
     counts = np.bincount(labels.ravel(), minlength=len(LABELS))[: len(LABELS)] / labels.size
     shares = [(LABELS[label], COLOURS[label], float(counts[label])) for label in np.flatnonzero(counts) if label]
+    if len(shares) == 1 and (category or shares[0][0] == "top"):
+        shares = [(words(category) if category else "the thing", *shares[0][1:])]
     return sorted(shares, key=lambda one: -one[2])
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from modiste.arrays import Bools
 from modiste.ask import SearchAsk
 from modiste.catalog.items import GENDERS
+from modiste.catalog.palette import SPOKEN
 from modiste.errors import ModisteError, PhotoError
 from modiste.server.dependencies import TheSettings, TheShop, TheWorkQueue
 from modiste.server.pages.parses import Parse
@@ -24,12 +25,6 @@ LONGER_SIDE = 480
 
 GARMENT_SIZE = (240, 320)
 """Width and height of one of its garments as it is shown."""
-
-GARMENT_WORDS = {
-    "outer": "coat or jacket", "eyeglass": "glasses", "footwear": "shoes", "headwear": "hat", "neckwear": "scarf",
-    "wrist wearing": "watch or bracelet",
-}  # fmt: skip
-"""What a shopper calls some of the palette's labels."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -89,7 +84,9 @@ def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict
     made = shop.search(content, max_pixels=max_pixels, **dict(ask))
     small = made.photo.copy()
     small.thumbnail((LONGER_SIDE, LONGER_SIDE))
-    used = None
+    used, labels = None, made.labels
+    if labels is None and made.keep is not None:  # one thing, whatever it is
+        labels = made.keep.astype(np.uint8)
     if made.keep is not None and not made.keep.all():
         left = Image.fromarray(apply_mask(np.asarray(made.photo), made.keep, (255, 255, 255)))
         used = data_uri(left.resize(small.size, Image.Resampling.LANCZOS))
@@ -97,14 +94,14 @@ def _result(shop: Shop, content: bytes, max_pixels: int, ask: SearchAsk) -> dict
         "photo": data_uri(small),
         "width": small.width,
         "height": small.height,
-        "parse": Parse.of(made.labels),
+        "parse": Parse.of(labels, ask.category),
         "used": used,
         "recommendations": made.recommendations,
         "whose": made.whose,
     }
     lists = [made.recommendations, *(one.recommendations for one in made.garments)]
     result["garments"] = [
-        (one, GARMENT_WORDS.get(one.label, one.label), data_uri(_cut(made.photo, one.keep))) for one in made.garments
+        (one, SPOKEN.get(one.label, one.label), data_uri(_cut(made.photo, one.keep))) for one in made.garments
     ]
     return {"result": result, **term_bars(ask.weights, [one for many in lists for one in many])}
 
