@@ -280,7 +280,8 @@ def _leftovers(shop: "Shop", _: bool) -> _Found:
 
     def unnamed(writing: sa.Connection) -> list[Path]:
         found = [*shop.moments.files.strangers(LEFT_S)]
-        found += [one for one in folder.glob("*.unfinished") if now - one.stat().st_mtime > LEFT_S]
+        ours = [*folder.glob("*.unfinished"), *folder.glob(".tmp*")]
+        found += [one for one in ours if now - one.stat().st_mtime > LEFT_S]
         for name, age in ((UPLOADS, LEFT_S), (FETCHED, FETCHED_S)):
             ours = [one for one in (folder / name).glob("*") if _OURS.fullmatch(one.name) and one.is_file()]
             old = [one for one in ours if now - one.stat().st_mtime > age]

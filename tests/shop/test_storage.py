@@ -1,7 +1,9 @@
 """Both databases keep a shop alike, for several processes at once, and say what is wrong without telling a password."""
 
 import importlib.util
+import shutil
 import stat
+import subprocess
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +14,15 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine.default import DefaultDialect
 
 from modiste import Event, Item, Shop
-from modiste.errors import MissingExtraError, ModisteError, SettingError, SourceError, UnknownIdError
+from modiste.errors import MissingExtraError, ModisteError, SettingError, SourceError, StorageError, UnknownIdError
 from modiste.shop import database as db
 from modiste.shop import schema
 from modiste.shop.storage import revision_of, setting
+
+from ..shops import execute, name_of, new_database
 
 DAY = datetime(2025, 3, 31, 14, 5)
 
@@ -361,6 +366,80 @@ def test_a_shop_is_made_once_and_opened_where_it_is(tmp_path, database):
         assert len(shop.items) == 1
     with pytest.raises(SourceError, match="modiste new nothing"):
         Shop.open(tmp_path / "nothing")
+
+
+@pytest.fixture
+def street(postgres_server):
+    """The URL of a database of its own, that may be closed to everybody."""
+    url = new_database(postgres_server)
+    yield url
+    execute(postgres_server, f"DROP DATABASE {name_of(url)} WITH (FORCE)")
+
+
+def answer_lost(monkeypatch, after):
+    """The next commit is done; then comes what ``after`` does, and its answer doesn't come."""
+    commit = DefaultDialect.do_commit
+
+    def committing(dialect, connection):
+        commit(dialect, connection)
+        monkeypatch.undo()
+        after()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    psycopg = pytest.importorskip("psycopg")
+    monkeypatch.setattr(DefaultDialect, "do_commit", committing)
+
+
+def test_a_shop_whose_commit_was_not_answered_is_made(tmp_path, street, monkeypatch):
+    answer_lost(monkeypatch, lambda: None)
+    with Shop.create(tmp_path / "shop", categories="paper", database=street) as shop:
+        shop.items.put(Item("a"))
+    assert sorted(one.name for one in (tmp_path / "shop").iterdir() if one.is_file()) == [
+        "categories.toml",
+        "shop.toml",
+    ]
+    with pytest.raises(SourceError, match="already"):
+        Shop.create(tmp_path / "shop", database=street)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_shop_of_which_the_database_can_not_say_whether_it_was_made_is_made_by_the_same_command(
+    tmp_path, street, postgres_server, monkeypatch, made
+):
+    def leave():
+        execute(postgres_server, f"ALTER DATABASE {name_of(street)} ALLOW_CONNECTIONS false")
+        theirs = f"FROM pg_stat_activity WHERE datname = '{name_of(street)}'"
+        execute(postgres_server, f"SELECT pg_terminate_backend(pid) {theirs}")
+
+    answer_lost(monkeypatch, leave)
+    with pytest.raises(StorageError, match=r"nobody knows whether .* make it once more"):
+        Shop.create(tmp_path / "shop", categories="paper", database=street)
+    execute(postgres_server, f"ALTER DATABASE {name_of(street)} ALLOW_CONNECTIONS true")
+    if not made:
+        execute(street, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        with pytest.raises(SourceError, match="interrupted; make it again: modiste new shop"):
+            Shop.open(tmp_path / "shop")
+    with pytest.raises(SourceError, match="already"):
+        Shop.create(tmp_path / "shop", database="postgresql://elsewhere/street")
+    if made:
+        with pytest.raises(SourceError, match="already"):
+            Shop.create(tmp_path / "other", database=street)
+    with Shop.create(tmp_path / "shop", database=street) as shop:
+        assert len(shop.taxonomy.categories) == 17
+        shop.items.put(Item("a"))
+    with pytest.raises(SourceError, match=r"already .*open it"):
+        Shop.create(tmp_path / "shop", database=street)
+
+
+def test_tables_whose_folder_is_gone_are_refused_with_the_command_that_makes_one(tmp_path, street):
+    with Shop.create(tmp_path / "shop", database=street) as shop:
+        shop.items.put(Item("a"))
+    shutil.rmtree(tmp_path / "shop")
+    with pytest.raises(SourceError, match="have this folder be its: ") as caught:
+        Shop.create(tmp_path / "shop", database=street)
+    subprocess.run(["sh", "-c", str(caught.value).partition("be its: ")[2]], check=True)
+    with Shop.open(tmp_path / "shop") as shop:
+        assert "a" in shop.items
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, but long enough to look like a file of some kind" * 20])
