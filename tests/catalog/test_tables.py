@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modiste.catalog import tables
-from modiste.catalog.tables import Table, open_table
+from modiste.catalog.tables import Table, as_cell, as_cells, open_table
 from modiste.errors import SourceError
 
 KNOWN = ("itemid", "price", "sku")
@@ -265,3 +265,19 @@ def test_a_folder_or_nothing_is_no_table(tmp_path: Path) -> None:
         opened(tmp_path / "items.csv")
     with pytest.raises(SourceError, match="doesn't exist"):
         opened(tmp_path / "none.csv")
+
+
+MARKS = "=+-@＝＋－＠'\t\n"
+
+
+@given(st.lists(st.text(st.sampled_from(MARKS) | st.characters(codec="utf-8", exclude_characters="\0\r")), min_size=1))
+def test_what_we_write_has_no_formula_and_is_read_as_it_was(texts: list[str]) -> None:
+    frame = as_cells(pl.DataFrame({"item_id": [f"{number}" for number in range(len(texts))], "title": texts}))
+    assert frame["title"].to_list() == [as_cell(one) for one in texts]
+    with TemporaryDirectory() as folder:
+        frame.write_csv(Path(folder) / "items.csv")
+        with (Path(folder) / "items.csv").open(newline="", encoding="utf-8") as file:
+            written = [title for _, title in csv.reader(file)][1:]
+        assert not [one for one in written if one[:1] and one[0] in MARKS.replace("'", "") + "\r"]
+        found = rows(opened(Path(folder) / "items.csv"))
+    assert [found[number]["title"] for number in range(2, len(texts) + 2)] == [one.strip() for one in texts]
