@@ -1,7 +1,7 @@
 """The one reader of tables: CSV in its dialects, JSON, XLSX, Parquet, XML, packed or not, told by their content.
 
-A table is a header and numbered rows of cells. A row that can't be read is a reason, not the end. What we write as CSV
-is :func:`as_cells`, and read as it was.
+A table is a header and numbered rows of cells, in Unicode's form NFC. A row that can't be read is a reason, not the
+end. What we write as CSV is :func:`as_cells`, and read as it was.
 """
 
 import codecs
@@ -25,7 +25,7 @@ import polars as pl
 import polars.selectors as cs
 
 from modiste.catalog.files import read
-from modiste.catalog.values import plain, text
+from modiste.catalog.values import composed, plain, text
 from modiste.errors import MissingExtraError, SourceError
 
 KINDS = ("CSV", "JSON", "XLSX", "Parquet", "XML")
@@ -115,12 +115,13 @@ def _lines(file: Path, known: Collection[str]) -> Lines:
 
 def _checked(lines: Lines, marked: bool) -> Lines:
     for number, cells in lines:
-        if marked and not isinstance(cells, str):
-            cells = [one[1:] if one[:1] == "'" and re.match(_FORMULA, one) else one for one in cells]
-        if not isinstance(cells, str) and _NO_TEXT.search("".join(cells)):
+        whole = "" if isinstance(cells, str) else "".join(cells)
+        if _NO_TEXT.search(whole):
             yield number, "holds what is no character in its encoding (or NUL, or half of one); save the file as UTF-8"
-        else:
-            yield number, cells
+            continue
+        if marked and "'" in whole:
+            cells = [one[1:] if one[:1] == "'" and re.match(_FORMULA, one) else one for one in cells]
+        yield number, cells if whole.isascii() else [composed(one) for one in cells]
 
 
 # What the file is

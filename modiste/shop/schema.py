@@ -20,20 +20,38 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     false,
     func,
     not_,
     select,
     true,
 )
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
 
+from modiste.catalog.values import composed
 from modiste.vision.colour import COLOURS
 
 VERSION = 1
 """The latest of ``migrations/versions``; older shops are brought up to it, newer ones are refused."""
 
-ID = String().with_variant(String(collation="C"), "postgresql")
-"""Ids are sorted by code point in both databases."""
+
+class Id(TypeDecorator[str]):
+    """Ids are kept, and looked for, composed, and sorted by code point in both databases."""
+
+    impl, cache_ok = String, True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """As SQLAlchemy's."""
+        return dialect.type_descriptor(String(collation="C") if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """As SQLAlchemy's."""
+        return value if value is None else composed(value)
+
+
+ID = Id()
 
 metadata = MetaData()
 

@@ -300,8 +300,8 @@ class Shop:
     def taste(self, shopper: str) -> Taste:
         """How far a shopper follows the crowd, as her purchases tell, with its uncertainty. Raises UnknownIdError."""
         with self.moments.now() as (snapshot, connection):
-            self.shoppers.read(connection, shopper)
-            return taste_of(snapshot, self.purchases.bought(connection, [shopper])[shopper])
+            who = self.shoppers.read(connection, shopper).shopper_id
+            return taste_of(snapshot, self.purchases.bought(connection, [who])[who])
 
     def tastes(self) -> pl.DataFrame:
         """All shoppers by id, with their tastes.
@@ -324,7 +324,7 @@ class Shop:
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""
         known = self.shoppers.read(connection, shopper)
-        return self.questions_of(snapshot, connection, {shopper: known}, [ask])[0][shopper]
+        return self.questions_of(snapshot, connection, {known.shopper_id: known}, [ask])[0][known.shopper_id]
 
     def questions_of(
         self, snapshot: Snapshot, connection: sa.Connection, people: Mapping[str, Shopper], asks: Sequence[Ask]

@@ -53,6 +53,7 @@ _LOG = logging.getLogger(__name__)
 
 _POLARS: dict[type[Any], Any] = {
     sa.String: pl.String,
+    schema.Id: pl.String,
     sa.Text: pl.String,
     sa.Float: pl.Float64,
     sa.Integer: pl.Int64,

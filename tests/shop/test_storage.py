@@ -6,25 +6,34 @@ import stat
 import subprocess
 import sys
 import traceback
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Thread
+from unittest.mock import ANY
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 from sqlalchemy.engine.default import DefaultDialect
 
 from modiste import Event, Item, Shop
+from modiste.catalog.values import identifier
 from modiste.errors import MissingExtraError, ModisteError, SettingError, SourceError, StorageError, UnknownIdError
 from modiste.shop import database as db
 from modiste.shop import schema
 from modiste.shop.storage import revision_of, setting
 
+from .. import garments
 from ..shops import execute, name_of, new_database
 
 DAY = datetime(2025, 3, 31, 14, 5)
+COMPOSED = "café-Å"
+APART = unicodedata.normalize("NFD", COMPOSED)
 
 
 # What is kept
@@ -44,6 +53,46 @@ def test_a_text_that_no_database_can_keep_is_refused_in_words(small):
     with pytest.raises(SettingError, match="half a surrogate pair"):
         small.items.put(Item("new", title="\ud800"))
     assert small.purchases.frame().is_empty()
+
+
+LETTERS = st.text(
+    st.sampled_from("aéÅ\u0301\u0327ñ한각가\u11a8"), min_size=1, max_size=8
+)  # some compose in several steps
+
+
+def test_an_id_is_one_however_its_letters_are_composed(small, tmp_path):
+    photo = tmp_path / unicodedata.normalize("NFD", "Élan.png")
+    photo.write_bytes(garments.drawn("Denim", "red"))
+    (tmp_path / "items.csv").write_text(f"item_id,image,product\n{COMPOSED},Élan.png,été\n{APART},Élan.png,été\n")
+    mask = tmp_path / "masks" / "Élan_segm.png"
+    mask.parent.mkdir()
+    Image.new("L", (96, 144), 5).save(mask)
+    report = small.items.add(tmp_path / "items.csv", masks=mask.parent)
+    assert (report.added, [one.reason for one in report.rejected]) == (1, [ANY])
+    assert "taken once" in report.rejected[0].reason
+    assert small.items[APART]["item_id"] == COMPOSED
+    assert (small.items[COMPOSED]["image"], small.items[COMPOSED]["mask"]) == (str(photo), str(mask))
+    small.items.put(Item(APART, "Denim", product=unicodedata.normalize("NFD", "été")))
+    assert (len(small.items), small.items[COMPOSED]["product"]) == (6, "été")
+    (tmp_path / "orders.csv").write_text(f"shopper_id,item_id,date,order_id\n{APART},{APART},2025-03-01,{APART}\n")
+    assert small.purchases.add(tmp_path / "orders.csv").added == 1
+    assert small.purchases.record([Event(COMPOSED, COMPOSED, DAY, order_id=COMPOSED)]) == 0, "a line of an order once"
+    small.shoppers.put(APART, trendiness=0.5)
+    assert (len(small.shoppers), APART in small.shoppers, small.shoppers[APART].purchases) == (1, True, 1)
+    assert [one.because for one in small.recommend(APART, top=1)] == [COMPOSED]
+    assert small.taste(APART) == small.taste(COMPOSED)
+    assert small.recommend(items=[APART], exclude=[APART])
+    assert [one["item_id"] for one in small.items.browse(text=APART).items.to_dicts()] == [COMPOSED]
+    small.forget(APART)
+    assert COMPOSED not in small.shoppers
+    small.items.remove(APART)
+    assert COMPOSED not in small.items
+
+
+@given(LETTERS, st.sampled_from(["NFC", "NFD"]), st.sampled_from(["NFC", "NFD"]))
+def test_what_looks_alike_is_one_id(letters, one, other):
+    spoken = [identifier(unicodedata.normalize(form, f" {letters} ")) for form in (one, other)]
+    assert spoken[0] == spoken[1] == identifier(spoken[0])
 
 
 # Transactions
