@@ -19,8 +19,9 @@ from modiste.errors import ModisteError
 from modiste.shop import schema
 from modiste.shop.items import FETCHED
 from modiste.shop.storage import UPLOADS, chunks, count_of
-from modiste.vision.colour import COLOUR_DIM, COLOURS
+from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
+from modiste.vision.masks import FORM
 from modiste.vision.reduction import Reduction
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _spaces(shop: "Shop", _: bool) -> _Found:
         broken = fault = None
         try:
             space = VectorSpace.from_json(row["settings"])
-            if space.colours != COLOURS:
+            if {space.form, row["form"]} != {FORM}:
                 older.append(row["key"])
                 continue
             if space.key != row["key"]:
@@ -123,7 +124,7 @@ def _spaces(shop: "Shop", _: bool) -> _Found:
             )
             yield Finding("spaces", 1, said), partial(_forget_reduction, shop, column)
     if older:
-        said = f"vectors of other colours than those of now are not used: {_listed(older)}"
+        said = f"vectors that another Modiste made are not used: {_listed(older)}"
         said += f"; embed the photos again with: modiste embed {shop.name}"
         yield Finding("spaces", len(older), said, derived=False), partial(_embed_all, shop)
 

@@ -31,7 +31,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 from modiste.catalog.values import composed
-from modiste.vision.colour import COLOURS
+from modiste.vision.masks import FORM
 
 VERSION = 1
 """The latest of ``migrations/versions``; older shops are brought up to it, newer ones are refused."""
@@ -172,12 +172,13 @@ spaces = Table(
     metadata,
     Column("key", ID, primary_key=True),
     Column("settings", Text, nullable=False, comment="the vector space as JSON"),
+    Column("form", String, nullable=False, comment="of its vectors; see vision.masks"),
     Column("reduction", LargeBinary, comment="mean and components, .npy without pickle"),
     Column("calibration", Text, comment="JSON: look and colour, each [mean of strangers, of photos of one product]"),
     Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
 )
-COMPARABLE = spaces.c.settings.contains(f'"colours": "{COLOURS}"')
-"""Whether a vector space's colours are those that are made now; nothing reads the vectors of another one."""
+COMPARABLE = spaces.c.form == FORM
+"""Whether a vector space's vectors have the form of those that are made now; nothing reads others."""
 LATEST_SPACE = select(spaces.c.key).where(COMPARABLE).order_by(spaces.c.used.desc()).limit(1).scalar_subquery()
 """The key of the default vector space; null where there is none."""
 

@@ -362,7 +362,7 @@ class Snapshot:
             return wanted
         if not self.spaces:
             raise UnknownIdError(
-                f"{self.name} has no vectors yet, or of other colours alone; make them with: modiste embed {self.name}"
+                f"{self.name} has no vectors yet, or another Modiste's alone; make them with: modiste embed {self.name}"
             )
         if wanted is None:
             return self.spaces[0]
