@@ -53,7 +53,7 @@ def fill(folder: Path, items: int, database: str | None, seed: int = 42, purchas
     now = datetime(2026, 1, 1)
     with Shop.create(folder, database=database) as shop, shop.storage.writing() as writing:
         revision = writing.revision
-        writing.execute(schema.spaces.insert().values(key=space.key, settings=space.to_json(), used=now))
+        writing.execute(schema.spaces.insert().values(used=now, **space.row))
         for start in range(0, items, CHUNK):
             numbers = range(start, min(start + CHUNK, items))
             kind = rng.integers(0, len(centres), len(numbers))

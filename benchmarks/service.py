@@ -50,7 +50,7 @@ def fill(folder: Path, items: int, purchases: int) -> None:
         shop.items.add(folder / "items.csv")
         with shop.storage.writing() as writing:
             used = datetime(2026, 1, 1)
-            writing.execute(schema.spaces.insert().values(key=space.key, settings=space.to_json(), used=used))
+            writing.execute(schema.spaces.insert().values(used=used, **space.row))
             writing.execute(
                 schema.vectors.insert(),
                 [

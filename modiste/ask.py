@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from modiste.catalog.values import HIGHEST_PRICE, LONGEST_ID, identifier, position_of
+from modiste.catalog.values import HIGHEST_PRICE, LONGEST_ID, composed, identifier, position_of
 from modiste.catalog.words import asked_age, asked_gender
 from modiste.errors import SettingError
 from modiste.ranking.relevance import PRESETS, Scaling, Weights
@@ -55,10 +55,10 @@ Near = Annotated[
 
 
 def plain(text: str) -> str:
-    """The text as it came. Raises ValueError where it holds control characters."""
+    """The text, composed. Raises ValueError where it holds control characters."""
     if _CONTROL.search(text):
         raise ValueError("may not hold control characters")
-    return text
+    return composed(text)
 
 
 Name = Annotated[str, Field(min_length=1, max_length=500, json_schema_extra=_NO_CONTROL), AfterValidator(plain)]

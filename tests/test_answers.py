@@ -48,7 +48,7 @@ def fill(shop: Shop) -> None:
         vectors = np.load(FOLDER / name, allow_pickle=False)
         with shop.storage.writing() as writing:
             used = datetime(2026, 1, 1, second=second)
-            writing.execute(schema.spaces.insert().values(key=space.key, settings=space.to_json(), used=used))
+            writing.execute(schema.spaces.insert().values(used=used, **space.row))
             rows = [
                 {"space": space.key, "item_id": one, "vector": vector.tobytes(), "revision": writing.revision}
                 for one, vector in zip(item_ids, vectors, strict=True)

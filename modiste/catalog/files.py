@@ -56,15 +56,18 @@ def resolved(path: str | Path) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError there, up to Python 3.12
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, whatever happens meanwhile. Raises OSError."""
+def write(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file that is there whole or not at all, whatever happens meanwhile. Raises OSError.
+
+    By default another machine's user may serve it.
+    """
     with NamedTemporaryFile(dir=path.parent, prefix=".tmp", delete=False) as written:
         unfinished = Path(written.name)
         try:
             written.write(content)
             written.flush()
             os.fsync(written.fileno())
-            unfinished.chmod(0o644)  # another machine's user may serve it
+            unfinished.chmod(mode)
             unfinished.replace(path)
         except BaseException:
             unfinished.unlink(missing_ok=True)

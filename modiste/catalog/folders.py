@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from modiste.catalog.items import Item, Rejected
 from modiste.catalog.products import PHOTO_SUFFIXES, Found, trouble_of, who
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.catalog.values import identifier
+from modiste.catalog.values import composed, identifier
 from modiste.errors import SettingError, SourceError
 
 MASK_ENDING = "_segm.png"
@@ -70,7 +69,7 @@ def _folder_of_folders(
     crowds = Counter(path.parent for path in photos)
     for path in photos:
         inside = path.relative_to(source)
-        parts = [unicodedata.normalize("NFC", part) for part in inside.parts[:-1]]
+        parts = [composed(part) for part in inside.parts[:-1]]
         kinds = [part for part in parts if taxonomy.knows(part) or not who(part)[2]]
         known = [place for place, part in enumerate(kinds) if taxonomy.knows(part)]
         few = crowds[path.parent] <= _MOST_VIEWS
@@ -80,7 +79,7 @@ def _folder_of_folders(
         product = "/".join(parts) if below and few else ""
         if product:
             products[path.parent] = crowds[path.parent]
-        stem = unicodedata.normalize("NFC", path.stem)
+        stem = composed(path.stem)
         try:
             item = Item(
                 identifier("/".join((*parts, stem)), "its name"),

@@ -8,6 +8,7 @@ GA4: the Measurement Protocol (``{"client_id", "events": [{"name", "params"}]}``
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from modiste.catalog.values import composed
 from modiste.errors import SettingError
 
 KINDS = {
@@ -107,11 +108,12 @@ def _first(said: Mapping[str, Any], *names: str) -> Any:
 
 
 def _ids(one: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(str(one[name]) for name in _IDS if isinstance(one.get(name), str | int) and one[name]))
+    told = (one[name] for name in _IDS if isinstance(one.get(name), str | int) and one[name])
+    return list(dict.fromkeys(composed(str(value)) for value in told))
 
 
 def _text(value: Any) -> str | None:
-    return str(value) if isinstance(value, str | int) and value != "" else None
+    return composed(str(value)) if isinstance(value, str | int) and value != "" else None
 
 
 def _count(value: Any) -> int:

@@ -1,7 +1,6 @@
 """How the rows of a table become items: variants inherit from their product, and photos are found."""
 
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import (
     arrival,
     availability,
+    composed,
     currency_of,
     decimal_mark,
     identifier,
@@ -568,7 +568,7 @@ def _several(written: str) -> list[str]:
 
 
 def _spoken(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return composed(name).casefold()
 
 
 def trouble_of(path: Path) -> str | None:

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unicodedata import normalize
 
 from modiste.catalog.columns import Layout, Understood
 from modiste.catalog.files import resolved
@@ -15,6 +16,7 @@ from modiste.catalog.folders import MASK_ENDING, read_folder
 from modiste.catalog.items import Item, Rejected
 from modiste.catalog.products import PHOTO_SUFFIXES, Found, is_address, read_items
 from modiste.catalog.taxonomy import Taxonomy
+from modiste.catalog.values import composed
 from modiste.errors import SourceError
 
 __all__ = ["MASK_ENDING", "PHOTO_SUFFIXES", "Reading", "read_source"]
@@ -113,8 +115,9 @@ def _with_masks(found: Sequence[Found], masks: Path | None, rejected: list[Rejec
 
 def _mask_of(photo: Path, masks: Path | None) -> str | None:
     name = photo.stem + MASK_ENDING
+    names = dict.fromkeys((name, composed(name), normalize("NFD", name)))  # as another file system may write it
     folders = (photo.parent,) if masks is None else (masks / photo.parent.name, masks, photo.parent)
-    return next((str(folder / name) for folder in folders if (folder / name).is_file()), None)
+    return next((str(file) for folder in folders for one in names if (file := folder / one).is_file()), None)
 
 
 def _once_each(found: Iterable[Found], rejected: list[Rejected]) -> tuple[list[Item], int]:

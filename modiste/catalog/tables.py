@@ -1,6 +1,7 @@
 """The one reader of tables: CSV in its dialects, JSON, XLSX, Parquet, XML, packed or not, told by their content.
 
-A table is a header and numbered rows of cells. A row that can't be read is a reason, not the end.
+A table is a header and numbered rows of cells, in Unicode's form NFC. A row that can't be read is a reason, not the
+end. What we write as CSV is :func:`as_cells`, and read as it was.
 """
 
 import codecs
@@ -17,14 +18,14 @@ from dataclasses import dataclass
 from gzip import GzipFile
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from xml.parsers import expat
 
 import polars as pl
 import polars.selectors as cs
 
 from modiste.catalog.files import read
-from modiste.catalog.values import plain, text
+from modiste.catalog.values import composed, plain, text
 from modiste.errors import MissingExtraError, SourceError
 
 KINDS = ("CSV", "JSON", "XLSX", "Parquet", "XML")
@@ -45,6 +46,7 @@ _LONGEST_CELL = 1 << 24  # characters; a longer one is a quote that nobody close
 _MOST_TITLES = 5  # lines between a table's title and its columns' names
 _MOST_LINES = 500  # of one row
 _TIME = "%Y-%m-%d %H:%M:%S%.f"
+_FORMULA = r"^'*[=+\-@＝＋－＠\t\r\n\x00]"  # what spreadsheets take for a program; OWASP's list
 _NO_TEXT = re.compile(r"[\0\ud800-\udfff]")  # what no database stores
 _NO_OBJECT = 'is no JSON object; write each row as {"item_id": "0002", "price": 12.50}'
 INNER = ("variants", "line_items", "lineItems", "order_items", "order_lines", "lines", "items", "products")
@@ -53,6 +55,7 @@ INNER = ("variants", "line_items", "lineItems", "order_items", "order_lines", "l
 _VALUES = ("option", "options", "value", "values")  # of what is named in a list
 _ROWS = ("item", "entry", "product", "offer", "row", "record", "order", "store")  # elements of XML
 
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 Cells = Sequence[str]
 Lines = Iterator[tuple[int, Cells | str]]
 """Rows with their numbers (the header is row 1): cells as many as the header's, or what is wrong with the row."""
@@ -65,6 +68,19 @@ class Table:
     file: Path
     header: tuple[str, ...]
     lines: Lines
+
+
+def as_cells(frame: Frame) -> Frame:
+    """A frame to be written as CSV, in which no text is a formula: one that begins like one begins with an apostrophe.
+
+    Reading takes it away again, from CSV and XLSX. Numbers stay numbers, below 0 too.
+    """
+    return frame.with_columns(cs.string().str.replace(_FORMULA, "'$0"))
+
+
+def as_cell(text: str) -> str:
+    """As :func:`as_cells`, of one text."""
+    return f"'{text}" if re.match(_FORMULA, text) else text
 
 
 def open_table(file: Path, known: Collection[str]) -> Table:
@@ -88,7 +104,7 @@ def _lines(file: Path, known: Collection[str]) -> Lines:
     try:
         content = unpacked(file)
         kind = _kind(file, content)
-        yield from _checked(_READERS[kind](content, known))
+        yield from _checked(_READERS[kind](content, known), kind in ("CSV", "XLSX"))
     except UnicodeDecodeError as error:
         raise SourceError(f"{file} is not text in UTF-16 ({error.reason}); save it as UTF-8") from error
     except (ValueError, RecursionError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -97,12 +113,15 @@ def _lines(file: Path, known: Collection[str]) -> Lines:
         raise SourceError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _checked(lines: Lines) -> Lines:
+def _checked(lines: Lines, marked: bool) -> Lines:
     for number, cells in lines:
-        if not isinstance(cells, str) and _NO_TEXT.search("".join(cells)):
+        whole = "" if isinstance(cells, str) else "".join(cells)
+        if _NO_TEXT.search(whole):
             yield number, "holds what is no character in its encoding (or NUL, or half of one); save the file as UTF-8"
-        else:
-            yield number, cells
+            continue
+        if marked and "'" in whole:
+            cells = [one[1:] if one[:1] == "'" and re.match(_FORMULA, one) else one for one in cells]
+        yield number, cells if whole.isascii() else [composed(one) for one in cells]
 
 
 # What the file is

@@ -65,10 +65,18 @@ def text(value: Any) -> str:
     return "" if value is None or value != value else str(value)
 
 
+def composed(written: str) -> str:
+    """A text in Unicode's form NFC: an é is one character, however a keyboard or a file system wrote it.
+
+    Texts that come in are kept so, and ids looked for so, so that what looks alike is one.
+    """
+    return written if written.isascii() else unicodedata.normalize("NFC", written)
+
+
 def identifier(value: Any, name: str = "id") -> str:
-    """An id, without spaces around it: 1 to 200 characters, none of them a control character; not ``.`` nor ``..``,
-    which no address can hold."""
-    written = text(value)
+    """An id, :func:`composed`, without spaces around it: 1 to 200 characters, none of them a control character; not
+    ``.`` nor ``..``, which no address can hold."""
+    written = composed(text(value))
     if _CONTROL.search(written):
         raise SettingError(f"{name} {written[:80]!r} may not hold control characters; take them out")
     if not (written := written.strip()):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modiste.catalog.tables import as_cell
 from modiste.evaluation.metrics import Measure
 from modiste.evaluation.published import Published
 
@@ -118,14 +119,14 @@ class Table:
             ["row", *measured, *(("paper_category", "paper_gender", "paper_mae") if beside else ()), "note"]
         )
         for row in self.rows:
-            cells: list[object] = [row.name]
+            cells: list[object] = [as_cell(row.name)]
             for name in self.columns:
                 one = row.measures.get(name)
                 cells += [getattr(one, part) if one and one.n else "" for part in parts]
             paper = row.published
             if beside:
                 cells += [paper.category, paper.gender, paper.mae] if paper else [None, None, None]
-            writer.writerow(["" if cell is None else cell for cell in [*cells, row.note]])
+            writer.writerow(["" if cell is None else cell for cell in [*cells, as_cell(row.note)]])
         return out.getvalue()
 
 

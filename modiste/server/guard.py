@@ -45,10 +45,6 @@ MOST_SHOWN = 50
 """The longest list that a publishable key may ask for."""
 
 
-MOST_PEOPLE = 1000
-"""So many who are logged in each worker remembers, for when the database is away."""
-
-
 class Register:
     """Keys, and whether there are accounts, as the database said within FRESH_S; while it is away, as it said last."""
 
@@ -136,7 +132,6 @@ class Guard(Layer):
     def __init__(self, app: ASGIApp, register: Register, rates: Rates) -> None:
         super().__init__(app)
         self._register, self._rates = register, rates
-        self._people: dict[str, Caller] = {}  # by their sessions, as the database said last
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
@@ -187,22 +182,19 @@ class Guard(Layer):
         return caller
 
     async def _by_session(self, request: Request) -> Caller | None:
-        """Who is logged in; while the database is away, whoever looks at something is believed for as long as keys."""
-        session, known = request.cookies.get(COOKIE), self._people
+        """Who is logged in; while the database is away, whoever looks at something is believed for a while."""
+        session = request.cookies.get(COOKIE)
         if not session:
             return None
+        users = (await get_shop(request)).users
         try:
-            user = await run_in_threadpool((await get_shop(request)).users.whose, session)
+            user = await run_in_threadpool(users.whose, session)
         except StorageError as error:
-            if error.kind != "away" or request.method not in SAFE or digest(session) not in known:
+            believed = error.kind == "away" and request.method in SAFE
+            user = users.known(session) if believed else None
+            if user is None:
                 raise
-            return known[digest(session)]
-        known.pop(digest(session), None)
-        if user is None:
-            return None
-        if len(known) >= MOST_PEOPLE:
-            del known[next(iter(known))]
-        return known.setdefault(digest(session), Caller(user.name, user.role, person=True))
+        return None if user is None else Caller(user.name, user.role, person=True)
 
     async def _by_key(self, request: Request, leave: Role) -> Caller | None:
         """Whose key is sent; None: there is none. A publishable one may stand in the address too, as ``key``."""

@@ -19,8 +19,9 @@ from modiste.errors import ModisteError
 from modiste.shop import schema
 from modiste.shop.items import FETCHED
 from modiste.shop.storage import UPLOADS, chunks, count_of
-from modiste.vision.colour import COLOUR_DIM, COLOURS
+from modiste.vision.colour import COLOUR_DIM
 from modiste.vision.embedding import VectorSpace
+from modiste.vision.masks import FORM
 from modiste.vision.reduction import Reduction
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _spaces(shop: "Shop", _: bool) -> _Found:
         broken = fault = None
         try:
             space = VectorSpace.from_json(row["settings"])
-            if space.colours != COLOURS:
+            if {space.form, row["form"]} != {FORM}:
                 older.append(row["key"])
                 continue
             if space.key != row["key"]:
@@ -123,7 +124,7 @@ def _spaces(shop: "Shop", _: bool) -> _Found:
             )
             yield Finding("spaces", 1, said), partial(_forget_reduction, shop, column)
     if older:
-        said = f"vectors of other colours than those of now are not used: {_listed(older)}"
+        said = f"vectors that another Modiste made are not used: {_listed(older)}"
         said += f"; embed the photos again with: modiste embed {shop.name}"
         yield Finding("spaces", len(older), said, derived=False), partial(_embed_all, shop)
 
@@ -280,7 +281,8 @@ def _leftovers(shop: "Shop", _: bool) -> _Found:
 
     def unnamed(writing: sa.Connection) -> list[Path]:
         found = [*shop.moments.files.strangers(LEFT_S)]
-        found += [one for one in folder.glob("*.unfinished") if now - one.stat().st_mtime > LEFT_S]
+        ours = [*folder.glob("*.unfinished"), *folder.glob(".tmp*")]
+        found += [one for one in ours if now - one.stat().st_mtime > LEFT_S]
         for name, age in ((UPLOADS, LEFT_S), (FETCHED, FETCHED_S)):
             ours = [one for one in (folder / name).glob("*") if _OURS.fullmatch(one.name) and one.is_file()]
             old = [one for one in ours if now - one.stat().st_mtime > age]

@@ -12,12 +12,13 @@ import sqlite3
 import sys
 import time
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
-from modiste.catalog.files import as_toml, read_toml
+from modiste.catalog.files import as_toml, read_toml, write
 from modiste.errors import MissingExtraError, SettingError, SourceError, StorageError
 
 BUSY_TIMEOUT_S = 30.0
@@ -33,6 +34,9 @@ SYNCHRONOUS = "FULL"
 
 ENVIRONMENT = "MODISTE_DATABASE"
 """The environment variable whose URL is used in place of that in ``shop.toml``."""
+
+IDENTITY = "identity.unfinished"
+"""The file that holds the identity of a shop's tables in PostgreSQL while they are being made."""
 
 # Where a shop's tables lie
 
@@ -75,11 +79,20 @@ def remember(folder: Path, url: str) -> None:
         if file.read_text("utf-8").endswith(line):
             return
         raise SourceError(f"{folder} is a shop already; open it, or choose another folder")
-    unfinished = file.with_suffix(".toml.unfinished")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
-        opened.write(f"# Where this shop's tables lie; {ENVIRONMENT} in the environment overrides it.\n{line}")
-    unfinished.replace(file)
+    said = f"# Where this shop's tables lie; {ENVIRONMENT} in the environment overrides it.\n{line}"
+    write(file, said.encode(), 0o600)
+
+
+def identity(folder: Path) -> str:
+    """Of the tables that are about to be made: the same one until making them is known to have succeeded.
+
+    So tables that nobody was told of are known as those of ``folder``. Raises OSError.
+    """
+    if not (folder / "shop.toml").exists():
+        return token_hex(16)  # SQLite's lie in the folder
+    if not (folder / IDENTITY).exists():
+        write(folder / IDENTITY, token_hex(16).encode(), 0o600)
+    return (folder / IDENTITY).read_text("utf-8")
 
 
 def place(engine: Engine) -> str:

@@ -25,7 +25,7 @@ from modiste.catalog.items import AGE_GROUPS, GENDERS, Item, Rejected
 from modiste.catalog.products import is_address
 from modiste.catalog.readers import Reading, read_source
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.catalog.values import identifier, price, utc_now
+from modiste.catalog.values import composed, identifier, price, utc_now
 from modiste.catalog.words import known_gender
 from modiste.errors import (
     ChangedError,
@@ -188,10 +188,10 @@ class Items:
             conditions.append(_in_state(state))
         if text:
             spoken = sa.func.replace(sa.func.coalesce(items.category, ""), "_", " ")
-            haystack = sa.func.lower(
-                items.item_id + " " + sa.func.coalesce(items.title, "") + " " + spoken + " " + items.attributes
-            )
-            conditions.append(haystack.contains(text.lower(), autoescape=True))
+            haystack = items.item_id + " " + sa.func.coalesce(items.title, "") + " " + spoken + " " + items.attributes
+            there = sa.func.lower(haystack).contains(composed(text).lower(), autoescape=True)
+            exactly = haystack.contains(composed(text), autoescape=True)  # PostgreSQL lowers letters of ASCII alone
+            conditions.append(sa.or_(there, exactly))
         orders: dict[str, list[Any]] = {
             "title": [items.title.asc().nulls_last()],
             "popularity": [schema.counts.c.count.desc()],
@@ -461,7 +461,7 @@ class Items:
         can't be, PhotoError for a photo that is broken or too large, and ChangedError where ``match``
         is not the item's :meth:`tag`; then nothing is changed.
         """
-        _check(item)
+        item = _checked(item)
         for one in [*([] if photo is None else [photo]), *(further or ())]:
             check_photo(one)
         item = replace(item, category=self._taxonomy.canonical(item.category), image=None, mask=None, photos=())
@@ -513,8 +513,7 @@ class Items:
         What their photos were embedded for has changed where their category has; they are embedded again. An id that
         comes twice is as it came last. Raises SourceError for a value that can't be; then nothing is changed.
         """
-        for item in items:
-            _check(item)
+        items = [_checked(item) for item in items]
         with self._storage.writing() as writing:
             known = _known(writing, (item.item_id for item in items))
             rows: dict[str, dict[str, Any]] = {}
@@ -650,10 +649,11 @@ def _first(stamp: str) -> str:
     return stamp.partition("-")[0]
 
 
-def _check(item: Item) -> None:
-    """Raises SourceError for what a catalogue's reader would not take."""
+def _checked(item: Item) -> Item:
+    """The item, its ids composed. Raises SourceError for what a catalogue's reader would not take."""
     try:
-        identifier(item.item_id, "item_id")
+        item_id = identifier(item.item_id, "item_id")
+        store_id = None if item.store_id is None else composed(item.store_id)
         known_gender(item.gender)
         if item.age_group not in (None, *AGE_GROUPS):
             raise SettingError(f"no age group {item.age_group!r}; there are: {', '.join(AGE_GROUPS)}")
@@ -666,6 +666,7 @@ def _check(item: Item) -> None:
                 price(value, name)
     except SettingError as error:
         raise SourceError(f"item {item.item_id!r}: {error}") from None
+    return replace(item, item_id=item_id, product=composed(item.product), store_id=store_id)
 
 
 def add_counts(writing: Writing, more: Mapping[str, float]) -> None:

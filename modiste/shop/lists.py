@@ -14,6 +14,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from modiste.ask import Ask
+from modiste.catalog.tables import as_cells
 from modiste.catalog.values import utc_now
 from modiste.errors import SettingError, SourceError
 from modiste.ranking.candidates import Queries
@@ -40,7 +41,7 @@ FEED = ".feed"
 
 _WRITE: dict[str, Callable[[pl.LazyFrame, Path], Any]] = {
     ".parquet": lambda lists, file: lists.sink_parquet(file),
-    ".csv": lambda lists, file: lists.sink_csv(file),
+    ".csv": lambda lists, file: as_cells(lists).sink_csv(file),
     ".jsonl": lambda lists, file: lists.sink_ndjson(file),
 }
 
@@ -52,6 +53,7 @@ def recommend_all(
 
     ``out`` ends with .parquet, .csv, .jsonl or .feed. Its columns: shopper_id (or for_item), rank from 1, item_id,
     relevance, because, why, and the weighted terms, which add up to relevance. Lists stand in the order of their ids.
+    A .csv says of a text that a spreadsheet would take for a formula that it is none, with an apostrophe before it.
     A .feed, for e-mails and static sites, has a list a line, as JSON: its list_id, to report what was seen and clicked
     of it, and recommendations with all that a page shows of an item; photo is the service's address, without its name.
 

@@ -24,7 +24,7 @@ from modiste.behaviour.trends import popularity_over_time
 from modiste.catalog.columns import Layout
 from modiste.catalog.events import KINDS, Event, Events, read_events
 from modiste.catalog.taxonomy import Taxonomy
-from modiste.catalog.values import identifier, moment
+from modiste.catalog.values import composed, identifier, moment
 from modiste.errors import SettingError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.items import add_counts
@@ -637,7 +637,8 @@ def _checked(event: Event) -> Event:
     shopper_id, at = identifier(event.shopper_id, "shopper_id"), moment(event.at)
     line = identifier(event.line, "line") if (event.line or "").strip() else None
     order = identifier(event.order_id, "order_id") if (event.order_id or "").strip() else line
-    return replace(event, shopper_id=shopper_id, at=at, order_id=order, line=line)
+    item_id = composed(event.item_id)
+    return replace(event, shopper_id=shopper_id, item_id=item_id, at=at, order_id=order, line=line)
 
 
 def _line(event: Event) -> str:

@@ -20,20 +20,38 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     false,
     func,
     not_,
     select,
     true,
 )
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
 
-from modiste.vision.colour import COLOURS
+from modiste.catalog.values import composed
+from modiste.vision.masks import FORM
 
 VERSION = 1
 """The latest of ``migrations/versions``; older shops are brought up to it, newer ones are refused."""
 
-ID = String().with_variant(String(collation="C"), "postgresql")
-"""Ids are sorted by code point in both databases."""
+
+class Id(TypeDecorator[str]):
+    """Ids are kept, and looked for, composed, and sorted by code point in both databases."""
+
+    impl, cache_ok = String, True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """As SQLAlchemy's."""
+        return dialect.type_descriptor(String(collation="C") if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """As SQLAlchemy's."""
+        return value if value is None else composed(value)
+
+
+ID = Id()
 
 metadata = MetaData()
 
@@ -158,12 +176,13 @@ spaces = Table(
     metadata,
     Column("key", ID, primary_key=True),
     Column("settings", Text, nullable=False, comment="the vector space as JSON"),
+    Column("form", String, nullable=False, comment="of its vectors; see vision.masks"),
     Column("reduction", LargeBinary, comment="mean and components, .npy without pickle"),
     Column("calibration", Text, comment="JSON: look and colour, each [mean of strangers, of photos of one product]"),
     Column("used", DateTime, nullable=False, comment="when it was last embedded into; the latest is the default"),
 )
-COMPARABLE = spaces.c.settings.contains(f'"colours": "{COLOURS}"')
-"""Whether a vector space's colours are those that are made now; nothing reads the vectors of another one."""
+COMPARABLE = spaces.c.form == FORM
+"""Whether a vector space's vectors have the form of those that are made now; nothing reads others."""
 LATEST_SPACE = select(spaces.c.key).where(COMPARABLE).order_by(spaces.c.used.desc()).limit(1).scalar_subquery()
 """The key of the default vector space; null where there is none."""
 

@@ -124,15 +124,15 @@ class Shop:
     def open(cls, path: str | Path) -> Self:
         """Open the shop in the folder ``path``, wherever its tables lie; an older program's are brought forward.
 
-        That its photos were embedded with other colours than those of now is a warning in the log: until they are
-        embedded again nothing looks alike. Raises SourceError if there is none, its database can't be used, or a newer
-        program made it.
+        That its photos were embedded by a Modiste that masks or tells colours otherwise is a warning in the log: until
+        they are embedded again nothing looks alike. Raises SourceError if there is none, its database can't be used, or
+        a newer program made it.
         """
         shop = cls(Storage.open(resolved(path)))
         with suppress(StorageError):  # who asks something next is told
             if shop.vectors.outdated:
                 _LOG.warning(
-                    "the photos of %s were embedded with other colours than those of now; nothing looks alike until "
+                    "the photos of %s were embedded by another Modiste, as is not done now; nothing looks alike until "
                     "this has run: modiste embed %s", shop.name, shop.name,
                 )  # fmt: skip
         return shop
@@ -177,7 +177,7 @@ class Shop:
         Vectors are compared with what they were made of, counts with the events, the files in ``cache`` with the
         tables, and photos with what items name; a photo that was never embedded is no finding, ``status`` tells of it.
         ``mend``: ``derived`` makes anew what can be made anew from what was given, ``all`` deletes files and events of
-        nothing as well, and embeds the photos again where vectors have other colours. What was given and is lost can't
+        nothing as well, and embeds the photos again where vectors are of another form. What was given and is lost can't
         be mended. Unless ``thorough``, photos are not read, nor the files in ``cache``. Others may go on writing.
         """
         return check(self, mend, thorough=thorough)
@@ -300,8 +300,8 @@ class Shop:
     def taste(self, shopper: str) -> Taste:
         """How far a shopper follows the crowd, as her purchases tell, with its uncertainty. Raises UnknownIdError."""
         with self.moments.now() as (snapshot, connection):
-            self.shoppers.read(connection, shopper)
-            return taste_of(snapshot, self.purchases.bought(connection, [shopper])[shopper])
+            who = self.shoppers.read(connection, shopper).shopper_id
+            return taste_of(snapshot, self.purchases.bought(connection, [who])[who])
 
     def tastes(self) -> pl.DataFrame:
         """All shoppers by id, with their tastes.
@@ -324,7 +324,7 @@ class Shop:
     def question_of(self, snapshot: Snapshot, connection: sa.Connection, shopper: str, ask: Ask) -> Question:
         """What suits a shopper, in one moment: about each of her purchases or, without any, about nothing."""
         known = self.shoppers.read(connection, shopper)
-        return self.questions_of(snapshot, connection, {shopper: known}, [ask])[0][shopper]
+        return self.questions_of(snapshot, connection, {known.shopper_id: known}, [ask])[0][known.shopper_id]
 
     def questions_of(
         self, snapshot: Snapshot, connection: sa.Connection, people: Mapping[str, Shopper], asks: Sequence[Ask]

@@ -8,7 +8,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from modiste.behaviour.trendiness import STRENGTH, estimated_trendiness
-from modiste.catalog.values import identifier, position, share
+from modiste.catalog.values import composed, identifier, position, share
 from modiste.errors import UnknownIdError
 from modiste.shop import schema
 from modiste.shop.storage import Storage, Writing, chunks, frame, set_setting, setting
@@ -62,9 +62,9 @@ class Shoppers:
     def read(self, connection: sa.Connection, shopper_id: str) -> Shopper:
         """What the transaction of ``connection`` knows of a shopper. Raises UnknownIdError."""
         found = self.those(connection, [shopper_id])
-        if shopper_id not in found:
+        if not found:
             raise UnknownIdError(f"no shopper {shopper_id!r} in {self._storage.path.name}")
-        return found[shopper_id]
+        return found[composed(shopper_id)]
 
     def those(self, connection: sa.Connection, shopper_ids: Collection[str]) -> dict[str, Shopper]:
         """What the transaction of ``connection`` knows of those of some shoppers that there are."""
@@ -116,7 +116,7 @@ class Shoppers:
         longitude: float | None = None,
     ) -> None:
         """Make a shopper or change one. ``trendiness`` in [0, 1]; None leaves it to be estimated from purchases."""
-        identifier(shopper_id, "shopper_id")
+        shopper_id = identifier(shopper_id, "shopper_id")
         if trendiness is not None:
             share(trendiness)
         if latitude is not None or longitude is not None:

@@ -25,6 +25,7 @@ from modiste.behaviour.popularity import decayed_counts, normalise
 from modiste.behaviour.stores import distances_km
 from modiste.catalog.items import GENDERS
 from modiste.catalog.taxonomy import Taxonomy
+from modiste.catalog.values import composed
 from modiste.errors import UnknownIdError
 from modiste.ranking.candidates import Candidates
 from modiste.ranking.relevance import Formula, Scale
@@ -277,6 +278,7 @@ class Snapshot:
         """The item's row, -1 for an id that the shop doesn't have."""
         if item_id is None:
             return -1
+        item_id = composed(item_id)
         if item_id in self.moved:
             return self.moved[item_id]
         order, rows = self.kept.get("rows", (None, {}))
@@ -362,7 +364,7 @@ class Snapshot:
             return wanted
         if not self.spaces:
             raise UnknownIdError(
-                f"{self.name} has no vectors yet, or of other colours alone; make them with: modiste embed {self.name}"
+                f"{self.name} has no vectors yet, or another Modiste's alone; make them with: modiste embed {self.name}"
             )
         if wanted is None:
             return self.spaces[0]

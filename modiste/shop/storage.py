@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from shlex import quote
 from threading import Lock
 from typing import Any, Self, TypeVar
 
@@ -16,7 +17,7 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from modiste.catalog.files import resolved
+from modiste.catalog.files import as_toml, resolved
 from modiste.errors import SettingError, SourceError, StorageError
 from modiste.shop import database, migrations, schema
 
@@ -45,13 +46,14 @@ MOST_REVISIONS = 100_000
 T = TypeVar("T")
 
 _TAXONOMY = "categories.toml.unfinished"
-_MADE = ("shop.db", "shop.db-wal", "shop.db-shm", "shop.db-journal", "shop.toml", _TAXONOMY)
+_MADE = ("shop.db", "shop.db-wal", "shop.db-shm", "shop.db-journal", "shop.toml", _TAXONOMY, database.IDENTITY)
 _UNFINISHED = "shop.db.unfinished"  # the tables of a copy that is being made
 _LEFT = schema.settings.delete().where(schema.settings.c.name == "deleted")
 _LOG = logging.getLogger(__name__)
 
 _POLARS: dict[type[Any], Any] = {
     sa.String: pl.String,
+    schema.Id: pl.String,
     sa.Text: pl.String,
     sa.Float: pl.Float64,
     sa.Integer: pl.Int64,
@@ -92,13 +94,14 @@ class Storage:
     def create(cls, folder: Path, url: str | None, categories: Path | None = None) -> Self:
         """Make the tables of an empty shop in ``folder``, or in PostgreSQL at ``url``, all of it or nothing.
 
+        Where PostgreSQL can't say what became of them, the folder stays, and doing the same again ends it.
         Raises SourceError if there is a shop already or the database can't be used, SettingError for another kind of
         URL, MissingExtraError without the extra ``postgres``.
         """
         if url is not None:
             database.postgres(url).dispose()  # refuse a bad one before anything is written
         before = {one for one in (folder, *folder.parents, *(folder / name for name in _MADE)) if one.exists()}
-        made = False
+        made: bool | None = False  # None: nobody knows
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if url is not None:
@@ -109,22 +112,29 @@ class Storage:
                 shutil.copyfile(categories, folder / _TAXONOMY)
             storage = cls(folder)
             try:
-                migrations.create(storage.engine)
-                made = True
-            except BaseException:
-                storage.close()
-                raise
+                made = migrations.create(storage.engine, lambda: database.identity(folder))
+                if not made:
+                    raise SourceError(_there_already(storage.engine, folder, url, folder / "shop.toml" in before))
+            except BaseException as error:
+                if (folder / database.IDENTITY).exists():  # the answer may be all that was lost
+                    made = migrations.is_made(storage.engine, database.identity(folder))
+                if not (made and isinstance(error, Exception)):
+                    storage.close()
+                    raise
             _finish(folder)
         except BaseException as error:
-            for name in _MADE:
-                if folder / name not in before and not (made and url):  # PostgreSQL has it: to open it ends it
+            for name in _MADE:  # what PostgreSQL has, or may have, is ended by opening or making it again
+                if folder / name not in before and (made is False or not (folder / "shop.toml").exists()):
                     with suppress(OSError):
                         (folder / name).unlink(missing_ok=True)
             for one in (folder, *folder.parents):
                 if one not in before:
                     with suppress(OSError):
                         one.rmdir()
-            if isinstance(error, OSError) and (refused := StorageError.of(error)) is not None:
+            refused = StorageError.of(error) if isinstance(error, OSError) else None
+            if made is None and isinstance(error, Exception):
+                refused = StorageError(f"nobody knows whether {folder} was made ({error}); make it once more", "away")
+            if refused is not None:
                 raise refused from error
             raise
         return storage
@@ -138,8 +148,12 @@ class Storage:
         try:
             migrations.upgrade(storage.engine)
             _finish(folder)
-        except BaseException:
+        except BaseException as error:
             storage.close()
+            if isinstance(error, SourceError) and (folder / database.IDENTITY).exists():
+                raise SourceError(
+                    f"making {folder} was interrupted; make it again: modiste new {folder.name}"
+                ) from error
             raise
         return storage
 
@@ -349,6 +363,19 @@ def _finish(folder: Path) -> None:
     if (folder / _TAXONOMY).exists():  # asked first: a read-only folder refuses to rename what isn't there, too
         with suppress(FileNotFoundError):
             (folder / _TAXONOMY).replace(folder / "categories.toml")
+    if (folder / database.IDENTITY).exists():
+        (folder / database.IDENTITY).unlink(missing_ok=True)
+
+
+def _there_already(engine: sa.Engine, folder: Path, url: str | None, was: bool) -> str:
+    """What to say, and to do, where there are tables; ``was``: the folder named them before."""
+    if url is None or was:
+        return f"there is a shop already in {database.place(engine)}; open it, or choose another folder"
+    shown = sa.make_url(url).difference_update_query(["password"]).render_as_string()  # its password is ***
+    line = as_toml({"database": shown}).strip()
+    command = f"mkdir -p {quote(str(folder))} && echo {quote(line)} > {quote(str(folder / 'shop.toml'))}"
+    its_own = "name a schema of its own in the URL, as in …/db?schema=street"
+    return f"there is a shop already in {database.place(engine)}; {its_own}; or have this folder be its: {command}"
 
 
 def setting(connection: sa.Connection, name: str) -> float:

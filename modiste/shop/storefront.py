@@ -20,7 +20,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from modiste.behaviour.ab import wilson
-from modiste.catalog.values import utc_now
+from modiste.catalog.values import composed, utc_now
 from modiste.errors import SettingError
 from modiste.shop import schema
 from modiste.shop.storage import Storage, Writing, chunks, frame, upsert
@@ -215,7 +215,7 @@ class Storefront:
         """Under which names a shopper did what she did: her id, and what the storefront called her before."""
         table = schema.visitors.c
         found = sa.select(table.session).where(table.shopper_id == who).order_by(table.session)
-        return [who, *connection.execute(found).scalars()]
+        return [composed(who), *connection.execute(found).scalars()]
 
     def forget(self, writing: Writing, names: Sequence[str]) -> bool:
         """Delete what was seen and clicked under these names; whether there was anything."""

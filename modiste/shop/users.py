@@ -6,6 +6,7 @@ shop's database, so that every worker knows them.
 
 import secrets
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import sqlalchemy as sa
 
 from modiste.catalog.values import identifier, utc_now
-from modiste.errors import MissingExtraError, ModisteError, SettingError, UnknownIdError
+from modiste.errors import MissingExtraError, ModisteError, SettingError, StorageError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.keys import digest
-from modiste.shop.storage import Storage
+from modiste.shop.storage import Storage, chunks
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -30,6 +31,12 @@ SHORTEST, LONGEST = 12, 1000
 
 SESSION = timedelta(hours=12)
 """How long somebody stays logged in."""
+
+BELIEVED = timedelta(minutes=5)
+"""While the database is away, a session is believed for so long after it was last asked about it."""
+
+MOST = 10_000
+"""So many sessions a process remembers, and so many log-outs of which the database isn't told yet."""
 
 WINDOW = timedelta(minutes=15)
 MOST_TRIES, MOST_FROM_ADDRESS, MOST_OF_NAME = 5, 50, 200
@@ -58,6 +65,8 @@ class Users:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._left: set[str] = set()  # sessions that have ended, by their digests, while the database holds them yet
+        self._known: dict[str, tuple[datetime, User]] = {}  # whose the others are, and when the database said so
 
     def __len__(self) -> int:
         return self._storage.count(schema.users)
@@ -122,20 +131,54 @@ class Users:
 
     def whose(self, session: str) -> User | None:
         """Who is logged in with the cookie that holds ``session``; None: nobody, or no longer."""
+        key, now, known = digest(session), utc_now(), self._known
+        if self._left:
+            ended = key in self._left
+            with suppress(StorageError):
+                self._end()
+            if ended:
+                return None
         users, sessions = schema.users.c, schema.sessions.c
         wanted = (
             sa.select(users.name, users.role, users.made)
             .join(schema.sessions)
-            .where(sessions.digest == digest(session), sessions.ends > utc_now())
+            .where(sessions.digest == key, sessions.ends > now)
         )
         row = self._storage.row(wanted)
-        return None if row is None else User(**row)
+        known.pop(key, None)
+        if row is None or key in self._left:
+            return None
+        if len(known) >= MOST:
+            known.clear()
+        known[key] = now, User(**row)
+        return known[key][1]
+
+    def known(self, session: str) -> User | None:
+        """Who was logged in when the database was last asked, if that is no longer ago than BELIEVED."""
+        said, user = self._known.get(digest(session), (datetime.min, None))
+        return user if utc_now() - said <= BELIEVED else None
 
     def log_out(self, session: str) -> None:
-        """End a session."""
-        table = schema.sessions
+        """End a session: for this process at once, for others as soon as the database answers.
+
+        Raises StorageError while it is away and MOST wait for it already.
+        """
+        self._left.add(key := digest(session))
+        self._known.pop(key, None)
+        try:
+            self._end()
+        except StorageError:
+            if len(self._left) > MOST:
+                self._left.discard(key)
+                raise
+
+    def _end(self) -> None:
+        """Have the database forget the sessions that have ended. Raises StorageError."""
+        left, table = self._left.copy(), schema.sessions
         with self._storage.aside() as connection:
-            connection.execute(table.delete().where(table.c.digest == digest(session)))
+            for some in chunks(left):
+                connection.execute(table.delete().where(table.c.digest.in_(some)))
+        self._left -= left
 
     def _count(self, name: str, address: str) -> None:
         """Count a try before it is made, so that many at once are counted too. Raises TooManyTriesError."""

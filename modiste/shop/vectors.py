@@ -88,7 +88,7 @@ class Vectors:
         fill: tuple[int, int, int] = DEFAULT_FILL,
         progress: Progress | None = None,
     ) -> EmbedReport:
-        """Embed every item with photos that has no vector in this vector space yet; then spaces of other colours, which
+        """Embed every item with photos that has no vector in this vector space yet; then spaces of another form, which
         nothing reads any more, are deleted.
 
         Several photos of an item make one vector, of those that agree (:func:`~modiste.vision.agreeing.agreed`); one
@@ -133,13 +133,13 @@ class Vectors:
         return EmbedReport(space, embedded, here, self.failures(space), remarks, perf_counter() - began)
 
     def embed_again(self, space: VectorSpace, progress: Progress | None = None) -> EmbedReport:
-        """As :meth:`embed`, with the settings of a vector space, and the networks and colours of now."""
+        """As :meth:`embed`, with the settings of a vector space, and the networks and the form of now."""
         settings = (space.backbone, space.masking, space.crop, space.masks)
         return self.embed(*settings, parser=_parser_of(space).name, fill=space.fill, progress=progress)
 
     def embed_item(self, item_id: str, space: VectorSpace | None = None) -> str | None:
         """Embed one item in a vector space, by default the latest, made with the defaults if there is none; why not, or
-        None. Raises SettingError where the space has other networks or colours than are there now."""
+        None. Raises SettingError where the space has other networks or another form than there is now."""
         space = space or self.latest()
         if space is None:
             spec, parser = get_backbone(DEFAULT_BACKBONE), get_backbone(DEFAULT_PARSER)
@@ -217,7 +217,7 @@ class Vectors:
         with self._storage.writing() as writing:
             now = utc_now()
             if writing.execute(spaces.update().where(spaces.c.key == space.key).values(used=now)).rowcount == 0:
-                writing.execute(spaces.insert().values(key=space.key, settings=space.to_json(), used=now))
+                writing.execute(spaces.insert().values(used=now, **space.row))
 
     def _store(
         self,
@@ -376,21 +376,21 @@ class Vectors:
     # Reading
 
     def spaces(self) -> list[VectorSpace]:
-        """The vector spaces that photos were embedded into, the latest (the default) first; those of other colours are
+        """The vector spaces that photos were embedded into, the latest (the default) first; those of another form are
         left out."""
         spaces = schema.spaces.c
         rows = self._storage.rows(sa.select(spaces.settings).where(schema.COMPARABLE).order_by(spaces.used.desc()))
         return [VectorSpace.from_json(row["settings"]) for row in rows]
 
     def latest(self) -> VectorSpace | None:
-        """The default vector space; where all are of other colours, the latest of those."""
+        """The default vector space; where all are of another form, the latest of those."""
         wanted = sa.select(schema.spaces.c.settings).order_by(schema.COMPARABLE.desc(), schema.spaces.c.used.desc())
         row = self._storage.row(wanted.limit(1))
         return None if row is None else VectorSpace.from_json(row["settings"])
 
     @property
     def outdated(self) -> bool:
-        """Whether photos were embedded, but with other colours than those of now."""
+        """Whether photos were embedded, but all in another form than that of now."""
         ours = [row["ours"] for row in self._storage.rows(sa.select(schema.COMPARABLE.label("ours")))]
         return bool(ours) and not any(ours)
 

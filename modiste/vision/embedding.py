@@ -17,9 +17,9 @@ from modiste.arrays import Bools, Singles
 from modiste.catalog.palette import LABELS
 from modiste.errors import MaskError, PhotoError, SettingError
 from modiste.vision.backbones import CROPS, BackboneSpec, Encoder
-from modiste.vision.colour import COLOUR_DIM, COLOURS, colour_of
+from modiste.vision.colour import COLOUR_DIM, colour_of
 from modiste.vision.ground import look
-from modiste.vision.masks import MASKINGS, Mask, counts_of, decode_mask, garment_pixels, garments_of, named
+from modiste.vision.masks import FORM, MASKINGS, Mask, counts_of, decode_mask, garment_pixels, garments_of, named
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.preparing import BLACK, Fill, normalise, prepare
@@ -41,7 +41,7 @@ class VectorSpace:
 
     ``weights`` and ``parser`` are the SHA-256 of the ONNX files (parser: empty where none is used). ``dim`` is the
     length of a vector as the backbone gives it, before any reduction. ``fill`` is the colour of removed pixels.
-    ``colours`` is what the shades of a colour vector are known by (:data:`~modiste.vision.colour.COLOURS`).
+    ``form`` is the program's own part (:data:`~modiste.vision.masks.FORM`): how it masks, cuts out and tells colours.
     """
 
     backbone: str
@@ -52,7 +52,7 @@ class VectorSpace:
     parser: str
     dim: int
     fill: Fill = BLACK
-    colours: str = COLOURS
+    form: str = FORM
 
     @classmethod
     def of(
@@ -86,15 +86,20 @@ class VectorSpace:
         digest = sha256(self.to_json().encode()).hexdigest()[:8]
         return f"{self.backbone}-{self.masking}-{self.crop}-{self.masks}-{digest}"
 
+    @property
+    def row(self) -> dict[str, str]:
+        """As the shop's table of vector spaces has it."""
+        return {"key": self.key, "settings": self.to_json(), "form": self.form}
+
     def to_json(self) -> str:
         """The fields as a JSON object."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Inverse of :meth:`to_json`; where ``colours`` aren't named, they are none of ours."""
+        """Inverse of :meth:`to_json`."""
         fields = json.loads(text)
-        return cls(**{"colours": "", **fields, "fill": tuple(fields["fill"])})
+        return cls(**{**fields, "fill": tuple(fields["fill"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +185,15 @@ class EmbeddedPhoto:
 class Embedder:
     """A vector space's networks, loaded once, for photos that come one at a time; safe to use from several threads.
 
-    Raises SettingError where the installed networks, or the colours, are not those the space was made with.
+    Raises SettingError where the installed networks, or the form, are not those the space was made with.
     """
 
     def __init__(self, space: VectorSpace, spec: BackboneSpec, parser: BackboneSpec | None) -> None:
         other = spec.sha256 != space.weights or (space.parser and (parser is None or parser.sha256 != space.parser))
-        if other or space.colours != COLOURS:
+        if other or space.form != FORM:
             raise SettingError(
-                f"the vectors of {space.key} were made with other {'networks' if other else 'colours'} than those "
-                "installed; embed the catalogue again with: modiste embed SHOP"
+                f"the vectors of {space.key} were made {'with other networks' if other else 'by another Modiste'} than "
+                "is installed; embed the catalogue again with: modiste embed SHOP"
             )
         self.space = space
         self.encoder = Encoder(spec)

@@ -11,6 +11,7 @@ from PIL import Image
 from modiste.arrays import Bools
 from modiste.catalog.palette import LABELS, PALETTE
 from modiste.errors import MaskError, PhotoError, SettingError
+from modiste.vision.colour import COLOURS
 from modiste.vision.ground import largest_piece
 from modiste.vision.photos import MAX_PIXELS, decoded
 
@@ -57,6 +58,12 @@ _KEPT = {
     "paper": np.array([label not in _NO_GARMENT for label in LABELS]),
     "clothes": np.array([label not in _NO_GARMENT + _ACCESSORIES for label in LABELS]),
 }
+
+MASKED = 1
+"""Another number for each change to what is kept of photos, and how it is cut out; a test tells whoever makes one."""
+
+FORM = f"{COLOURS}-{MASKED}"
+"""What makes a vector beside its space's settings and networks: those of another form are never compared with ours."""
 
 Pixels = NDArray[np.uint8]
 

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from modiste.server.settings import Settings
+from modiste.shop import users
 from modiste.shop.shop import Shop
 
 from ..disks import mounted
@@ -104,6 +106,39 @@ def test_a_page_says_of_when_it_is_while_the_database_is_away(shop_path: Path) -
             assert client.get("/overview", follow_redirects=False).status_code in (303, 503)
         log_in(client, "mia")
         until(lambda: "database" not in client.get("/overview").text, 20)
+
+
+def test_a_session_that_ended_is_not_believed_while_the_database_is_away(
+    shop_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Shop.open(shop_path) as shop:
+        shop.users.add("vera", SECRET, "viewer")
+    with running(shop_path, Settings()) as url:
+
+        def enter() -> httpx.Client:
+            client = httpx.Client(base_url=url, headers=HTML | {"Origin": url}, timeout=60)
+            log_in(client, "vera")
+            client.get("/overview").raise_for_status()
+            return client
+
+        before, meanwhile, late = enter(), enter(), enter()
+        sessions = [client.cookies["modiste-session"] for client in (before, meanwhile)]
+        before.post("/logout")
+        with away(shop_path):
+            assert meanwhile.get("/overview").status_code == 200
+            left = meanwhile.post("/logout")
+            assert (left.status_code, left.headers["location"], dict(meanwhile.cookies)) == (303, "/login", {})
+            for session in sessions:
+                again = httpx.get(f"{url}/overview", headers=HTML | {"Cookie": f"modiste-session={session}"})
+                assert again.status_code in (303, 503), "it has ended, whoever shows it"
+            assert late.get("/overview").status_code == 200
+            monkeypatch.setattr(users, "BELIEVED", timedelta())
+            assert late.get("/overview").status_code == 503
+        until(lambda: late.get("/overview").status_code == 200 and "database" not in late.get("/overview").text, 20)
+        for client in (before, meanwhile, late):
+            client.close()
+    with Shop.open(shop_path) as shop:
+        assert [shop.users.whose(session) for session in sessions] == [None, None]
 
 
 def test_pages_say_so_where_the_database_was_away_from_the_start(tmp_path: Path) -> None:

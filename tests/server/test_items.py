@@ -6,6 +6,7 @@ import json
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from unicodedata import normalize
 from urllib.parse import quote
 
 import httpx
@@ -51,6 +52,30 @@ def test_the_catalogue_comes_in_pages(reading: httpx.Client) -> None:
 )
 def test_filters_narrow_the_catalogue(reading: httpx.Client, asked: dict[str, str], count: int) -> None:
     assert reading.get("/v1/items", params=asked).json()["total"] == count
+
+
+def test_an_id_is_one_however_its_letters_are_composed(service: httpx.Client) -> None:
+    composed = "café-Å"
+    apart = normalize("NFD", composed)
+    assert service.put(f"/v1/items/{apart}", data={"category": "Denim", "product": apart}).status_code == 201
+    assert service.put(f"/v1/items/{composed}", files={"photo": ("a", drawn())}).status_code == 200
+    assert service.post("/v1/items", json=[{"item_id": apart, "title": apart}]).json()["updated"] == 1
+    known = service.get(f"/v1/items/{quote(apart)}").json()
+    assert (known["item_id"], known["product"], known["title"]) == (composed, composed, composed)
+    order = {"shopper_id": apart, "item_id": apart, "order_id": apart}
+    assert service.post("/v1/purchases", json=order).json()["recorded"] == 1
+    again = dict.fromkeys(order, composed)
+    assert service.post("/v1/purchases", json=again).json()["recorded"] == 0
+    message = {"events": [{"name": "view_item", "params": {"items": [{"item_id": apart}]}}], "user_id": apart}
+    assert service.post("/v1/events", json=message).json()["recorded"] == 1
+    assert f'href="/items/{quote(composed)}"' in service.get("/items", params={"q": apart}).text
+    for address in (f"/v1/shoppers/{apart}/recommendations", f"/v1/items/{apart}/similar", f"/v1/shoppers/{apart}",
+                    f"/shoppers/{apart}", f"/items/{apart}", f"/v1/items/{apart}/photo"):  # fmt: skip
+        assert service.get(address).status_code == 200, address
+    told = service.get(f"/v1/shoppers/{apart}/export").json()
+    assert [one["kind"] for one in told["events"]] == ["purchase", "view"]
+    assert service.delete(f"/v1/shoppers/{apart}").status_code == 204
+    assert service.get(f"/v1/shoppers/{composed}").status_code == 404
 
 
 def test_an_item_tells_its_popularity_now(service: httpx.Client) -> None:

@@ -493,7 +493,9 @@ def test_forms_change_nothing_for_who_may_not_write(shop_path: Path) -> None:
 # Sheets
 
 
-def test_every_list_is_a_csv_in_which_no_text_is_a_formula(client: httpx.Client, shop_path: Path) -> None:
+def test_every_list_is_a_csv_in_which_no_text_is_a_formula(
+    client: httpx.Client, shop_path: Path, tmp_path: Path
+) -> None:
     with Shop.open(shop_path) as shop:
         shop.items.edit("Denim-red-men", {"title": '=HYPERLINK("https://x.example","y")', "brand": "@brand"})
         shop.items.put(Item("+1", "Denim", title="-2+3", price=5.0))
@@ -511,6 +513,11 @@ def test_every_list_is_a_csv_in_which_no_text_is_a_formula(client: httpx.Client,
     assert items["title"].to_list()[:2] == ["'-2+3", '\'=HYPERLINK("https://x.example","y")']
     assert items.height == 5
     assert items["price"].dtype == pl.Float64
+    (tmp_path / "items.csv").write_bytes(client.get("/items.csv").content)
+    with Shop.create(tmp_path / "again") as again, Shop.open(shop_path) as shop:
+        assert not again.items.add(tmp_path / "items.csv").rejected
+        told = ("item_id", "title", "brand", "price")
+        assert again.items.frame().select(told).sort("item_id").equals(shop.items.frame().select(told).sort("item_id"))
     shoppers = pl.read_csv(client.get("/shoppers.csv?sort=purchases").content)
     assert shoppers.height == 3
     assert shoppers["theta"].dtype == pl.Float64

@@ -7,6 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from modiste import Item
+from modiste.catalog.tables import open_table
 from modiste.errors import SettingError
 from modiste.shop.lists import recommend_all
 from modiste.shop.recommendations import TERMS
@@ -124,6 +126,19 @@ def test_all_forms_say_the_same(busy: Shop, tmp_path: Path) -> None:
         assert first.equals(other.cast(first.schema))
     line = json.loads((tmp_path / "l.jsonl").read_text().splitlines()[0])
     assert line["relevance"] == pytest.approx(sum(line[term] for term in TERMS))
+
+
+def test_no_text_of_a_csv_is_a_formula_and_it_is_read_as_it_was(small: Shop, tmp_path: Path) -> None:
+    small.items.put(Item("-2+3", "Denim", popularity=9.0))
+    small.shoppers.put("=cmd|'/c'!A1")
+    for ending in ("csv", "parquet"):
+        recommend_all(small, tmp_path / f"l.{ending}", top=9)
+    first = written(tmp_path / "l.csv").row(0, named=True)
+    assert (first["shopper_id"], first["item_id"]) == ("'=cmd|'/c'!A1", "'-2+3")
+    table = open_table(tmp_path / "l.csv", ("itemid", "shopperid"))
+    exact = written(tmp_path / "l.parquet").select("shopper_id", "item_id").rows()
+    place = [table.header.index(name) for name in ("shopper_id", "item_id")]
+    assert [tuple(cells[one] for one in place) for _, cells in table.lines] == exact
 
 
 def test_an_empty_shop_has_an_empty_table_and_an_unknown_form_none(tmp_path: Path) -> None:

@@ -1,25 +1,39 @@
 """Both databases keep a shop alike, for several processes at once, and say what is wrong without telling a password."""
 
 import importlib.util
+import shutil
 import stat
+import subprocess
 import sys
 import traceback
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Thread
+from unittest.mock import ANY
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from sqlalchemy.engine.default import DefaultDialect
 
 from modiste import Event, Item, Shop
-from modiste.errors import MissingExtraError, ModisteError, SettingError, SourceError, UnknownIdError
+from modiste.catalog.values import identifier
+from modiste.errors import MissingExtraError, ModisteError, SettingError, SourceError, StorageError, UnknownIdError
 from modiste.shop import database as db
 from modiste.shop import schema
 from modiste.shop.storage import revision_of, setting
 
+from .. import garments
+from ..shops import execute, name_of, new_database
+
 DAY = datetime(2025, 3, 31, 14, 5)
+COMPOSED = "café-Å"
+APART = unicodedata.normalize("NFD", COMPOSED)
 
 
 # What is kept
@@ -39,6 +53,46 @@ def test_a_text_that_no_database_can_keep_is_refused_in_words(small):
     with pytest.raises(SettingError, match="half a surrogate pair"):
         small.items.put(Item("new", title="\ud800"))
     assert small.purchases.frame().is_empty()
+
+
+LETTERS = st.text(
+    st.sampled_from("aéÅ\u0301\u0327ñ한각가\u11a8"), min_size=1, max_size=8
+)  # some compose in several steps
+
+
+def test_an_id_is_one_however_its_letters_are_composed(small, tmp_path):
+    photo = tmp_path / unicodedata.normalize("NFD", "Élan.png")
+    photo.write_bytes(garments.drawn("Denim", "red"))
+    (tmp_path / "items.csv").write_text(f"item_id,image,product\n{COMPOSED},Élan.png,été\n{APART},Élan.png,été\n")
+    mask = tmp_path / "masks" / "Élan_segm.png"
+    mask.parent.mkdir()
+    Image.new("L", (96, 144), 5).save(mask)
+    report = small.items.add(tmp_path / "items.csv", masks=mask.parent)
+    assert (report.added, [one.reason for one in report.rejected]) == (1, [ANY])
+    assert "taken once" in report.rejected[0].reason
+    assert small.items[APART]["item_id"] == COMPOSED
+    assert (small.items[COMPOSED]["image"], small.items[COMPOSED]["mask"]) == (str(photo), str(mask))
+    small.items.put(Item(APART, "Denim", product=unicodedata.normalize("NFD", "été")))
+    assert (len(small.items), small.items[COMPOSED]["product"]) == (6, "été")
+    (tmp_path / "orders.csv").write_text(f"shopper_id,item_id,date,order_id\n{APART},{APART},2025-03-01,{APART}\n")
+    assert small.purchases.add(tmp_path / "orders.csv").added == 1
+    assert small.purchases.record([Event(COMPOSED, COMPOSED, DAY, order_id=COMPOSED)]) == 0, "a line of an order once"
+    small.shoppers.put(APART, trendiness=0.5)
+    assert (len(small.shoppers), APART in small.shoppers, small.shoppers[APART].purchases) == (1, True, 1)
+    assert [one.because for one in small.recommend(APART, top=1)] == [COMPOSED]
+    assert small.taste(APART) == small.taste(COMPOSED)
+    assert small.recommend(items=[APART], exclude=[APART])
+    assert [one["item_id"] for one in small.items.browse(text=APART).items.to_dicts()] == [COMPOSED]
+    small.forget(APART)
+    assert COMPOSED not in small.shoppers
+    small.items.remove(APART)
+    assert COMPOSED not in small.items
+
+
+@given(LETTERS, st.sampled_from(["NFC", "NFD"]), st.sampled_from(["NFC", "NFD"]))
+def test_what_looks_alike_is_one_id(letters, one, other):
+    spoken = [identifier(unicodedata.normalize(form, f" {letters} ")) for form in (one, other)]
+    assert spoken[0] == spoken[1] == identifier(spoken[0])
 
 
 # Transactions
@@ -361,6 +415,80 @@ def test_a_shop_is_made_once_and_opened_where_it_is(tmp_path, database):
         assert len(shop.items) == 1
     with pytest.raises(SourceError, match="modiste new nothing"):
         Shop.open(tmp_path / "nothing")
+
+
+@pytest.fixture
+def street(postgres_server):
+    """The URL of a database of its own, that may be closed to everybody."""
+    url = new_database(postgres_server)
+    yield url
+    execute(postgres_server, f"DROP DATABASE {name_of(url)} WITH (FORCE)")
+
+
+def answer_lost(monkeypatch, after):
+    """The next commit is done; then comes what ``after`` does, and its answer doesn't come."""
+    commit = DefaultDialect.do_commit
+
+    def committing(dialect, connection):
+        commit(dialect, connection)
+        monkeypatch.undo()
+        after()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    psycopg = pytest.importorskip("psycopg")
+    monkeypatch.setattr(DefaultDialect, "do_commit", committing)
+
+
+def test_a_shop_whose_commit_was_not_answered_is_made(tmp_path, street, monkeypatch):
+    answer_lost(monkeypatch, lambda: None)
+    with Shop.create(tmp_path / "shop", categories="paper", database=street) as shop:
+        shop.items.put(Item("a"))
+    assert sorted(one.name for one in (tmp_path / "shop").iterdir() if one.is_file()) == [
+        "categories.toml",
+        "shop.toml",
+    ]
+    with pytest.raises(SourceError, match="already"):
+        Shop.create(tmp_path / "shop", database=street)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_shop_of_which_the_database_can_not_say_whether_it_was_made_is_made_by_the_same_command(
+    tmp_path, street, postgres_server, monkeypatch, made
+):
+    def leave():
+        execute(postgres_server, f"ALTER DATABASE {name_of(street)} ALLOW_CONNECTIONS false")
+        theirs = f"FROM pg_stat_activity WHERE datname = '{name_of(street)}'"
+        execute(postgres_server, f"SELECT pg_terminate_backend(pid) {theirs}")
+
+    answer_lost(monkeypatch, leave)
+    with pytest.raises(StorageError, match=r"nobody knows whether .* make it once more"):
+        Shop.create(tmp_path / "shop", categories="paper", database=street)
+    execute(postgres_server, f"ALTER DATABASE {name_of(street)} ALLOW_CONNECTIONS true")
+    if not made:
+        execute(street, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        with pytest.raises(SourceError, match="interrupted; make it again: modiste new shop"):
+            Shop.open(tmp_path / "shop")
+    with pytest.raises(SourceError, match="already"):
+        Shop.create(tmp_path / "shop", database="postgresql://elsewhere/street")
+    if made:
+        with pytest.raises(SourceError, match="already"):
+            Shop.create(tmp_path / "other", database=street)
+    with Shop.create(tmp_path / "shop", database=street) as shop:
+        assert len(shop.taxonomy.categories) == 17
+        shop.items.put(Item("a"))
+    with pytest.raises(SourceError, match=r"already .*open it"):
+        Shop.create(tmp_path / "shop", database=street)
+
+
+def test_tables_whose_folder_is_gone_are_refused_with_the_command_that_makes_one(tmp_path, street):
+    with Shop.create(tmp_path / "shop", database=street) as shop:
+        shop.items.put(Item("a"))
+    shutil.rmtree(tmp_path / "shop")
+    with pytest.raises(SourceError, match="have this folder be its: ") as caught:
+        Shop.create(tmp_path / "shop", database=street)
+    subprocess.run(["sh", "-c", str(caught.value).partition("be its: ")[2]], check=True)
+    with Shop.open(tmp_path / "shop") as shop:
+        assert "a" in shop.items
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, but long enough to look like a file of some kind" * 20])

@@ -601,17 +601,17 @@ def test_what_was_made_of_something_else_is_not_stored(small, changed):
     assert small.vectors.matrix(SPACE)[0] == ["a"]
 
 
-# Other colours
+# Another form
 
 
-def with_other_colours(shop: Shop) -> VectorSpace:
+def in_another_form(shop: Shop) -> VectorSpace:
     """As an older program left the shop: its vectors have other shades, fewer of them; returns what the latest space
     would be today."""
     ours, spaces, vectors, fewer = shop.vectors.spaces(), schema.spaces, schema.vectors, np.eye(60, dtype="<f2")[0]
     with shop.storage.writing() as writing:
         for second, space in enumerate(reversed(ours)):
-            older = replace(space, colours="0" * 8)
-            row = {"key": older.key, "settings": older.to_json(), "used": datetime(2026, 1, 1, second=second)}
+            older = replace(space, form="0" * 8)
+            row = {**older.row, "used": datetime(2026, 1, 1, second=second)}
             writing.execute(spaces.insert(), row)
             new = {"space": older.key, "colour": fewer.tobytes(), "revision": writing.revision}
             writing.execute(vectors.update().where(vectors.c.space == space.key).values(new))
@@ -620,8 +620,8 @@ def with_other_colours(shop: Shop) -> VectorSpace:
 
 
 @pytest.mark.usefixtures("quick_network")
-def test_vectors_of_other_colours_are_not_compared_until_the_photos_are_embedded_again(shop, encoded, caplog):
-    space, photo, remedy = with_other_colours(shop), encoded("Denim-red-women-0"), f"modiste embed {shop.name}"
+def test_vectors_of_another_form_are_not_compared_until_the_photos_are_embedded_again(shop, encoded, caplog):
+    space, photo, remedy = in_another_form(shop), encoded("Denim-red-women-0"), f"modiste embed {shop.name}"
     picture = Image.open(BytesIO(photo)).convert("RGB")
     with Shop.open(shop.path) as later:
         assert remedy in caplog.text
@@ -629,7 +629,7 @@ def test_vectors_of_other_colours_are_not_compared_until_the_photos_are_embedded
             with pytest.raises(UnknownIdError, match=remedy):
                 ask()
         put = later.items.put(Item("new", "Denim"), photo)
-        assert (put.embedded, "other colours" in put.remark, "modiste embed" in put.remark) == (False, True, True)
+        assert (put.embedded, "another Modiste" in put.remark, "modiste embed" in put.remark) == (False, True, True)
         steps = {step.said: step.command for step in later.status().steps(later.name)}
         assert steps["photos without a vector: 25"] == remedy
         assert {one.terms["look"] for one in later.recommend(item="Denim-red-women-0", top=5)} == {0}
@@ -646,9 +646,9 @@ def test_vectors_of_other_colours_are_not_compared_until_the_photos_are_embedded
 
 
 @pytest.mark.usefixtures("quick_network")
-def test_a_check_embeds_photos_of_other_colours_as_they_were_embedded(shop):
+def test_a_check_embeds_photos_of_another_form_as_they_were_embedded(shop):
     shop.vectors.embed(masking="none", crop="centre")
-    ours = with_other_colours(shop)
+    ours = in_another_form(shop)
     [told] = shop.check("all")
     assert (told.kind, told.count, told.mended, shop.check()) == ("spaces", 2, True, [])
     assert shop.vectors.spaces() == [ours]

@@ -301,7 +301,7 @@ def test_every_difference_makes_another_space(mean_colour: BackboneSpec, by_colo
             ("parser", "0" * 64),
             ("dim", 4),
             ("fill", (9, 9, 9)),
-            ("colours", "other"),
+            ("form", "other"),
         )
     ]
     assert len({space.key, *(other.key for other in others)}) == 10

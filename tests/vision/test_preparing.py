@@ -1,6 +1,7 @@
 """What a network reads: torchvision's pre-processing to the pixel, or the garment's own box."""
 
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 from PIL import Image
 
 from modiste.errors import MaskError, SettingError
-from modiste.vision.backbones import BackboneSpec, get_backbone
+from modiste.vision.backbones import CROPS, BackboneSpec, get_backbone
+from modiste.vision.embedding import see
+from modiste.vision.masks import LABELS, MASKED, MASKINGS, encode_mask
+from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
 from modiste.vision.preparing import normalise, prepare
 
@@ -147,3 +151,43 @@ def test_normalising_centres_each_channel_and_puts_it_first(spec: BackboneSpec) 
     assert planes.shape == (2, 3, 4, 5)
     assert planes.dtype == np.float32
     assert planes[1, :, 2, 2] == pytest.approx([0, 1, -127 / 128], abs=1e-6)  # the network's own (x - 127) / 128
+
+
+DIGESTS = {1: "d1cdbe4785d669d7"}
+"""Of what is kept of the photos below, and of what networks read of it, by MASKED."""
+
+
+def test_whoever_changes_what_is_kept_of_a_photo_raises_its_number(
+    spec: BackboneSpec, by_colour: BackboneSpec, tmp_path: Path
+) -> None:
+    white, skin, red, blue, green = (250, 250, 250), (225, 195, 170), (220, 20, 30), (20, 30, 210), (40, 180, 60)
+    thing = np.full((240, 200, 3), white, np.uint8)
+    thing[60:200, 50:150] = red
+    person = np.full((300, 200, 3), green, np.uint8)
+    for colour, top, bottom, left, right in (
+        (skin, 20, 60, 80, 120), (red, 60, 150, 60, 140), (skin, 70, 150, 40, 56), (blue, 150, 260, 70, 130),
+    ):  # fmt: skip
+        person[top:bottom, left:right] = colour
+    labels = np.zeros(person.shape[:2], np.uint8)
+    for name, colour in (("skin", skin), ("top", red), ("pants", blue)):
+        labels[(person == colour).all(2)] = LABELS.index(name)
+    encode_mask(labels).save(tmp_path / "mask.png")
+    parser, digest = Parser(by_colour), sha256()
+    two = np.hstack([person, np.tile(np.uint8(green), (300, 60, 1)), person[:, 30:150]])
+    cut = np.full((240, 140, 3), green, np.uint8)  # it runs out of the photo, so that a parser is asked
+    cut[60:130, :90], cut[130:200, :90] = red, blue
+    for photo, mask in ((thing, None), (cut, None), (person, None), (person, str(tmp_path / "mask.png")), (two, None)):
+        picture = Image.fromarray(photo)
+        for reader in (parser, None):
+            seen = see(picture, mask, reader)
+            for masking in MASKINGS:
+                for own in (frozenset[str](), frozenset(("dress",)), frozenset(("pants",)), frozenset(("bag",))):
+                    keep, _ = seen.keep(masking, own)
+                    digest.update(b"" if keep is None else np.packbits(keep).tobytes())
+                    for crop in CROPS:
+                        digest.update(prepare(picture, keep, spec, crop, cut=seen.cut(masking)).tobytes())
+    found = digest.hexdigest()[:16]
+    assert DIGESTS.get(MASKED) == found, (
+        f"what is kept of photos has changed: raise MASKED in modiste/vision/masks.py, so that shops embed again, and "
+        f"write {found!r} for it into DIGESTS"
+    )

@@ -4,6 +4,7 @@
 import polars as pl
 from fastapi import APIRouter, Depends, Request, Response
 
+from modiste.catalog.tables import as_cells
 from modiste.server.auth import Leave
 from modiste.server.dependencies import TheShop
 from modiste.server.pages.items import asked
@@ -26,23 +27,12 @@ LISTS = ("placement", "scenario", "experiment", "variant", "lists", "people", "p
 SCENARIOS = ("scenario", "about", "rules", "version", "changed", "author", "reason")
 """The columns of the scenarios."""
 
-_FORMULA = r"^[=+\-@\t\r\n]"  # what spreadsheets take for a program
-
 router = APIRouter(include_in_schema=False)
-
-
-def as_csv(frame: pl.DataFrame) -> str:
-    """A frame as CSV in which no text is a formula: one that begins like one begins with an apostrophe.
-
-    Numbers stay numbers, below 0 too.
-    """
-    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    return frame.with_columns(pl.col(texts).str.replace(_FORMULA, "'$0")).write_csv()
 
 
 def _sheet(name: str, frame: pl.DataFrame) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-cache"}
-    return Response(as_csv(frame), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(as_cells(frame).write_csv(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @router.get("/items.csv")

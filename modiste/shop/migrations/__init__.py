@@ -4,6 +4,7 @@ A new shop has the tables of ``schema.py``. Each later change of them is one fil
 there are, named in the table ``alembic_version`` and in the setting ``schema``, which a program reads first.
 """
 
+from collections.abc import Callable
 from secrets import token_hex
 from threading import Lock
 
@@ -21,18 +22,19 @@ _SCHEMA = sa.select(schema.settings.c.value).where(schema.settings.c.name == "sc
 _alembic = Lock()  # alembic.context is one for the whole process
 
 
-def create(engine: sa.Engine) -> None:
+def create(engine: sa.Engine, identity: Callable[[], str]) -> bool:
     """Make the tables of an empty shop, all or none, and on PostgreSQL their schema if need be.
 
-    Raises:
-        SourceError: there is a shop already, or the server can't be reached.
+    ``identity``, asked for once the server has answered, names them for :func:`is_made`; where its tables are there
+    already, nothing is left to do. Returns False where there are others. Raises SourceError if they can't be made.
     """
     try:
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
             if name := connection.get_execution_options().get("shop_schema"):
                 connection.execute(sa.schema.CreateSchema(name, if_not_exists=True))
-            if sa.inspect(connection).has_table("settings"):
-                raise SourceError(f"there is a shop already in {db.place(engine)}; {_elsewhere(engine)}")
+            name = identity()
+            if (found := _identity(connection)) is not None:
+                return found == name
             schema.metadata.create_all(connection)
             start = {
                 "schema": schema.VERSION,
@@ -46,11 +48,33 @@ def create(engine: sa.Engine) -> None:
             rows = [{"name": name, "value": str(value)} for name, value in start.items()]
             rows.append({"name": "secret", "value": token_hex(32)})
             connection.execute(schema.settings.insert(), rows)
+            connection.execute(schema.revisions.insert().values(revision=0, mark=name))
             _migrate(connection, "stamp")
     except StorageError as error:
         raise _unusable(engine, error) from error
     except sa.exc.DBAPIError as error:
         raise SourceError(f"can't make a shop in {db.place(engine)}: {db.first_line(error.orig)}") from error
+    return True
+
+
+def is_made(engine: sa.Engine, identity: str) -> bool | None:
+    """Whether the tables of that identity are there, whatever was said when they were made; None: nobody can tell."""
+    try:  # writers queue: who may still be making them is waited for
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            return _identity(connection) == identity
+    except (StorageError, sa.exc.DBAPIError) as error:
+        closed = isinstance(error, StorageError) and error.kind == "closed"
+        return False if closed else None  # what is closed to this user, she has not made
+
+
+def _identity(connection: sa.Connection) -> str | None:
+    """Of the tables that are there; empty where they were made by another program; None: there are none."""
+    if not sa.inspect(connection).has_table("settings"):
+        return None
+    table = schema.revisions
+    if not sa.inspect(connection).has_table(table.name):
+        return ""
+    return connection.execute(sa.select(table.c.mark).where(table.c.revision == 0)).scalar() or ""
 
 
 def upgrade(engine: sa.Engine) -> None:
@@ -102,12 +126,6 @@ def _migrate(connection: sa.Connection, how: str = "upgrade") -> None:
     config.attributes["connection"] = connection
     with _alembic:
         getattr(command, how)(config, "head")
-
-
-def _elsewhere(engine: sa.Engine) -> str:
-    if engine.dialect.name == "postgresql":
-        return "name a schema of its own in the URL, as in …/db?schema=street"
-    return "open it, or choose another folder"
 
 
 def _unusable(engine: sa.Engine, error: StorageError) -> StorageError:
