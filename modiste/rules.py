@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from modiste.catalog.values import LONGEST_ID, identifier
+from modiste.catalog.values import LONGEST_ID, composed, identifier
 
 TEXTS = ("item", "product", "category", "brand", "colour", "size", "gender", "age_group", "view", "store", "currency")
 """The texts that a condition may ask of an item, beside its attributes."""
@@ -58,8 +58,9 @@ def number(text: str) -> float | None:
 
 
 def _condition(text: str) -> str:
+    text = composed(text.strip())
     Condition.of(text)
-    return text.strip()
+    return text
 
 
 def _lines(given: Any) -> Any:

@@ -179,7 +179,7 @@ class Items:
             conditions.append(sa.or_(items.gender.is_(None), items.gender == gender))
         for column, value in ((items.store_id, store_id), (items.product, product)):
             if value is not None:
-                conditions.append(column == value)
+                conditions.append(column == composed(value))
         for name, value in (attributes or {}).items():
             said = f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}"
             written = items.attributes.contains(said, autoescape=True)

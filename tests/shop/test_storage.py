@@ -24,6 +24,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from modiste import Event, Item, Shop
 from modiste.catalog.values import identifier
 from modiste.errors import MissingExtraError, ModisteError, SettingError, SourceError, StorageError, UnknownIdError
+from modiste.rules import Rule
 from modiste.shop import database as db
 from modiste.shop import schema
 from modiste.shop.storage import revision_of, setting
@@ -83,6 +84,9 @@ def test_an_id_is_one_however_its_letters_are_composed(small, tmp_path):
     assert small.taste(APART) == small.taste(COMPOSED)
     assert small.recommend(items=[APART], exclude=[APART])
     assert [one["item_id"] for one in small.items.browse(text=APART).items.to_dicts()] == [COMPOSED]
+    assert small.items.browse(product=unicodedata.normalize("NFD", "été")).total == 1
+    assert Rule(name="r", do="hide", items=APART).items == (COMPOSED,)
+    assert Rule(name="r", do="hide", where=f"product = {APART}").where == (f"product = {COMPOSED}",)
     small.forget(APART)
     assert COMPOSED not in small.shoppers
     small.items.remove(APART)
