@@ -78,7 +78,7 @@ def several(data: Path, keep: Path | None, every: int) -> None:
         "\n| shop | an item's vector is of | photos | items | R@1, % | R@5, % | with a stranger's among them, R@1, % |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for kind in ("madison", "luma"):
+    for kind in ("madison",):
         rows = photos_of(data, kind, every)
         photos = vectors(rows, kind, keep)
         product = np.array([row["product"] for row in rows])
@@ -174,7 +174,7 @@ def proposed(data: Path, keep: Path | None, every: int) -> None:
         "\n| photos | of | sure from | category proposed, % | right, % | Top-5 of its category without → with it, % |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
-    for kind in ("luma", "garments", "madison"):
+    for kind in ("garments", "madison"):
         rows = photos_of(data, kind, every)
         photos, asked = vectors(rows, kind, keep), np.hstack(vectors(rows, kind, keep, known=False))
         group = np.unique([row["group"] for row in rows], return_inverse=True)[1]
@@ -198,12 +198,11 @@ def proposed(data: Path, keep: Path | None, every: int) -> None:
         "| Top-5 of its gender, visual, % | gain | balanced, % | gain | of its category, gain |"
     )
     print("| --- |" + " --- |" * 11)
-    for kind in ("luma", "madison"):
-        for least in (0.6, 0.7, 0.8, 0.9):
-            for_whom(data, keep, every, kind, least)
-        for_whom(data, keep, every, kind, 0.8, known="known, asked alone")
-        for_whom(data, keep, every, kind, 0.8, known="not known")
-        for_whom(data, keep, every, kind, 0.8, hidden=0.5)
+    for least in (0.6, 0.7, 0.8, 0.9):
+        for_whom(data, keep, every, "madison", least)
+    for_whom(data, keep, every, "madison", 0.8, known="known, asked alone")
+    for_whom(data, keep, every, "madison", 0.8, known="not known")
+    for_whom(data, keep, every, "madison", 0.8, hidden=0.5)
     named(data, keep, every)
 
 
@@ -320,7 +319,7 @@ def defaults(data: Path, keep: Path | None, every: int) -> None:
     """
     print("\n| photos | of | way | Top-5 of its category, % | its product, R@1, % | in its colour, R@1, % |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for kind in ("street", "garments", "madison", "luma"):
+    for kind in ("street", "garments", "madison"):
         rows = photos_of(data, kind, every)
         group = np.unique([row["group"] for row in rows], return_inverse=True)[1]
         scores = {
@@ -528,7 +527,7 @@ def sheets(data: Path, keep: Path | None, every: int, out: Path) -> None:
     """Draw twelve purchases of each kind of photo, and of all mixed, each with its five nearest by look and half as
     much colour, without other photos of its product."""
     out.mkdir(parents=True, exist_ok=True)
-    kinds = ("street", "garments", "luma", "madison")
+    kinds = ("street", "garments", "madison")
     rows = {kind: photos_of(data, kind, every) for kind in kinds}
     seen = {kind: vectors(rows[kind], kind, keep) for kind in kinds}
     mix = [(kind, one) for kind in kinds for one in range(0, len(rows[kind]), 2)]

@@ -25,6 +25,7 @@ from PIL import Image
 from modiste.arrays import Floats
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.demo import unpack
+from modiste.shop.vectors import DEFAULT_FILL
 from modiste.vision.backbones import Encoder, get_backbone, list_backbones
 from modiste.vision.embedding import PhotoJob, embed_photos
 from modiste.vision.masks import decode_mask, encode_mask, garment_pixels
@@ -38,7 +39,7 @@ TOP = 5
 def vectors_of(jobs: list[PhotoJob], backbone: str, masking: str, crop: str) -> NDArray[np.float32]:
     """float32 (n, dim) in the order of the jobs; every photo must embed. Without a mask a photo is embedded whole."""
     found: dict[str, NDArray[np.float32]] = {}
-    for batch in embed_photos(jobs, Encoder(get_backbone(backbone)), masking, crop):
+    for batch in embed_photos(jobs, Encoder(get_backbone(backbone)), masking, crop, fill=DEFAULT_FILL):
         if batch.failures:
             raise SystemExit(f"not embedded: {batch.failures}")
         found.update(zip(batch.item_ids, batch.vectors, strict=True))
