@@ -29,13 +29,16 @@ from scipy.optimize import minimize
 from modiste.arrays import Bools, Floats, Ints
 from modiste.catalog.items import GENDERS
 from modiste.catalog.palette import LABELS
-from modiste.shop.vectors import DEFAULT_FILL
+from modiste.ranking.relevance import WORN
+from modiste.ranking.worn import Worn
+from modiste.shop.vectors import CALIBRATION, DEFAULT_FILL
 from modiste.vision.backbones import get_backbone
 from modiste.vision.colour import SHADES, colour_of
-from modiste.vision.embedding import EmbeddedPhoto, Embedder, VectorSpace, see
+from modiste.vision.embedding import Embedder, VectorSpace, see
 from modiste.vision.photos import open_photo
 
 FOLDS, LEAST = 5, 8
+SAME = 1.88  # the sum of two cosines, of look and colour, from which two garments are taken for one and the same
 STUDIO = ("top", "outer", "pants", "skirt", "dress", "leggings", "footwear", "rompers", "bag")
 """What the parser finds in a studio often enough to be asked about."""
 
@@ -95,7 +98,6 @@ def garments_of_all(data: Path, kind: str) -> Garments:
     if kind == "studio":  # other photos of a product in a colour show the same outfit
         rows = list({(row["product"], row["colour"]): row for row in reversed(rows)}.values())
     found: list[tuple[object, ...]] = []
-    nothing = np.zeros(0, np.float32)
     for number, row in enumerate(rows):
         photo = open_photo(data / kind / row["image"])
         mask = str(data / kind / row["mask"]) if "mask" in row else None
@@ -104,7 +106,7 @@ def garments_of_all(data: Path, kind: str) -> Garments:
         group = zlib.crc32(row.get("product", row["item_id"]).encode())
         around = pixels[_BODY[labels] & ((labels > 0) | (kind == "street"))][::50]
         light = np.log((((around / 255.0) ** 2.2).mean(0) if len(around) else np.ones(3)) + 1e-3)
-        for label, one in embedder.garments(photo, EmbeddedPhoto(labels, None, nothing, nothing)).items():
+        for label, one in embedder.garments(photo, labels).items():
             own = pixels[one.keep]
             own = own[:: -(-len(own) // 2048)]
             balanced = 255 * ((own / 255.0) ** 2.2 * np.exp(-1.6 - light)).clip(0, 1) ** (1 / 2.2)
@@ -157,14 +159,19 @@ def colour_pairs(known: Garments, g: Garments, strength: float = 0.1) -> Floats:
     return (wanted - (wanted @ single)[:, None]) @ g.colour.T
 
 
-def worn_with_its_like(known: Garments, g: Garments) -> Floats:
-    """How much denser than elsewhere the garments lie around it that were worn with something like the other."""
-    same = known.label[:, None] == g.label
-    alike = np.exp((_alike(known, g) - 2) / 0.15) * same
-    weight = np.exp((_alike(g, known) - 2) / 0.1) * same.T
-    usual = alike.sum(0) / np.maximum(same.sum(0), 1)
-    found = (weight @ (known.together @ alike) + usual) / (weight @ (known.together @ same.astype(float)) + 1)
-    return np.log(found + 1e-12) - np.log(usual + 1e-12)
+def worn_with_its_like(known: Garments, g: Garments, rows: Bools | None = None) -> Floats:
+    """How much denser than elsewhere the garments lie around it that were worn with something like the other: what the
+    lists are made by. Of some ``rows`` alone where they are given."""
+    vectors = np.hstack([g.look, g.colour])
+    photo = np.unique(known.photo, return_inverse=True)[1]
+    worn = Worn(photo, known.label, np.hstack([known.look, known.colour]))
+    suits = np.zeros((len(g.photo),) * 2)
+    for one in (np.arange(len(vectors)) if rows is None else np.flatnonzero(rows)).tolist():
+        own = int(g.label[one])
+        for label in set(g.label.tolist()) - {own}:
+            some = g.label == label
+            suits[one, some], _ = worn.suits(vectors[one], {own}, vectors[some], {label})
+    return suits
 
 
 def learnt(known: Garments, g: Garments, look: int, colour: int, ridge: float = 0.01) -> Floats:
@@ -235,14 +242,17 @@ def hits(suits: Floats, g: Garments, among: Bools) -> Floats:
     worn = g.together
     rivals = among & (g.label[:, None] == g.label) & (g.group[:, None] != g.group)
     for one in np.flatnonzero(worn.any(1) & (rivals.sum(1) >= LEAST)).tolist():
-        scores = suits[worn[one]].mean(0)
-        others = scores[rivals[one]]
-        below, same, many = (others < scores[one]).sum(), (others == scores[one]).sum(), len(others)
-        if same:  # drawn among them
-            found[one] = ((below + same) ** 4 - below**4) / (4 * same * many**3)
-        else:
-            found[one] = below * (below - 1) * (below - 2) / (many * (many - 1) * (many - 2))
+        found[one] = hit(suits[worn[one]].mean(0), one, rivals[one])
     return found
+
+
+def hit(scores: Floats, one: int, rivals: Bools) -> float:
+    """How often it is the best of itself and three of its ``rivals``."""
+    others = scores[rivals]
+    below, same, many = int((others < scores[one]).sum()), int((others == scores[one]).sum()), len(others)
+    if same:  # drawn among them
+        return ((below + same) ** 4 - below**4) / (4 * same * many**3)
+    return below * (below - 1) * (below - 2) / (many * (many - 1) * (many - 2))
 
 
 def lit_alike(g: Garments) -> Bools:
@@ -300,12 +310,12 @@ def own_photos(g: Garments) -> None:
     """Print the table of what a shop's own photos teach: each product's garments are judged by what is worn on photos
     of the shop's other products of its gender, among garments of these."""
     alike = (g.shop[:, None] == g.shop) & (g.whose[:, None] == g.whose)
-    learnt = {way: np.zeros(alike.shape) for way in (colour_pairs, worn_with_its_like)}
+    by_pairs, by_worn = np.zeros(alike.shape), np.zeros(alike.shape)
     for group, shop, whose in {*zip(g.group.tolist(), g.shop.tolist(), g.whose.tolist(), strict=True)}:
         kin = (g.shop == shop) & (g.whose == whose)
-        for way, suits in learnt.items():
-            suits[kin & (g.group == group)] = way(g.at(kin & (g.group != group)), g)[kin & (g.group == group)]
-    pairs, worn = ((suits - suits.mean()) / suits.std() for suits in learnt.values())
+        known, rows = g.at(kin & (g.group != group)), kin & (g.group == group)
+        by_pairs[rows], by_worn[rows] = colour_pairs(known, g)[rows], worn_with_its_like(known, g, rows)[rows]
+    pairs, worn = ((suits - suits.mean()) / suits.std() for suits in (by_pairs, by_worn))
     colour = same_colour(g, g)
     usual = (colour - colour.mean()) / colour.std()
     ways = {
@@ -320,6 +330,29 @@ def own_photos(g: Garments) -> None:
         found = hits(suits, g, alike)
         shops = [cell(np.where(g.shop == shop, found, np.nan), g) for shop in (0, 1)]
         print(f"| {name} | {cell(found, g)} | {cell(found - base, g)} | {' | '.join(shops)} |", flush=True)
+    one_by_one(g, alike, colour, by_worn)
+
+
+def one_by_one(g: Garments, alike: Bools, colour: Floats, worn: Floats) -> None:
+    """Print the table of garments that are asked about alone, as lists are, by the terms that lists have: of all, and
+    of those of which the same is worn on another product's photo, and isn't."""
+    low, high = CALIBRATION["colour"]
+    both = colour / (high - low) + WORN * worn
+    kin = alike & (g.label[:, None] == g.label) & (g.group[:, None] != g.group)
+    again = np.where(kin, _alike(g, g), -2).max(1) > SAME
+    rows, told = [], []
+    for asked, one in np.argwhere(g.together & (kin.sum(1) >= LEAST)).tolist():
+        rows.append(one)
+        told.append((again[asked], hit(colour[asked], one, kin[one]), hit(both[asked], one, kin[one])))
+    group, (seen, base, found) = g.group[rows], np.array(told).T
+    print(
+        "\n| asked about one garment alone | pairs | the same colour, % | and worn with something like it, % | gain |"
+    )
+    print("| --- | --- | --- | --- | --- |")
+    everything = np.ones(len(rows), bool)
+    for name, some in (("all", everything), ("the same is worn elsewhere", seen == 1), ("it isn't", seen == 0)):
+        cells = (interval(values[some], group[some]) for values in (base, found, found - base))
+        print(f"| {name} | {some.sum()} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -438,6 +438,9 @@ class Terms(BaseModel):
     category: float
     distance: float
     together: float
+    worn: float = Field(
+        0.0, description="What photos tell of what is worn with it; below 0 where that is other things."
+    )
     newness: float
     price: float
     gender: float = Field(0.0, description="Below 0 where it is, or perhaps is, for the other gender or another age.")

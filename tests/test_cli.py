@@ -517,6 +517,14 @@ def test_what_goes_with_an_item_is_listed_by_the_part_that_it_is(type_, street):
     assert (code, "nothing goes with i0" in out) == (0, True)
 
 
+def test_outfits_are_looked_for_where_somebody_asks_for_them(type_, street):
+    code, out, _ = type_("embed", street.path, "--masks", "given", "--outfits")
+    photos = street.items.frame()["image"].drop_nulls()
+    said = f"looked at the photos of {len(photos)} items for outfits; 0 show two garments or more on somebody"
+    assert (code, said in out) == (0, True)
+    assert "looked at the photos of 0 items" in type_("embed", street.path, "--masks", "given", "--outfits")[1]
+
+
 def test_a_guest_s_items_are_asked_with(type_, street):
     code, shown, _ = type_("recommend", "street", "--items", "i0", "--items", "sock", "--items", "i3", "--json")
     assert code == 0

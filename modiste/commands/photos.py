@@ -107,6 +107,9 @@ def embed(
     ] = "auto",
     parser: Annotated[str, typer.Option(help="The parser's name, see: modiste backbones list.")] = "garment_parser",
     fill: Annotated[str, typer.Option(metavar="R,G,B", help="The colour of removed pixels.")] = "255,255,255",
+    outfits: Annotated[
+        bool, typer.Option("--outfits", help="Embed what is worn with each item on its photos, too, for goes-with.")
+    ] = False,
     strict: Strict = False,
 ) -> None:
     """Embed every photo that has no vector yet. Interrupt it at will: the next run goes on."""
@@ -117,6 +120,10 @@ def embed(
         report = shop.vectors.embed(*chosen, parser=parser, fill=_colour(fill), progress=progress)
     rate = f" ({report.embedded / report.seconds:.0f} photos/s)" if report.embedded else ""
     say(f"embedded {report.embedded}{rate}, {report.present} were there; vector space {report.space.key}")
+    if outfits:
+        with open_shop(path) as shop, progress_bar("outfits", "items") as progress:
+            looked, worn = shop.vectors.embed_worn(report.space, progress=progress)
+        say(f"looked at the photos of {looked} items for outfits; {worn} show two garments or more on somebody")
     say(f"how well it finds another photo of a product: modiste evaluate {path} views")
     print_rejected(report.remarks, path, False, "remarks")
     print_rejected(report.failures, path, strict)

@@ -44,6 +44,8 @@ class Candidates:
         newness: (n,), at least 0: higher the later it came; None: not known of any.
         price: float64 (n,), log10 of what each costs, those of different currencies far apart; NaN where it is not
             known; None: not known of any.
+        worn: float64 (n,), how much oftener than others it is worn with what is asked about, as a logarithm; None: not
+            known of any.
         boost: float64 (n,), added to the relevance whatever the query is; None: 0.
         colour_dim: how many of the vectors' places are the colour's.
         scales: how look and colour are calibrated.
@@ -67,13 +69,14 @@ class Candidates:
     fashion: Reals | None = None
     newness: Reals | None = None
     price: Floats | None = None
+    worn: Floats | None = None
     boost: Floats | None = None
     colour_dim: int = 0
     scales: tuple[Scale, Scale] = (Scale(), Scale())
 
     def __post_init__(self) -> None:
         aligned = ("vectors", "has_vector", "normpop", "category", "gender", "product", "distance_km", "allowed")
-        for name in (*aligned, "children", "fashion", "newness", "price", "boost"):
+        for name in (*aligned, "children", "fashion", "newness", "price", "worn", "boost"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.item_ids):
                 raise SettingError(f"candidates have {len(self.item_ids)} ids but {len(value)} rows of {name}")
@@ -82,7 +85,7 @@ class Candidates:
         return len(self.item_ids)
 
     def updated(self, **changes: Array | None) -> "Candidates":
-        """The same items with what is given of normpop, distances, price, allowed and boost; groups stay."""
+        """The same items with what is given of normpop, distances, price, allowed, worn and boost; groups stay."""
         given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
         return replace(self, **given, group=self.groups)
 

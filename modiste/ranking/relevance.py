@@ -49,6 +49,12 @@ NEW = 0.7
 OFTEN = 0.5
 """The category's term, without its weight, from which on a shopper buys a kind clearly more often than others do."""
 
+WORN = 1.5
+"""What the logarithm of how much oftener something is worn counts beside the colour: about as much as that varies."""
+
+WORN_OFTEN = math.log(1.25)
+"""From which such a logarithm is told."""
+
 Formula = Literal["choice", "paper"]
 Scaling = Literal["none", "minmax"]
 
@@ -143,6 +149,7 @@ class Terms(NamedTuple):
     category: Reals
     distance: Reals
     together: Reals
+    worn: Reals
     newness: Reals
     price: Reals
     gender: Reals
@@ -167,6 +174,7 @@ def terms(
     similarity: Reals | None,
     distance_km: Reals | None = None,
     together: Reals | None = None,
+    worn: Reals | None = None,
     newness: Reals | None = None,
     price: Reals | None = None,
     other: Reals | None = None,
@@ -187,6 +195,8 @@ def terms(
         similarity: (n,) category similarity in [0, 1]; None where the query has no category: the term is 0.
         distance_km: (n,) to each candidate's store, NaN where it is not known; None: not known for any.
         together: (n,) how much more often than by chance bought by those who bought what she did, at least 0.
+        worn: (n,) how much oftener than others it is worn with what is asked about, as a logarithm; the colour's
+            weight counts, where it is above 0.
         newness: (n,) log newness, times how much it matters to her.
         price: (n,) in [0, 1], 1: as she usually pays; 0 where one of the two is not known.
         other: (n,) in how much of gender and age it is, or perhaps is, for others: 0, 1 or 2; ``choice`` uses it.
@@ -215,10 +225,12 @@ def terms(
     if distance_km is not None and weights.distance:
         near = weights.distance * np.nan_to_num(np.exp(distance_km * (-1 / DISTANCE_SCALE_KM)), nan=0.0)
     joint = weights.together * together if together is not None and weights.together else nothing
+    outfit = WORN * weights.colour * worn if worn is not None and weights.colour > 0 else nothing
     fresh = weights.newness * newness if newness is not None and weights.newness else nothing
     cost = weights.price * price if price is not None and weights.price else nothing
     away = nothing - weights.other * other if other is not None and weights.formula == "choice" else nothing
-    return Terms(seen, alike, fashion, category, near, joint, fresh, cost, away, nothing if boost is None else boost)
+    lifted = nothing if boost is None else boost
+    return Terms(seen, alike, fashion, category, near, joint, outfit, fresh, cost, away, lifted)
 
 
 def _calibrated(cosine: Reals, scale: Scale) -> Reals:
@@ -238,6 +250,7 @@ def sentence(
     priced: bool = False,
     cause: str = "what you bought",
     worn: bool = False,
+    seen_on: str = "",
 ) -> str:
     """One sentence that a shopper understands, from the weighted terms of one recommendation, by their names.
 
@@ -245,14 +258,15 @@ def sentence(
     popularity. ``peak`` is how far the highest popularity is above the lowest; 0: nothing has sold. ``colour`` names
     the item's. ``habitual`` tells whether kinds and prices are those that she usually buys, and not those of one item;
     ``priced`` whether the price is about that. ``cause`` is what it was recommended for, in words that fit after "looks
-    like": "the denim you bought", "your photo", and "" for no reason; ``worn``: to be worn with it. With min-max
-    scaling, looking alike is meant among all there is.
+    like": "the denim you bought", "your photo", and "" for no reason; ``worn``: to be worn with it, and
+    ``seen_on`` says on which photo its like is. With min-max scaling, looking alike is meant among all there is.
     """
     looks = _looks(shown["look"] / weights.alpha, cause) if weights.alpha else ""
     told = [
         looks,
         _same_colour(shown["colour"] / abs(weights.colour), weights.colour < 0, colour) if weights.colour else "",
         _kind(shown["category"] / weights.gamma, "it" if looks else cause, habitual) if weights.gamma else "",
+        seen_on if shown["worn"] >= WORN_OFTEN * WORN * weights.colour > 0 else "",
         _bought_together(shown["together"], cause if worn else "what you did"),
         ""
         if trendiness is None or not weights.beta or peak <= 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from modiste.arrays import Floats, Ints, Singles
 from modiste.ranking.candidates import WHOSE, Pairing, Rows
-from modiste.ranking.relevance import EQUAL_COSINES, Weights, terms
+from modiste.ranking.relevance import EQUAL_COSINES, WORN, Weights, terms
 
 Scored = tuple[Ints, Ints, Singles]  # pairs: query, row and score
 
@@ -174,6 +174,8 @@ class Scan:
         if self.weights.newness and self.shop.newness is not None:
             most = float(np.abs(self.pairing.freshness).max(initial=0.0))
             rest += self.weights.newness * float(self.shop.newness.max(initial=0.0)) * most
+        if self.shop.worn is not None:
+            rest += WORN * abs(self.weights.colour) * float(np.abs(self.shop.worn).max(initial=0.0))
         if self.shop.boost is not None:
             rest += float(np.abs(self.shop.boost).max(initial=0.0))
         error = self._cosine_error * self._slope * self._gain + rest * (2 * self.weights.penalty + 16) * _UNIT
@@ -329,14 +331,15 @@ class Scan:
         return worth.astype(np.float32) + self._barrier
 
     def _base(self, rows: Rows) -> Singles | None:
-        """The terms of popularity, distance, newness, price and boost, (m, 1) or (m, q), NaN for what is not allowed.
+        """The terms of popularity, distance, worn, newness, price and boost, (m, 1) or (m, q), NaN where not allowed.
 
         None: all are 0.
         """
-        base, boost, km = None, self.shop.boost, self.shop.distance_km if self.weights.distance else None
+        base, worn, boost = None, self.shop.worn, self.shop.boost
+        km = self.shop.distance_km if self.weights.distance else None
         new = self.shop.newness if self.weights.newness and self._fresh.any() else None
         cost = None if self._price is None else self._price[rows].astype(np.float32)[:, None]
-        if self.weights.beta or any(one is not None for one in (km, new, cost, boost)):
+        if self.weights.beta or any(one is not None for one in (km, worn, new, cost, boost)):
             base = terms(
                 self.weights,
                 look=None,
@@ -345,6 +348,7 @@ class Scan:
                 trendiness=self._taus,
                 similarity=None,
                 distance_km=None if km is None else km[rows].astype(np.float32)[:, None],
+                worn=None if worn is None else worn[rows].astype(np.float32)[:, None],
                 newness=None if new is None else new[rows].astype(np.float32)[:, None] * self._fresh,
                 price=None if cost is None else self.pairing.prices(cost, self._payers),
                 boost=None if boost is None else boost[rows].astype(np.float32)[:, None],

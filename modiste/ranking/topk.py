@@ -174,6 +174,7 @@ class _Best:
             similarity=pairing.kinship[query, shop.category[row]],
             distance_km=None if shop.distance_km is None else shop.distance_km[row],
             together=_looked_up(query, row, *pairing.together()) if weights.together else None,
+            worn=None if shop.worn is None else shop.worn[row],
             newness=None if shop.newness is None else shop.newness[row] * pairing.freshness[query],
             price=None if shop.price is None else pairing.prices(shop.price[row].astype(np.float64), query),
             other=pairing.other[shop.groups[row] % WHOSE, query],

@@ -79,8 +79,8 @@ def _rows(shop: "Shop", _: bool) -> _Found:
     """Rows of items, shoppers or spaces that are gone: left where a database was changed by other hands."""
     for table in schema.metadata.sorted_tables:
         for key in table.foreign_key_constraints:
-            here, there = next(iter(key.columns)), key.referred_table
-            orphan = sa.not_(sa.exists().where(next(iter(there.primary_key)) == here))
+            there = key.referred_table
+            orphan = sa.not_(sa.exists().where(*(one.column == one.parent for one in key.elements)))
             with shop.storage.reading() as connection:
                 count = count_of(connection, table, orphan)
             if count:
@@ -148,17 +148,7 @@ def _vectors(shop: "Shop", _: bool) -> _Found:
     other = schema.COMPARABLE & (table.made_of != items.stamp + " " + sa.func.coalesce(items.category, ""))
     with shop.storage.reading() as connection:
         stale = _pairs(connection, sa.select(table.space, table.item_id).select_from(here).where(other))
-        bad = []
-        spaces = sa.select(schema.spaces.c.key, schema.spaces.c.settings).where(schema.COMPARABLE)
-        for key, settings in connection.execute(spaces).all():
-            try:
-                dim = VectorSpace.from_json(settings).dim
-            except (ValueError, TypeError, KeyError):
-                continue  # told already
-            wanted = sa.select(table.item_id, table.vector, table.colour).where(table.space == key)
-            with connection.execute(wanted, execution_options={"yield_per": 20_000}) as rows:
-                for some in rows.partitions():
-                    bad += [(key, item_id) for item_id in _no_vectors([tuple(one) for one in some], dim)]
+        bad, worn = _bad(connection, schema.vectors), _bad(connection, schema.worn)
     if stale:
         said = f"{_many(len(stale), 'vector')} {_are(len(stale))} of another photo, mask or category than the item has"
         yield (
@@ -170,12 +160,38 @@ def _vectors(shop: "Shop", _: bool) -> _Found:
             f"{_many(len(bad), 'vector')} {_are(len(bad))} not finite, not of unit length or not of its space's length"
         )
         yield Finding("vectors", len(bad), f"{said}: {_named(bad)}; to be made again"), partial(_embed_anew, shop, bad)
+    if worn:
+        said = f"of {_many(len(worn), 'item')} what is worn on the photos is no vectors of their space: {_named(worn)}"
+        those = sa.tuple_(schema.worn.c.space, schema.worn.c.item_id).in_(worn)
+        again = f"; to be deleted, and made again by: modiste embed {shop.name} --outfits"
+        yield Finding("vectors", len(worn), said + again), partial(_delete, shop, schema.worn, those)
+
+
+def _bad(connection: sa.Connection, table: sa.Table) -> list[tuple[str, str]]:
+    """The space and item of vectors that can't be."""
+    bad = list[tuple[str, str]]()
+    spaces = sa.select(schema.spaces.c.key, schema.spaces.c.settings).where(schema.COMPARABLE)
+    for key, settings in connection.execute(spaces).all():
+        try:
+            dim = VectorSpace.from_json(settings).dim
+        except (ValueError, TypeError, KeyError):
+            continue  # told already
+        wanted = sa.select(table.c.item_id, table.c.vector, table.c.colour)
+        wanted = wanted.where(table.c.space == key, table.c.vector.is_not(None))
+        with connection.execute(wanted, execution_options={"yield_per": 20_000}) as rows:
+            for some in rows.partitions():
+                bad += [(key, item_id) for item_id in _no_vectors([tuple(one) for one in some], dim)]
+    return bad
 
 
 def _no_vectors(rows: Sequence[tuple[str, bytes, bytes | None]], dim: int) -> list[str]:
     """The ids of vectors and colours that can't be."""
-    whole = [one for one in rows if len(one[1]) == 2 * dim and (one[2] is None or len(one[2]) == 2 * COLOUR_DIM)]
-    ids = {one[0] for one in rows} - {one[0] for one in whole}
+    whole, ids = list[tuple[str, bytes, bytes | None]](), set[str]()
+    for one in rows:
+        if len(one[1]) == 2 * dim and (one[2] is None or len(one[2]) == 2 * COLOUR_DIM):
+            whole.append(one)
+        else:
+            ids.add(one[0])
     for place, length in ((1, dim), (2, COLOUR_DIM)):
         there = [one for one in whole if one[place] is not None]
         numbers = np.frombuffer(b"".join(one[place] for one in there), "<f2").reshape(len(there), length)  # type: ignore[misc]

@@ -173,7 +173,7 @@ class Moments:
                 for some in _streamed(connection, stored.order_by(vectors.item_id)):
                     rows_ = np.array([walk.row(one[0]) for one in some], np.int64)
                     has[rows_] = True
-                    expected = _decoded([one[1:] for one in some], matrix.reduction)
+                    expected = decoded([one[1:] for one in some], matrix.reduction)
                     wrong += int(np.count_nonzero(np.abs(matrix.vectors[rows_] - expected).max(1) > _ROUNDED))
                 wrong += int(np.count_nonzero((matrix.has[: snapshot.rows] & snapshot.column("alive")) != has))
             ours, theirs = snapshot.sales.all(), _read_sales(connection, snapshot).all()
@@ -260,7 +260,7 @@ class Moments:
         wanted = sa.select(table.item_id, table.vector, table.colour).where(table.space == space.key)
         for some in _streamed(connection, wanted.order_by(table.item_id)):
             rows = np.array([walk.row(one[0]) for one in some], np.int64)
-            vectors[rows] = _decoded([one[1:] for one in some], reduction)
+            vectors[rows] = decoded([one[1:] for one in some], reduction)
             has[rows] = True
         if file is not None:
             try:
@@ -311,7 +311,7 @@ class Moments:
             fresh = _changed_vectors(connection, snapshot, key, old.revision, [one[0] for one in came])
             rows = np.array(list(fresh), np.int64)
             vectors = (
-                _decoded(list(fresh.values()), matrix.reduction) if fresh else np.zeros((0, matrix.vectors.shape[1]))
+                decoded(list(fresh.values()), matrix.reduction) if fresh else np.zeros((0, matrix.vectors.shape[1]))
             )
             lost = np.array([row for one in came if (row := snapshot.find(one[0])) not in fresh], np.int64)
             changed = matrix.changed(old.rows, snapshot.rows, rows, vectors.astype(np.float32, copy=False), lost)
@@ -411,7 +411,7 @@ def _fitted(connection: sa.Connection, space: VectorSpace) -> tuple[Reduction | 
     return None if reduction is None else Reduction.from_bytes(reduction), scales
 
 
-def _decoded(stored: Sequence[tuple[bytes, bytes | None]], reduction: Reduction | None) -> Singles:
+def decoded(stored: Sequence[tuple[bytes, bytes | None]], reduction: Reduction | None) -> Singles:
     """Looks, reduced, and colours, float16 bytes each, as float32 (m, d)."""
     look = np.frombuffer(b"".join(look for look, _ in stored), "<f2").reshape(len(stored), -1).astype(np.float32)
     colour = np.frombuffer(b"".join(colour or _COLOURLESS for _, colour in stored), "<f2").reshape(-1, COLOUR_DIM)

@@ -86,6 +86,8 @@ class Question:
     ``told``: something tells how far she follows the crowd, or whoever asks says so; else no sentence speaks of it.
     ``personal``: it is about what somebody bought or looked at, so that nothing may fit.
     ``whose``: the gender that what looks like its photo proposes, and the share of the neighbours that have it.
+    ``seen_on``: the row of the item on whose photo something like each row is worn with something like it, int64
+    (rows,), -1: none; None: of none.
     ``pinned`` is what may be pinned, where that was worked out with others'.
     """
 
@@ -103,6 +105,7 @@ class Question:
     told: bool = False
     personal: bool = False
     whose: tuple[str, float] | None = None
+    seen_on: Ints | None = None
     pinned: "Pinnable | None" = None
 
     # What may be asked
@@ -537,6 +540,7 @@ class Question:
             priced=self._alike_price(query, row),
             cause=self._cause(cause),
             worn=self.beside,
+            seen_on=self._seen_on(cause, row),
         )
         return Recommendation(
             item_id=item["item_id"],
@@ -551,6 +555,19 @@ class Question:
             item={name: item[name] for name in SHOWN} | {"on_offer": bool(self.snapshot.offered[row])},
             rules=() if self.ruling is None else tuple(self.ruling.said_of(row)),
         )
+
+    def _seen_on(self, cause: int, row: int) -> str:
+        """On which photo something like the item is worn, in words that fit after "It"; empty where none is known."""
+        seen = -1 if self.seen_on is None else int(self.seen_on[row])
+        if seen < 0:
+            return ""
+        if seen == cause:
+            return f"is like what is worn with {self._cause(cause)} on its photo"
+        if seen == row:
+            return f"is worn with something like {self._cause(cause)} on its photo"
+        item = self.snapshot.item(seen)
+        called = item["title"] or item["item_id"]
+        return f"is like what is worn with something like {self._cause(cause)} on the photo of {called}"
 
     def _alike_price(self, query: int, row: int) -> bool:
         """Whether the item costs about what the query's shopper usually pays, as far as two purchases tell."""

@@ -20,13 +20,8 @@ SHOWN = (
 )  # fmt: skip
 """What a recommendation says of the item itself, so that a page can be drawn from it alone."""
 
-_COLOURS = dict(
-    zip(
-        TERMS,
-        ("#b3502f", "#8f4f77", "#c99a2e", "#5b7f6b", "#5a6f93", "#7a6a55", "#4f8a8b", "#8a8a3c", "#7a5c8e", "#6b6f76"),
-        strict=True,
-    )
-)
+_SHADES = "#b3502f #8f4f77 #c99a2e #5b7f6b #5a6f93 #7a6a55 #a0567a #4f8a8b #8a8a3c #7a5c8e #6b6f76"
+_COLOURS = dict(zip(TERMS, _SHADES.split(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -197,6 +198,19 @@ vectors = Table(
     _revision(index=False),
     Index("vectors_by_item", "item_id"),
     Index("vectors_by_revision", "space", "revision"),
+)
+
+worn = Table(
+    "worn",
+    metadata,
+    Column("space", ID, primary_key=True),
+    Column("item_id", ID, primary_key=True),
+    Column("label", String, primary_key=True, comment="of the palette; empty: no photo shows two garments on somebody"),
+    Column("vector", LargeBinary, comment="as in vectors, but for the garment alone; null: no garment"),
+    Column("colour", LargeBinary, comment="as in vectors; null: no garment"),
+    _revision(index=False),
+    ForeignKeyConstraint(["space", "item_id"], ["vectors.space", "vectors.item_id"], ondelete="CASCADE"),
+    Index("worn_by_revision", "space", "revision"),
 )
 
 failures = Table(

@@ -34,7 +34,7 @@ from modiste.shop.checking import Finding, Mend, check
 from modiste.shop.items import FETCHED, Items
 from modiste.shop.keys import Keys
 from modiste.shop.moments import Moments
-from modiste.shop.outfits import GoesWith, goes_with
+from modiste.shop.outfits import Evidence, GoesWith, goes_with
 from modiste.shop.preview import preview
 from modiste.shop.purchases import Purchases
 from modiste.shop.question import Garment, Question, SearchResult
@@ -274,7 +274,8 @@ class Shop:
     def goes_with(self, item: str, **ask: Any) -> list[GoesWith]:
         """What is worn with an item: a list for each other part of an outfit, tops, shoes, bags and so on.
 
-        By colours that are worn together, by what sells and by what is bought with it. ``ask``: the fields of
+        By its colour, by what is worn with its like on photos (where :meth:`Vectors.embed_worn
+        <modiste.shop.vectors.Vectors.embed_worn>` looked), by what sells and is bought with it. ``ask``: the fields of
         :class:`~modiste.ask.OutfitAsk`. No list for an item that isn't worn with others, or of which nobody knows what
         it is. Raises UnknownIdError and SettingError.
         """
@@ -282,7 +283,8 @@ class Shop:
         with self.moments.last(asked.space) as (snapshot, reading):
             bought = reading is not None and asked.together != 0
             companions = self.purchases.companions(reading, "", [item]) if reading is not None and bought else {}
-            return goes_with(snapshot, asked, item, companions)
+            evidence = Evidence.of(snapshot, asked.space, reading)
+            return goes_with(snapshot, asked, item, companions, evidence)
 
     def _question(self, shopper: str | None, item: str | None, items: Sequence[str] | None, ask: Ask) -> Question:
         """About each purchase of ``shopper`` (without any, about nothing), or about items; all of one moment."""

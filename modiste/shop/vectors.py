@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -17,7 +19,7 @@ from modiste.arrays import Ints, Singles
 from modiste.catalog.items import GENDERS, Rejected
 from modiste.catalog.taxonomy import Taxonomy
 from modiste.catalog.values import utc_now
-from modiste.errors import MaskError, PhotoError, SourceError, UnknownIdError
+from modiste.errors import MaskError, PhotoError, SettingError, SourceError, UnknownIdError
 from modiste.shop import schema
 from modiste.shop.moments import Moments
 from modiste.shop.proposals import SURE, by_name, proposals, told
@@ -62,6 +64,7 @@ say. Measured with the default network on studio photos that it was not taught w
 _PAIRS = 30  # of photos of one product, or of strangers, from which a shop's own mean counts
 _SAMPLE = 4000  # photos that a calibration looks at
 
+_BATCH = 16  # items whose outfits are looked at between two transactions
 _ROUNDS = 3  # of embedding what was changed while it was being embedded
 _SOURCE = ("image", "mask", "photos", "stamp", "category")  # of a vector
 
@@ -163,6 +166,52 @@ class Vectors:
         self._propose(space, item_id)
         return None if self._storage.row(there) else "it was changed again while it was being embedded"
 
+    def embed_worn(self, space: VectorSpace | str | None = None, progress: Progress | None = None) -> tuple[int, int]:
+        """Embed the garments that somebody wears on items' photos, for what goes with what; of how many items photos
+        were looked at now, and how many items show two garments or more.
+
+        An item tells as much as the first of its photos with two garments on it. Items without a vector in the space
+        (by default the latest) wait for it, and what is known of an item goes with its vector. Each batch is a
+        transaction; the next run goes on. Raises UnknownIdError, and SettingError where the networks are others, or no
+        garment is cut out of photos.
+        """
+        space = self.space(space)
+        if space.masking == "none":
+            raise SettingError(f"{space.key} compares whole photos; for outfits embed garments, with --masking own")
+        worn, vectors = schema.worn.c, schema.vectors.c
+        looked = sa.select(worn.item_id).where(worn.space == space.key)
+        items = schema.items.c.item_id
+        ready = sa.select(vectors.item_id).where(vectors.space == space.key)
+        missing, now = self._with_photo(items.in_(ready), items.not_in(looked)), 0
+        with ThreadPoolExecutor(2, thread_name_prefix="photos") as pool:
+            for start in range(0, len(missing), _BATCH):
+                some = {row["item_id"]: row for row in missing[start : start + _BATCH]}
+                found = dict(zip(some, pool.map(self._worn, [space] * len(some), some.values()), strict=True))
+                with self._storage.writing() as writing:
+                    there = set(writing.execute(ready.where(vectors.item_id.in_(some))).scalars())
+                    rows = {item_id: one for item_id, one in found.items() if item_id in there}
+                    now += len({*self._insert(writing, schema.worn, space, some, rows, revision=writing.revision)})
+                if progress:
+                    progress(start + len(some), len(missing))
+        shown = sa.select(sa.func.count(worn.item_id.distinct()).label("n"))
+        [count] = self._storage.rows(shown.where(worn.space == space.key, worn.vector.is_not(None)))
+        return now, count["n"]
+
+    def _worn(self, space: VectorSpace, row: Any) -> list[dict[str, Any]]:
+        """The garments on an item's photos, as the table has them."""
+        embedder = self._embedder(space)
+        for number, image in enumerate([row["image"], *_further(row)]):
+            with suppress(PhotoError, MaskError):  # said when it was embedded
+                photo = open_photo(self._storage.path / image)
+                mask = self._storage.absolute(row["mask"]) if not number and space.masks != "parser" else None
+                labels = see(photo, mask, embedder.parser if space.masks != "given" else None).labels
+                if len(garments := embedder.garments(photo, labels)) > 1:
+                    return [
+                        {"label": label, "vector": _halves(one.vector), "colour": _halves(one.colour)}
+                        for label, one in garments.items()
+                    ]
+        return [{"label": "", "vector": None, "colour": None}]
+
     def _with_photo(self, *conditions: sa.ColumnElement[bool]) -> list[Any]:
         items = schema.items.c
         return self._storage.rows(
@@ -210,7 +259,7 @@ class Vectors:
 
     def embed_garments(self, photo: Image.Image, whole: EmbeddedPhoto, space: VectorSpace) -> dict[str, EmbeddedPhoto]:
         """Each garment that somebody wears on a photo, by its label, as :meth:`embed_photo` embedded the ``whole``."""
-        return self._embedder(space).garments(photo, whole)
+        return self._embedder(space).garments(photo, whole.labels, whole.cut)
 
     def _register(self, space: VectorSpace) -> None:
         spaces = schema.spaces
@@ -229,11 +278,13 @@ class Vectors:
         """Store what was made of items, unless they have changed since or another process was quicker; how many.
         ``shown`` are the further photos that show an item instead of its first."""
         made = {
-            item_id: {
-                "vector": vector.astype("<f2").tobytes(),
-                "colour": colour.astype("<f2").tobytes(),
-                "made_of": f"{made_of[item_id]['stamp']} {made_of[item_id]['category'] or ''}",
-            }
+            item_id: [
+                {
+                    "vector": _halves(vector),
+                    "colour": _halves(colour),
+                    "made_of": f"{made_of[item_id]['stamp']} {made_of[item_id]['category'] or ''}",
+                }
+            ]
             for item_id, vector, colour in zip(batch.item_ids, batch.vectors, batch.colours, strict=True)
         }
         with self._storage.writing() as writing:
@@ -246,7 +297,7 @@ class Vectors:
             failed = schema.failures
             for some in chunks(made):  # a photo that could not be read before
                 writing.execute(failed.delete().where(failed.c.space == space.key, failed.c.item_id.in_(some)))
-            reasons = {one: {"reason": why} for one, why in batch.failures}
+            reasons = {one: [{"reason": why}] for one, why in batch.failures}
             self._insert(writing, schema.failures, space, made_of, reasons)
         return len(stored)
 
@@ -256,7 +307,7 @@ class Vectors:
         table: sa.Table,
         space: VectorSpace,
         made_of: Mapping[str, Any],
-        rows: Mapping[str, Any],
+        rows: Mapping[str, Sequence[Mapping[str, Any]]],
         **more: Any,
     ) -> list[str]:
         new = []
@@ -268,8 +319,9 @@ class Vectors:
                 sa.select(items.item_id, *(items[name] for name in _SOURCE)).where(items.item_id.in_(some))
             )
             new += [
-                {"space": space.key, "item_id": row["item_id"], **rows[row["item_id"]], **more}
+                {"space": space.key, "item_id": row["item_id"], **one, **more}
                 for row in now.mappings()
+                for one in rows[row["item_id"]]
                 if row["item_id"] not in stored and all(row[name] == made_of[row["item_id"]][name] for name in _SOURCE)
             ]
         if new:
@@ -487,6 +539,11 @@ class Vectors:
             if progress:
                 progress(done, len(chosen))
         return contact_sheet(drawn), rejected
+
+
+def _halves(vector: Singles) -> bytes:
+    """As the tables keep it."""
+    return vector.astype("<f2").tobytes()
 
 
 def _further(row: Any) -> list[str]:

@@ -213,22 +213,24 @@ class Embedder:
         labels = None if parser is None or seen.labels is None else named(seen.labels, own)
         return EmbeddedPhoto(labels, keep, vector, colour_of(np.asarray(photo), keep), cut)
 
-    def garments(self, photo: Image.Image, whole: EmbeddedPhoto) -> dict[str, EmbeddedPhoto]:
-        """Each garment on a photo that was embedded as ``whole``, by its label, the largest first, embedded as an item
+    def garments(
+        self, photo: Image.Image, labels: NDArray[np.uint8] | None, cut: bool = True
+    ) -> dict[str, EmbeddedPhoto]:
+        """Each garment on a photo of these ``labels``, uint8 (h, w), by its own, the largest first, embedded as an item
         of this kind is; none where nobody is on the photo, and no hat of the hair's own colour, which is hair."""
-        if whole.labels is None:
+        if labels is None:
             return {}
         spec, space, pixels = self.encoder.spec, self.space, np.asarray(photo)
-        found, hair = garments_of(whole.labels), whole.labels == np.uint8(LABELS.index("hair"))
+        found, hair = garments_of(labels), labels == np.uint8(LABELS.index("hair"))
         hat = found.get("headwear") if hair.any() else None
         if hat is not None and np.vdot(colour_of(pixels, hat), colour_of(pixels, hair)) >= HAIR_FROM:
             del found["headwear"]
         if not found:
             return {}
-        squares = [prepare(photo, keep, spec, space.crop, space.fill, whole.cut) for keep in found.values()]
+        squares = [prepare(photo, keep, spec, space.crop, space.fill, cut) for keep in found.values()]
         vectors = self.encoder.embed(normalise(np.stack(squares), spec))
         return {
-            label: EmbeddedPhoto(whole.labels, keep, vector, colour_of(pixels, keep), whole.cut)
+            label: EmbeddedPhoto(labels, keep, vector, colour_of(pixels, keep), cut)
             for (label, keep), vector in zip(found.items(), vectors, strict=True)
         }
 

@@ -29,15 +29,18 @@ def one(weights, cosine=0.8, span=(0.2, 1.0), n=0.3, tau=0.7, similarity=0.8, km
 
 
 def test_the_formula_by_hand():
-    assert one(Weights(0.5, 0.25, 0.25)) == pytest.approx([0.4, 0, 0.25 * (1 - 0.16), 0.2, 0, 0, 0, 0, 0, 0])
+    assert one(Weights(0.5, 0.25, 0.25)) == pytest.approx([0.4, 0, 0.25 * (1 - 0.16), 0.2, 0, 0, 0, 0, 0, 0, 0])
 
 
 def test_the_choice_formula_by_hand():
     weights = Weights(2, 0.5, 1, colour=3, together=4, price=6, other=2, formula="choice")
     scales = (Scale(0.2, 0.7), Scale(0.5, 0.9))
-    more = {"colour": np.array([0.7]), "together": np.array([0.25]), "other": np.array([1.0]), "price": np.array([0.5])}
+    more = {"colour": np.array([0.7]), "together": np.array([0.25]), "other": np.array([1.0]), "price": np.array([0.5]),
+            "worn": np.array([0.4])}  # fmt: skip
     found = one(weights, n=2.0, ends=(0.0, 5.0), scales=scales, **more)
-    assert found == pytest.approx([2 * 0.6 / 0.5, 3 * 0.5, 0.5 * (3 * 0.7 - 1) * 2, 0.8, 0, 1, 0, 3, -2, 0])
+    assert found == pytest.approx(
+        [2 * 0.6 / 0.5, 3 * 0.5, 0.5 * (3 * 0.7 - 1) * 2, 0.8, 0, 1, 1.5 * 3 * 0.4, 0, 3, -2, 0]
+    )
     assert one(PRESETS["paper"], other=np.array([1.0])).gender == 0
 
 
@@ -54,7 +57,7 @@ def test_another_colour_is_worth_most_where_the_colours_are_those_of_strangers()
 
 
 def test_min_max_scaling_stretches_the_cosine_over_its_span():
-    assert one(PRESETS["paper"]) == pytest.approx([0.4 * 0.75, 0, 0.2 * (1 - 0.16), 0, 0, 0, 0, 0, 0, 0])
+    assert one(PRESETS["paper"]) == pytest.approx([0.4 * 0.75, 0, 0.2 * (1 - 0.16), 0, 0, 0, 0, 0, 0, 0, 0])
 
 
 def test_equal_cosines_say_nothing_under_min_max_scaling():

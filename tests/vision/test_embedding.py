@@ -15,7 +15,7 @@ from PIL import Image
 from modiste.errors import MaskError, SettingError
 from modiste.vision import embedding
 from modiste.vision.backbones import BackboneSpec, Encoder, get_backbone
-from modiste.vision.embedding import EmbeddedBatch, EmbeddedPhoto, Embedder, PhotoJob, VectorSpace, embed_photos, see
+from modiste.vision.embedding import EmbeddedBatch, Embedder, PhotoJob, VectorSpace, embed_photos, see
 from modiste.vision.masks import LABELS, encode_mask, named
 from modiste.vision.parsing import Parser
 from modiste.vision.photos import open_photo
@@ -381,7 +381,6 @@ def test_a_hat_of_the_hair_s_colour_is_hair(
         photo.paste(colour, (16, top, 48, bottom))
         labels[top:bottom, 16:48] = LABELS.index(label)
     embedder = Embedder(VectorSpace.of(mean_colour, "own", "garment"), mean_colour, None)
-    whole = EmbeddedPhoto(labels, None, np.zeros(3, np.float32), np.zeros(0, np.float32))
-    assert list(embedder.garments(photo, whole)) == found
-    bare = replace(whole, labels=np.where(labels == LABELS.index("hair"), 0, labels).astype(np.uint8))
+    assert list(embedder.garments(photo, labels)) == found
+    bare = np.where(labels == LABELS.index("hair"), 0, labels).astype(np.uint8)
     assert list(embedder.garments(photo, bare)) == ["dress", "headwear"], "without hair to compare it with"

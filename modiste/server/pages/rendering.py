@@ -26,8 +26,8 @@ MOST_WEIGHT = 4
 
 TERM_WORDS = {
     "look": "looks like it", "colour": "same colours", "popularity": "what sells", "category": "kind of garment",
-    "distance": "is near", "together": "bought together", "newness": "new here", "price": "similar price",
-    "gender": "for whom",
+    "distance": "is near", "together": "bought together", "worn": "worn together", "newness": "new here",
+    "price": "similar price", "gender": "for whom",
 }  # fmt: skip
 """What the terms of the relevance are called."""
 
@@ -141,11 +141,10 @@ def part_wanted(request: Request) -> str | None:
 def term_bars(weights: Weights, shown: Iterable[Recommendation]) -> dict[str, Any]:
     """Which terms have a weight, and what is a bar's full length: the largest weight, or term that is shown."""
     shown = list(shown)
-    letters = (
-        weights.alpha, weights.colour, weights.beta, weights.gamma, weights.distance, weights.together, weights.newness,
-        *(max((abs(one.terms[name]) for one in shown), default=0.0) for name in ("price", "gender", "boost")),
-    )  # fmt: skip
-    by_term = dict(zip(TERMS, letters, strict=True))
+    by_term = {name: max((abs(one.terms[name]) for one in shown), default=0.0) for name in TERMS} | {
+        "look": weights.alpha, "colour": weights.colour, "popularity": weights.beta, "category": weights.gamma,
+        "distance": weights.distance, "together": weights.together, "newness": weights.newness,
+    }  # fmt: skip
     largest = max((value for one in shown for value in one.terms.values()), default=0.0)
     return {
         "terms_shown": [name for name, weight in by_term.items() if weight],
