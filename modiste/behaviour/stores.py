@@ -24,16 +24,14 @@ def distances_km(point: tuple[float, float], places: Floats) -> Floats:
     return away
 
 
-def make_stores(n: int, box: tuple[float, float, float, float] = BOX, seed: int = 42) -> pl.DataFrame:
-    """``n`` stores at uniformly random places in ``box``: store_id, name, latitude, longitude.
+def make_stores(n: int, seed: int = 42) -> pl.DataFrame:
+    """``n`` stores at uniformly random places in BOX: store_id, name, latitude, longitude.
 
-    Raises SettingError if n is below 1 or the box is not (south, north, west, east).
+    Raises SettingError if n is below 1.
     """
-    south, north, west, east = box
+    south, north, west, east = BOX
     if n < 1:
         raise SettingError(f"a shop needs at least 1 store, not {n}")
-    if not (-90 <= south < north <= 90 and -180 <= west < east <= 180):
-        raise SettingError(f"the box must be south, north, west, east in degrees, not {box}")
     rng = np.random.default_rng(seed)
     names = [f"store-{number}" for number in range(1, n + 1)]
     return pl.DataFrame(

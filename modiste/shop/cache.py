@@ -33,7 +33,7 @@ try:
 except ImportError:  # Windows, where one process serves a shop
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 4
+FORMAT = 5
 """Of the files; others are made anew."""
 
 _MANIFEST = "manifest.json"

@@ -627,21 +627,21 @@ def _tag(row: Any) -> str:
 
 
 def _stamp(item: Item) -> str:
-    """A fingerprint of the photo's and the mask's bytes, with another of the further photos' behind a dash; empty
-    without a photo. A further photo that can't be read counts as none."""
+    """A fingerprint of the photo's bytes, with others of the mask's behind a plus and of the further photos' behind a
+    dash; empty without a photo. A further photo that can't be read counts as none."""
     if item.image is None:
         return ""
-    digest, further = blake2b(digest_size=16), blake2b(digest_size=16)
-    for path in (item.image, item.mask):
-        if path:
-            with open_regular(Path(path), MAX_BYTES) as file:
-                file_digest(file, lambda: digest)
-        else:
-            digest.update(b"\0")
+    stamp, further = _digest(item.image), blake2b(digest_size=16)
     for path in item.photos:
         with suppress(OSError, PhotoError), open_regular(Path(path), MAX_BYTES) as file:
             file_digest(file, lambda: further)
-    return digest.hexdigest() + (f"-{further.hexdigest()}" if item.photos else "")
+    stamp += f"+{_digest(item.mask)}" if item.mask else ""
+    return stamp + (f"-{further.hexdigest()}" if item.photos else "")
+
+
+def _digest(path: str) -> str:
+    with open_regular(Path(path), MAX_BYTES) as file:
+        return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
 
 
 def _first(stamp: str) -> str:

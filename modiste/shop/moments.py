@@ -6,6 +6,7 @@ remembered. Only a shop that changed by a quarter is read anew.
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
@@ -507,6 +508,10 @@ def _columns(items: Sequence[tuple[Any, ...]], names: _Names) -> dict[str, Any]:
         "store": [names.store(one) for one in by_name["store_id"]],
         "popularity": [one or 0.0 for one in by_name["popularity"]],
         "came": [one or 0 for one in by_name["came"]],
+        "picture": [
+            _hash(shown or re.split("[-+]", stamp)[0]) if stamp else 0  # without the mask and the further photos
+            for stamp, shown in zip(by_name["stamp"], by_name["shown"], strict=True)
+        ],
         "state": [
             _state(*one)
             for one in zip(*(by_name[name] for name in ("hidden", "available", "stock", "image")), strict=True)
@@ -520,9 +525,9 @@ def _state(hidden: bool | None, available: bool | None, stock: int | None, image
     return next((number for number, one in enumerate(known, 1) if one), 0)
 
 
-def _hash(product: str) -> int:
-    """A product's number: 64 bits, so that no two of a shop's share one."""
-    return int.from_bytes(blake2b(product.encode(), digest_size=8).digest(), "little", signed=True)
+def _hash(name: str) -> int:
+    """A product's or a picture's number: 64 bits, so that no two of a shop's share one."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def _with_items(old: Snapshot, gone: Sequence[str], came: Sequence[tuple[Any, ...]], taxonomy: Taxonomy) -> Snapshot:

@@ -52,9 +52,10 @@ _ONE = Lock()  # whoever asks while lists are being made waits for them
 class Reach:
     """What of a catalogue some ``lists`` of ``top`` recommend.
 
-    ``items`` are all; ``reached`` those on offer that are in a list, or of which another view is (one of a product's
-    takes its place). ``why`` tells of the others how many are: hidden, not available, sold out, without a photo,
-    without a vector, or out-competed: on offer, and in none of these lists; ``never`` are some of these by id.
+    ``items`` are all; ``reached`` those on offer that are in a list, or of which another view is (one of a product's,
+    or of those with one picture, takes its place). ``why`` tells of the others how many are: hidden, not available,
+    sold out, without a photo, without a vector, or out-competed: on offer, and in none of these lists; ``never`` are
+    some of these by id.
     ``every`` tells whether there are no other lists; ``likely`` is how many items all lists are likely to reach at
     least, as those that were in one or two of these tell (Chao, 1984).
     """
@@ -187,9 +188,11 @@ def _reach(shop: Shop, snapshot: Snapshot, connection: sa.Connection, lists: int
     times = np.bincount(place, shown[shown > 0], minlength=len(seen))
     once, twice = int((times == 1).sum()), int((times == 2).sum())
     more = 0.0 if every or not len(seen) else once * (once - 1) / (2 * (twice + 1)) / len(seen)
-    reached = alive & snapshot.offered & np.isin(product, seen)
-    fine = alive & ~reached & (snapshot.column("state") == 0)
     has = snapshot.matrix().has[: snapshot.rows] if snapshot.spaces else np.zeros(snapshot.rows, bool)
+    pictures = np.where(has, snapshot.column("picture"), 0)
+    alike = (pictures != 0) & np.isin(pictures, np.unique(pictures[shown > 0]))
+    reached = alive & snapshot.offered & (np.isin(product, seen) | alike)
+    fine = alive & ~reached & (snapshot.column("state") == 0)
     counts = np.bincount(snapshot.column("state")[alive & ~reached], minlength=len(STATES)).tolist()
     why = dict(zip(STATES[1:], counts[1:], strict=True))
     why |= {"no vector": int((fine & ~has).sum()), "out-competed": int((fine & has).sum())}

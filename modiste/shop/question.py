@@ -38,6 +38,9 @@ FEWEST_RANDOM = 5
 ALIKE_PRICES = float(np.log10(1.25))
 """Prices of which one is at most a quarter above the other are about the same."""
 
+SPARE = 5
+"""So many more than a list is long are looked at, lest pictures that stand in it already make it too short."""
+
 NEWS_HALF_LIFE = 30.0
 """Days after which a purchase counts half in what the paper's formula shows to a shopper nobody knows."""
 
@@ -290,18 +293,14 @@ class Question:
         asked = self
         if latest is not None:
             asked = replace(self, queries=self.queries.at(np.arange(len(self.queries))[-latest:]))
-        if self.arranges:
-            alone = [replace(asked, queries=asked.queries.at(np.array([one]))) for one in range(len(asked.queries))]
-            return [(self.snapshot.item_ids[int(one.queries.item[0])], one.merged()) for one in alone]
-        ranking, lists = asked.ranking(self.ask.top), []
-        unfit = asked._unfit(ranking)
-        for query, row in enumerate(asked.queries.item.tolist()):
-            places = np.flatnonzero(ranking.items[query] >= 0).tolist()
-            if unfit[query]:
-                found = asked._list((), nothing=NOTHING_FITS)
-            else:
-                found = asked._list(asked._recommendation(ranking, query, place) for place in places)
-            lists.append((self.snapshot.item_ids[row], found))
+        ranking, lists = asked.ranking(asked.depth), []
+        alone = [(query, query + 1) for query in range(len(asked.queries))]
+        for (query, end), pinned in zip(alone, asked.pinnable(ranking, alone), strict=True):
+            one = replace(asked, queries=asked.queries.at(np.array([query])), pinned=pinned)
+            part = ranking.part(query, end)
+            places = merge(part, asked.depth).tolist()
+            made = one.arranged(part, places, whole=len(places) < asked.depth)
+            lists.append((self.snapshot.item_ids[int(one.queries.item[0])], one.merged() if made is None else made))
         return lists
 
     def spread(self) -> Recommendations:
@@ -328,7 +327,7 @@ class Question:
     def depth(self) -> int:
         """How long a list is looked at first."""
         top = self.ask.top
-        return max(10 * top, 50) if self.ask.variety else 2 * top + 10 if self.arranges else top
+        return max(10 * top, 50) if self.ask.variety else 2 * top + 10 if self.arranges else top + SPARE
 
     def _listed(self, best: Callable[[int], tuple[Ranking, list[list[int]]]]) -> Recommendations:
         """The list that is made of the ``best`` so many places of a ranking, of more where these don't suffice."""
@@ -346,9 +345,8 @@ class Question:
         nothing = None
         if len(found) and self._unfit(ranking).all():
             found, whole, nothing = [], True, NOTHING_FITS
-        if not self.arranges:
-            return self._list((self._recommendation(ranking, *one) for one in found), nothing=nothing)
-        walk = Walk(self.snapshot, self.ruling)
+        owned = self.queries.excluded or [self.queries.item[:0]]  # the same for all queries of one question
+        walk = Walk(self.snapshot, self.ruling, self.candidates.has_vector, owned[0].tolist())
         pins = self._pins(ranking, walk)
         rest: list[Recommendation] = []
         room = self.ask.top - len(pins)

@@ -333,11 +333,12 @@ def _check_item(snapshot: Snapshot, item_id: str) -> None:
 
 
 class Walk:
-    """One list being filled from the top: never a product twice, and no more of anything than the limits allow."""
+    """One list being filled from the top: never a product or a picture twice, nor those of the rows ``had``, and no
+    more of anything than the limits allow. Only pictures that gave a vector count, ``pictured`` bool (rows,)."""
 
-    def __init__(self, snapshot: Snapshot, ruling: Ruling | None) -> None:
-        self._product = snapshot.column("product")
-        self._shown: set[int] = set()
+    def __init__(self, snapshot: Snapshot, ruling: Ruling | None, pictured: Bools, had: Iterable[int]) -> None:
+        self._product, self._picture, self._pictured = snapshot.column("product"), snapshot.column("picture"), pictured
+        self._shown: set[int] = set().union(*map(self._marks, had))
         self._limits: list[tuple[int, int, Bools, Array | None, dict[int, int]]] = []
         self.passed: dict[int, int] = {}
         for place, rule in enumerate(ruling.rules if ruling else ()):
@@ -346,8 +347,12 @@ class Walk:
                 self._limits.append((place, rule.most, ruling.about[place], codes, {}))
 
     def has(self, row: int) -> bool:
-        """Whether the product of the item in ``row`` stands in the list."""
-        return int(self._product[row]) in self._shown
+        """Whether the product of the item in ``row``, or its picture, stands in the list."""
+        return not self._shown.isdisjoint(self._marks(row))
+
+    def _marks(self, row: int) -> set[int]:
+        picture = int(self._picture[row]) if self._pictured[row] else 0
+        return {int(self._product[row]), picture} if picture else {int(self._product[row])}
 
     def fits(self, row: int) -> bool:
         """Whether the item in ``row`` may come next; counts for each limit what it passed over."""
@@ -362,7 +367,7 @@ class Walk:
 
     def take(self, row: int) -> None:
         """The item in ``row`` stands in the list."""
-        self._shown.add(int(self._product[row]))
+        self._shown |= self._marks(row)
         for _, _, about, codes, counts in self._limits:
             kind = 0 if codes is None else int(codes[row])
             if about[row] and kind >= 0:

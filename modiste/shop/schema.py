@@ -87,7 +87,7 @@ items = Table(
     Column("hidden", Boolean, comment="true: somebody here took it out of every list, whatever its source says"),
     Column("photos", Text, comment="a JSON list of further photos, as image; null: none"),
     Column("attributes", Text, nullable=False, comment="a JSON object of strings"),
-    Column("stamp", String, nullable=False, comment="of the photos' and the mask's bytes; empty: no photo"),
+    Column("stamp", String, nullable=False, comment="of the photo, + the mask, - the further photos; empty: no photo"),
     Column("shown", String, comment="of the further photos, the one to show instead of image; null: image"),
     Column("proposed", String, comment="the category that the photos propose where the shop says none"),
     Column("proposed_share", Float, comment="of the neighbours who have it, 0 to 1"),

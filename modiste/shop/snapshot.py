@@ -42,10 +42,11 @@ FIELDS = tuple(column.name for column in schema.items.c if column.name != "revis
 DTYPES: dict[str, type] = {
     "alive": np.bool_, "category": np.int32, "gender": np.int8, "children": np.bool_, "product": np.int64,
     "price": np.float64, "store": np.int32, "popularity": np.float64, "group": np.int64, "state": np.int8,
-    "came": np.int32,
+    "came": np.int32, "picture": np.int64,
 }  # fmt: skip
 """The columns of a snapshot, a value for each row. ``category`` and ``store`` number the snapshot's names (-1: none);
-``gender`` and ``group`` are as :class:`Candidates` has them; ``product`` is a hash; ``price`` is NaN where
+``gender`` and ``group`` are as :class:`Candidates` has them; ``product`` is a hash, and so is ``picture``, equal where
+the photos that show items are the same file byte for byte, 0 without a photo; ``price`` is NaN where
 there is none; ``popularity`` is the count before any purchase here; ``state`` numbers STATES; ``came`` is the day it
 came, as its source says or else when it was added, 0 where its age is not known."""
 

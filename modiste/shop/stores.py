@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import sqlalchemy as sa
 
-from modiste.behaviour.stores import BOX, assign_items, distances_km, make_stores
+from modiste.behaviour.stores import assign_items, distances_km, make_stores
 from modiste.catalog.columns import Layout
 from modiste.catalog.stores import read_stores
 from modiste.errors import SettingError
@@ -58,9 +58,9 @@ class Stores:
         updated = sum(store in known for store in found["store_id"])
         return AddReport(len(found) - updated, updated, 0, rejected, understood=understood)
 
-    def make(self, n: int = 5, box: tuple[float, float, float, float] = BOX, seed: int = 42) -> pl.DataFrame:
+    def make(self, n: int = 5, seed: int = 42) -> pl.DataFrame:
         """Replace the stores by ``n`` at random positions and spread the items evenly over them per category."""
-        made, items = make_stores(n, box, seed), schema.items
+        made, items = make_stores(n, seed), schema.items
         with self._storage.writing() as writing:
             writing.execute(schema.stores.delete())
             _insert(writing, made)

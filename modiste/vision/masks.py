@@ -59,7 +59,7 @@ _KEPT = {
     "clothes": np.array([label not in _NO_GARMENT + _ACCESSORIES for label in LABELS]),
 }
 
-MASKED = 1
+MASKED = 2
 """Another number for each change to what is kept of photos, and how it is cut out; a test tells whoever makes one."""
 
 FORM = f"{COLOURS}-{MASKED}"

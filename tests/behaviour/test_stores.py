@@ -39,12 +39,6 @@ def test_stores_are_made_inside_the_box_and_by_seed():
     assert first["store_id"].n_unique() == 50
 
 
-@pytest.mark.parametrize("box", [(10, 5, 0, 1), (0, 1, 5, 5), (-91, 0, 0, 1), (0, 1, 0, 181), (np.nan, 1, 0, 1)])
-def test_an_impossible_box_is_refused(box):
-    with pytest.raises(SettingError, match="south, north, west, east"):
-        make_stores(5, box)
-
-
 def test_a_shop_has_at_least_one_store():
     with pytest.raises(SettingError, match="at least 1 store"):
         make_stores(0)

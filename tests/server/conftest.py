@@ -41,7 +41,8 @@ def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             for colour in COLOURS:
                 for gender in ("women", "men"):
                     name = f"{category}-{colour}-{gender}"
-                    (photos / f"{name}.png").write_bytes(drawn(category, colour))
+                    photo = drawn(category, colour) + gender.encode()  # no two are the same file
+                    (photos / f"{name}.png").write_bytes(photo)
                     store = "left" if colour == "red" else "right"
                     rows.append((name, f"{name}.png", category, gender, 10 + 10 * len(rows), store, 10.0 * len(rows)))
         names = ("item_id", "image", "category", "gender", "price", "store_id", "popularity")

@@ -36,7 +36,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for gender in ("women", "men"):
                 for cut in (0, 6):
                     name = f"{kind}-{colour}-{gender}-{cut}"
-                    (folder / f"{name}.png").write_bytes(garments.drawn(kind, colour, slimmer=cut))
+                    photo = garments.drawn(kind, colour, slimmer=cut) + gender.encode()  # no two are the same file
+                    (folder / f"{name}.png").write_bytes(photo)
                     rows.append([name, f"{name}.png", kind, gender, 10 * len(rows), "season 3"])
     with (folder / "items.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["item_id", "image", "category", "gender", "popularity", "season"], *rows])

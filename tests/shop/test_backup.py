@@ -158,6 +158,6 @@ def test_a_dump_of_postgresql_restores_the_shop(tmp_path, catalogue, encoded, po
     with Shop.open(tmp_path / "shop") as restored:
         assert restored.purchases.frame()["item_id"].to_list() == ["new"]
         assert restored.coverage().vectors == 1
-        restored.items.put(Item("newer", category="Dresses"), encoded("Dresses-red-women-0"))
+        restored.items.put(Item("newer", category="Dresses"), encoded("Dresses-red-women-0", "JPEG"))
         assert restored.recommend(item="newer", top=1, preset="visual")[0].item_id == "new"
         assert restored.purchases.record([Event("ann", "newer", NOON)]) == 1

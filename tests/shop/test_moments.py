@@ -431,7 +431,7 @@ with Shop.open(folder) as shop:
     wait_for_the_other("ready")
     for number in range(8):
         name = f"{mine.name}-{number}"
-        shop.items.put(Item(name, "Dresses", price=number), photo.read_bytes() if number % 2 else None)
+        shop.items.put(Item(name, "Dresses", price=number), photo.read_bytes() + name.encode() if number % 2 else None)
         shop.purchases.record([Event("ann", name, datetime(2026, 3, 1) + timedelta(days=number)) for _ in range(3)])
         shop.recommend(item=name, half_life=3.0)
         if number % 3 == 2:

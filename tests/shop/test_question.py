@@ -76,6 +76,7 @@ def by_hand() -> Snapshot:
             "came": np.zeros(6, np.int32),
             "group": 10 * (category.astype(np.int64) + 1) + gender,
             "product": np.arange(6),
+            "picture": np.arange(10, 16),
             "price": np.array([np.nan if one is None else one for one in prices]),
             "store": np.array([store_ids.index(one) if one else -1 for one in stores], np.int32),
             "popularity": np.array(counts),
@@ -337,9 +338,9 @@ def test_each_of_her_purchases_has_a_list_in_the_order_she_made_them(shop):
 def views(tmp_path: Path, catalogue: Path) -> Path:
     """A folder of three photos: two views of one product, and one of another."""
     (tmp_path / "views").mkdir()
-    for view in ("01_7", "01_4", "02_1"):
+    for view, photo in (("01_7", "0"), ("01_4", "0"), ("02_1", "6")):
         name = f"WOMEN-Dresses-id_00000080-{view}_front.png"
-        shutil.copyfile(catalogue.parent / "Dresses-red-women-0.png", tmp_path / "views" / name)
+        shutil.copyfile(catalogue.parent / f"Dresses-red-women-{photo}.png", tmp_path / "views" / name)
     return tmp_path / "views"
 
 
@@ -360,6 +361,48 @@ def test_two_views_of_one_product_take_one_place_in_a_list(tmp_path, views):
         [(bought, each)] = shop.recommend_each("ann")
         assert bought == "id_00000080-02_1"
         assert len(each) == 1
+
+
+def test_no_list_shows_one_picture_twice(shop, catalogue, tmp_path):
+    """Of three products of one kind, a file each, all the same; without vectors they are what is known of them."""
+    names = [f"{kind}-{number}" for kind in ("Dresses", "Denim", "Tees_Tanks") for number in "123"]
+    rows = ["item_id,image,category,gender,popularity"]
+    for name in names:
+        kind = name[:-2]
+        shutil.copyfile(catalogue.parent / f"{kind}-red-women-0.png", catalogue.parent / f"{name}.png")
+        rows.append(f"{name},{name}.png,{kind},women,1000")
+    (catalogue.parent / "more.csv").write_text("\n".join(rows))
+    shop.items.add(catalogue.parent / "more.csv")
+    popular = {one.item_id for one in shop.introduce(top=40)}
+    assert popular.issuperset(names), "no picture hides what has no vector"
+    assert len(popular) == 33
+
+    shop.vectors.embed(masking="none")
+    stamps = {row["item_id"]: row["stamp"] for row in shop.items.frame().iter_rows(named=True)}
+    shop.purchases.record([Event("ann", one, DAY) for one in ("Denim-1", "Dresses-blue-women-0")])
+    owned = {stamps["Denim-1"], stamps["Dresses-blue-women-0"]}
+    recommend_all(shop, tmp_path / "all.parquet", of="items", top=40)
+    recommend_all(shop, tmp_path / "hers.parquet", top=40)
+    every = pl.read_parquet(tmp_path / "all.parquet").group_by("for_item").agg("item_id").iter_rows()
+    lists = [(list(found), {stamps[item_id]}) for item_id, found in every]
+    assert len(lists) == 33
+    lists.append((pl.read_parquet(tmp_path / "hers.parquet")["item_id"].to_list(), owned))
+    for found, had in [
+        *((found, owned) for ask in ({"variety": 0.5}, {"top": 4}, {}) for found in [shop.recommend("ann", **ask)]),
+        *((found, owned) for _, found in shop.recommend_each("ann", top=40)),
+        *((part.recommendations, {stamps["Denim-2"]}) for part in shop.goes_with("Denim-2", top=40)),
+        (shop.recommend(items=["Denim-3"], top=5), {stamps["Denim-3"]}),
+        (shop.search(catalogue.parent / "Denim-1.png", top=40).recommendations, set()),
+        (shop.introduce(top=40), set()),
+    ]:
+        lists.append(([one.item_id for one in found], had))
+    for ids, had in lists:
+        shown = [stamps[one] for one in ids]
+        assert ids
+        assert len(set(shown)) == len(shown)
+        assert not had.intersection(shown)
+    assert len(shop.recommend("ann", top=4)) == 4, "what is left out makes room for others"
+    assert {one["item_id"] for one in shop.items.browse(limit=40).items.to_dicts()}.issuperset(names)
 
 
 def test_items_without_a_photo_have_every_other_term(tmp_path, database):

@@ -112,7 +112,7 @@ def test_a_first_afternoon_with_a_shopify_export_and_the_nights_after(
         assert shop.purchases.frame()["item_id"].to_list() == ["tee-S", "dress-S"], "the jeans came back"
         assert sync(shop).retired == 0
 
-        web.files["/gone.png"] = web.files["/2.png"]
+        web.files["/gone.png"] = web.files["/2.png"] + b"a file of its own"
         web.files["/products.csv"] = export(web, jeans={"Status": "draft"}, dress={"Title": "Long dress"})
         night = sync(shop)
         assert (night.restored, night.retired, night.embedded, night.photos) == (1, 0, 1, [])

@@ -21,6 +21,9 @@ _HUES = iter((
 COLOURS = ("#000000", *(_QUIET.get(name) or next(_HUES) for name in LABELS[1:]))
 """A colour for each parsing label that can be told from its neighbours; the palette's own are almost all near white."""
 
+HEIGHT = 480
+"""Pixels that an overlay is high at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parse:
@@ -52,9 +55,9 @@ def _shares(labels: NDArray[np.uint8], category: str | None) -> list[tuple[str, 
     return sorted(shares, key=lambda one: -one[2])
 
 
-def _overlay(labels: NDArray[np.uint8], height: int = 480) -> str:
-    """A PNG in COLOURS whose background is clear, as a data URI."""
-    every = max(1, math.ceil(labels.shape[0] / height))
+def _overlay(labels: NDArray[np.uint8]) -> str:
+    """A PNG in COLOURS whose background is clear, at most HEIGHT pixels high, as a data URI."""
+    every = max(1, math.ceil(labels.shape[0] / HEIGHT))
     picture = Image.fromarray(np.ascontiguousarray(labels[::every, ::every])).convert("L")
     picture.putpalette(b"".join(bytes.fromhex(colour[1:]) for colour in COLOURS))
     return data_uri(picture, "PNG", transparency=bytes([0] + [255] * (len(LABELS) - 1)))
