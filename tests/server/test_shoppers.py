@@ -36,14 +36,12 @@ ONE = dict.fromkeys(("alpha", "colour", "beta", "gamma", "together", "newness"),
 
 def test_weights_steer_the_list(reading: httpx.Client) -> None:
     path = "/v1/shoppers/1/recommendations"
-    looks = ids(reading.get(path, params=ONE | {"alpha": 3, "colour": 1.5}))
+    looks = ids(reading.get(path, params=ONE | {"alpha": 30, "colour": 15}))
     trend = ids(reading.get(path, params=ONE | {"beta": 20, "trendiness": 1}))
     assert looks == ["Dresses-red-men"]
     assert trend == ["Tees_Tanks-blue-men"]  # the most popular
-    assert (
-        ids(reading.get(path, params={"preset": "visual", "alpha": 3, "colour": 1.5, "gender": "any", "top": 1}))
-        == looks
-    )
+    visual = {"preset": "visual", "alpha": 30, "colour": 15, "gender": "any", "top": 1}
+    assert ids(reading.get(path, params=visual)) == looks
 
 
 @pytest.mark.parametrize(
