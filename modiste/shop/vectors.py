@@ -59,7 +59,8 @@ REDUCED_FROM = 4 * REDUCED_DIM
 
 CALIBRATION = {"look": (0.25, 0.78), "colour": (0.21, 0.8)}
 """Mean similarity of two strangers and of two photos of one product (of one colour), where a shop's own photos can't
-say. Measured with the default network on studio photos that it was not taught with, Madison Island's; colour on Luma's."""
+say. Measured with the default network on studio photos that it was not taught with, Madison Island's; colour: Luma's.
+"""
 
 _PAIRS = 30  # of photos of one product, or of strangers, from which a shop's own mean counts
 _SAMPLE = 4000  # photos that a calibration looks at
