@@ -22,20 +22,22 @@ from modiste.shop.shop import Shop
 
 FOLDER = Path(__file__).parent
 WIDTH, PORT = 1280, 8765
-HEIGHTS = {"overview": 820, "shopper": 1000, "item": 1290}
+HEIGHTS = {"demo": 690, "overview": 820, "shopper": 1000, "item": 1290}
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
 def main(shop: Path) -> None:
-    """Serve ``shop``, open its pages, and write overview.png, shopper.png and item.png."""
+    """Serve ``shop``, open its pages and what the demo drew, and write demo, overview, shopper and item.png."""
     with Shop.open(shop) as opened:
         bought = opened.purchases.frame()
         shopper = bought["shopper_id"].value_counts(sort=True)["shopper_id"][0]
         item = bought["item_id"].mode().sort()[0]  # one that was bought the most often
+    served = f"http://127.0.0.1:{PORT}"
     pages = {
-        "overview": "/overview",
-        "shopper": f"/shoppers/{shopper}?alpha=1.5&beta=2&trendiness=0.9",
-        "item": f"/items/{item}?shopper={shopper}",
+        "demo": (shop / "recommendations.html").resolve().as_uri(),
+        "overview": f"{served}/overview",
+        "shopper": f"{served}/shoppers/{shopper}?alpha=1.5&beta=2&trendiness=0.9",
+        "item": f"{served}/items/{item}?shopper={shopper}",
     }
     server = uvicorn.Server(uvicorn.Config(create_app(shop), port=PORT, log_level="warning", **HTTP))
     thread = threading.Thread(target=server.run)
@@ -48,7 +50,7 @@ def main(shop: Path) -> None:
             page = browser.new_page(color_scheme="light")
             for name, address in pages.items():
                 page.set_viewport_size({"width": WIDTH, "height": HEIGHTS[name]})
-                page.goto(f"http://127.0.0.1:{PORT}{address}", wait_until="networkidle")
+                page.goto(address, wait_until="networkidle")
                 save(page.screenshot(), FOLDER / f"{name}.png")
             browser.close()
     finally:

@@ -140,14 +140,15 @@ def _picture(item_id: str, image: str | None, height: int = 220) -> str:
 
 def page(title: str, sections: Iterable[tuple[str, str, str | None, Sequence[Recommendation]]]) -> str:
     """A whole HTML page, pictures included. Each section: heading, caption, the purchased item's photo, its list."""
-    legend = " ".join(f'<i style="background:{_COLOURS[name]}"></i>{name}' for name in TERMS)
-    parts = []
+    parts, used = [], set[str]()
     for heading, caption, bought, found in sections:
+        used |= {name for one in found for name, value in one.terms.items() if value}
         picture = f'<figure class="bought">{_picture(heading, bought)}<figcaption>bought</figcaption></figure>'
         parts.append(
             f"<section><h2>{html.escape(heading)}</h2><p>{html.escape(caption)}</p><div class='row'>"
             f"{picture if bought else ''}{''.join(map(card, found))}</div></section>"
         )
+    legend = " ".join(f'<i style="background:{_COLOURS[name]}"></i>{name}' for name in TERMS if name in used)
     return _PAGE.format(title=html.escape(title), legend=legend, body="\n".join(parts))
 
 
