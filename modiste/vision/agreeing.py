@@ -9,8 +9,8 @@ from modiste.arrays import Bools, Singles
 
 AGREE_AT_LEAST = 0.3
 """How much a photo has in common with the others of its item at least, from 0, two strangers, to 1, two photos of one
-product: look and, half as much, colour. Chosen on Luma's studio photos, where 5% of an item's own photos have less, and
-62% of photos of another category put among them; of tables of sizes nearly all."""
+product: look and, half as much, colour. Chosen on Luma's studio photos. On Madison Island's none of 95 photos of an
+item's own has less, and 73% of the photos of another product put among them; of tables of sizes nearly all."""
 
 
 @dataclass(frozen=True, slots=True)
