@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import schemathesis
@@ -49,6 +50,10 @@ def address(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield url
 
 
+LINE = 60_000
+"""No server reads a longer line: it is a 400 before any route is asked."""
+
+
 @pytest.fixture(scope="module")
 def modes(template: Path) -> list[GenerationMode]:
     """What is asked: of PostgreSQL what the OpenAPI allows, as the rest is refused before a database is asked."""
@@ -68,6 +73,8 @@ schema = schemathesis.openapi.from_dict(create_app(".").openapi(), config=CONFIG
 )
 def test_every_route_keeps_its_word(case: schemathesis.Case, address: str, modes: list[GenerationMode]) -> None:
     if case.meta is not None and case.meta.generation.mode not in modes:
+        return
+    if len(urlencode(case.query or {}, doseq=True)) > LINE:
         return
     unsaid = [] in (case.query or {}).values()  # what is wrong with it may be an empty list, which no query can say
     if isinstance(case.body, dict) and "photo" in case.body:
