@@ -255,7 +255,7 @@ def main() -> None:
         never = judged(seen(untaught, single.photos), single, rare)
         return f"{name}: {'; '.join(cells)}; never taught: {never}"
 
-    features = torch.nn.Sequential(trunk, heads[0].features.to(DEVICE)).eval()
+    features = torch.nn.Sequential(trunk, copy.deepcopy(heads[0].features).to(DEVICE)).eval()
     say(line("lite0 and lite2", features, features))
     for share in BLENDS:
         networks = [torch.nn.Sequential(trunk, blended(each, share).to(DEVICE)).eval() for each in (heads, bare)]
