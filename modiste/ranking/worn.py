@@ -13,6 +13,8 @@ NEIGHBOURS = 128
 USUAL = 128
 """How many worn garments of a kind, evenly spread, tell how usual a look is."""
 
+_BLOCK = 4096  # others that are compared at a time
+
 _LIKE_ASKED, _LIKE = 0.1, 0.15  # widths: how far below 2 the sum of two cosines, of look and colour, still counts
 
 
@@ -51,10 +53,16 @@ class Worn:
         if not len(told):
             return np.zeros(len(others)), np.full(len(others), -1)
         mass = mass[mass > 0]
-        usual = _near(self.vectors[rest[:: -(-len(rest) // USUAL)]] @ others.T, _LIKE).mean(0)
-        alike = mass[:, None] * _near(self.vectors[told] @ others.T, _LIKE)
-        found = (alike.sum(0) + usual) / (mass.sum() + 1)
-        return np.log(found + 1e-12) - np.log(usual + 1e-12), told[alike.argmax(0)]
+        found, says = np.zeros(len(others)), np.zeros(len(others), np.int64)
+        sample = self.vectors[rest[:: -(-len(rest) // USUAL)]]
+        for start in range(0, len(others), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            usual = _near(sample @ others[part].T, _LIKE).mean(0)
+            alike = mass[:, None] * _near(self.vectors[told] @ others[part].T, _LIKE)
+            around = (alike.sum(0) + usual) / (mass.sum() + 1)
+            found[part] = np.log(around + 1e-12) - np.log(usual + 1e-12)
+            says[part] = told[alike.argmax(0)]
+        return found, says
 
 
 def _near(cosines: Array, width: float) -> Floats:
